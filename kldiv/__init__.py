@@ -1,0 +1,52 @@
+"""Nearest-neighbour divergences and Kolmogorov-Smirnov statistics.
+
+``ConditionalKLScorer().fit(train, aux).score_per_class()`` gives one divergence per
+class; :func:`kl_divergence` and :class:`KNNDivergence` compare two samples.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0.dev0"
+
+# Public name -> module that defines it; loaded on first use.
+_HOMES = {
+    "ConditionalKLScorer": "kldiv._conditional",
+    "DivergenceResult": "kldiv._report",
+    "KNNDivergence": "kldiv._estimators",
+    "NeighborDistances": "kldiv._neighbors",
+    "PerClassReport": "kldiv._report",
+    "divergence": "kldiv._estimators",
+    "estimate_divergence": "kldiv._estimators",
+    "kl_divergence": "kldiv._estimators",
+    "neighbor_distances": "kldiv._neighbors",
+    "show_versions": "kldiv._versions",
+}
+_MODULES = ["datasets", "plots"]
+
+__all__ = [
+    "ConditionalKLScorer",
+    "DivergenceResult",
+    "KNNDivergence",
+    "NeighborDistances",
+    "PerClassReport",
+    "divergence",
+    "estimate_divergence",
+    "kl_divergence",
+    "neighbor_distances",
+    "show_versions",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = import_module(f"kldiv.{name}")
+    else:
+        raise AttributeError(f"module 'kldiv' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES, *_MODULES])

@@ -1,0 +1,40 @@
+"""Model inversion attackers, victims and audits around :mod:`kldiv`."""
+
+from importlib import import_module
+
+# Public name -> module that defines it; loaded on first use.
+_HOMES = {
+    "LabelledImages": "kldiv_attack.datasets",
+    "Victim": "kldiv_attack.victim",
+    "evaluate_attack": "kldiv_attack.evaluate",
+    "figure_2": "kldiv_attack.paper",
+    "load_dataset": "kldiv_attack.datasets",
+    "make_attacker": "kldiv_attack.attackers",
+    "run_experiment": "kldiv_attack.experiment",
+    "table_3": "kldiv_attack.paper",
+    "train_victim": "kldiv_attack.victim",
+}
+
+__all__ = [
+    "LabelledImages",
+    "Victim",
+    "evaluate_attack",
+    "figure_2",
+    "load_dataset",
+    "make_attacker",
+    "run_experiment",
+    "table_3",
+    "train_victim",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kldiv_attack' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
