@@ -19,7 +19,7 @@ from scipy.special import digamma
 
 from kldiv._backends import BACKENDS
 from kldiv._duplicates import row_ids
-from kldiv._kernels import _distances
+from kldiv._kernels._distances import ball_members
 from kldiv._neighbors import NeighborDistances
 from kldiv._validation import FloatArray
 
@@ -134,7 +134,7 @@ def _closed_balls(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Rows of data in each ball and the largest of their distances."""
     counts, largest = np.empty(len(queries), dtype=np.intp), np.empty(len(queries))
-    _distances.ball_members(
+    ball_members(
         queries,
         data,
         radii * (1 + _RADIUS_SLACK),

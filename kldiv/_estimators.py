@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +29,7 @@ from kldiv._report import DivergenceResult
 from kldiv._validation import (
     FloatArray,
     check_choice,
+    check_n_jobs,
     check_n_neighbors,
     check_pair,
     check_sizes,
@@ -263,14 +263,7 @@ class KNNDivergence(BaseEstimator):
         check_n_neighbors(self.n_neighbors)
         for name, choices in self._CHOICES.items():
             check_choice(getattr(self, name), choices, name)
-        if self.n_jobs is not None and (
-            isinstance(self.n_jobs, bool)
-            or not isinstance(self.n_jobs, Integral)
-            or self.n_jobs == 0
-        ):
-            raise ValueError(
-                f"n_jobs must be None, a positive integer or -1; got {self.n_jobs!r}."
-            )
+        check_n_jobs(self.n_jobs)
 
     def fit(self, X: ArrayLike, y: Any = None) -> KNNDivergence:
         """Store the reference sample.
@@ -421,7 +414,7 @@ def _informative_columns(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, Floa
 
     Such a column has no density; counting it in the dimension scales the estimate.
     """
-    constant = (X == X[0]).all(axis=0) & (Y == X[0]).all(axis=0)
+    constant = (X[0] == X).all(axis=0) & (X[0] == Y).all(axis=0)
     if not constant.any() or constant.all():
         return X, Y
     return np.ascontiguousarray(X[:, ~constant]), np.ascontiguousarray(Y[:, ~constant])

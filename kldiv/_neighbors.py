@@ -13,6 +13,7 @@ from kldiv._backends import BACKENDS, choose_algorithm
 from kldiv._validation import (
     FloatArray,
     check_choice,
+    check_n_jobs,
     check_n_neighbors,
     check_pair,
     check_sizes,
@@ -133,7 +134,12 @@ def neighbor_distances(
                 "Lower n_neighbors or add rows."
             )
     return search(
-        X, Y, n_neighbors, blocks=blocks, algorithm=algorithm, threads=n_threads(n_jobs)
+        X,
+        Y,
+        n_neighbors,
+        blocks=blocks,
+        algorithm=algorithm,
+        threads=n_threads(check_n_jobs(n_jobs)),
     )
 
 
@@ -169,5 +175,8 @@ def search(
         n_features=X.shape[1],
         n_neighbors=n_neighbors,
         algorithm=algorithm,
-        **found,
+        xx=found.get("xx"),
+        xy=found.get("xy"),
+        yy=found.get("yy"),
+        yx=found.get("yx"),
     )

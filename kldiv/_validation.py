@@ -132,6 +132,17 @@ def check_n_neighbors(n_neighbors: Any) -> int:
     return int(n_neighbors)
 
 
+def check_n_jobs(n_jobs: Any) -> int | None:
+    """Raise unless `n_jobs` is None or a non-zero integer."""
+    if n_jobs is None:
+        return None
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
+        raise ValueError(
+            f"n_jobs must be None, a positive integer or -1; got {n_jobs!r}."
+        )
+    return int(n_jobs)
+
+
 def check_sizes(n_neighbors: int, n: int, m: int) -> None:
     """Raise ValueError unless both samples have enough rows for `n_neighbors`."""
     if n < n_neighbors + 1 or m < n_neighbors:

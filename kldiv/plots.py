@@ -1,4 +1,4 @@
-"""Figures of results. matplotlib (``pip install kldiv[plot]``) is imported here only."""
+"""Figures of results; the only module that imports matplotlib."""
 
 from __future__ import annotations
 

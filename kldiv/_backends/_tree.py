@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from kldiv._kernels import _distances
+from kldiv._kernels._distances import pair_distances
 from kldiv._validation import FloatArray
 
 
@@ -43,7 +43,7 @@ def knn_distances(
         indices = _without_self(indices)
     indices = np.ascontiguousarray(indices, dtype=np.intp)
     distances = np.empty(indices.shape)
-    _distances.pair_distances(queries, data, indices, distances, n_threads)
+    pair_distances(queries, data, indices, distances, n_threads)
     distances.sort(axis=1)
     return distances
 
@@ -53,4 +53,5 @@ def _without_self(indices: NDArray[np.intp]) -> NDArray[np.intp]:
     n, k = indices.shape
     own = indices == np.arange(n)[:, None]
     own[~own.any(axis=1), -1] = True  # more than k rows equal to this one
-    return indices[~own].reshape(n, k - 1)
+    others: NDArray[np.intp] = indices[~own].reshape(n, k - 1)
+    return others
