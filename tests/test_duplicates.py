@@ -23,6 +23,8 @@ SMALL = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8)
 )
 def test_row_ids_agree_with_sorting(rows):
     np.testing.assert_array_equal(row_ids(rows), row_ids_exact(rows))
+    half = len(rows) // 2
+    np.testing.assert_array_equal(row_ids(rows[:half], rows[half:]), row_ids(rows))
 
 
 def test_hash_collisions_do_not_join_rows(monkeypatch, rng):
@@ -31,6 +33,8 @@ def test_hash_collisions_do_not_join_rows(monkeypatch, rng):
         duplicates, "_row_hashes", lambda rows: np.zeros(len(rows), np.uint64)
     )
     np.testing.assert_array_equal(row_ids(rows), row_ids_exact(rows))
+    both = row_ids(rows[:25], rows[25:])
+    np.testing.assert_array_equal(both, row_ids_exact(rows))
 
 
 def test_counts(rng):
