@@ -1,0 +1,184 @@
+"""Thin front of the compiled neighbour search: buffers in, distances out.
+
+Nothing is checked here beyond the layout of the buffers; `kldiv._neighbors` does that.
+"""
+
+import os
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "knn.h" nogil:
+    ctypedef struct sample_t:
+        const void *rows
+        int64_t n
+        int d
+        int is_double
+    ctypedef struct block_t:
+        int origin "from"
+        int into
+        double *distances
+        int32_t *indices
+    ctypedef struct job_t:
+        sample_t sample[2]
+        block_t block[4]
+        int n_blocks
+        int k
+        int metric
+        int n_threads
+        double scale
+    ctypedef struct codes_t:
+        const void *codes
+        const float *radius
+        int64_t n
+    ctypedef struct filter_t:
+        codes_t sample[2]
+        int width
+        int is_integer
+        double step
+        double contract
+        int64_t *n_candidates
+    ctypedef struct knn_table_t:
+        int (*tree)(const job_t *) noexcept nogil
+        int (*direct)(const job_t *) noexcept nogil
+        int (*gemm)(const job_t *, int64_t *) noexcept nogil
+        int (*filter)(const job_t *, const filter_t *) noexcept nogil
+    int knn_best_level()
+    int knn_level_is_built(int level)
+    const knn_table_t *knn_table(int level)
+    int knn_has_openmp()
+    int knn_sorted(const job_t *job)
+
+LEVELS = ("baseline", "avx2", "avx512", "vnni")
+METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
+BLOCKS = {"xx": (0, 0), "xy": (0, 1), "yy": (1, 1), "yx": (1, 0)}
+
+
+def available_levels():
+    """Names of the instruction sets that this processor and this build have."""
+    return [
+        name for level, name in enumerate(LEVELS)
+        if level <= knn_best_level() and knn_level_is_built(level)
+    ]
+
+
+def has_openmp():
+    """Whether the kernels were compiled with OpenMP."""
+    return bool(knn_has_openmp())
+
+
+cdef int _level = knn_best_level()
+
+
+def set_level(name):
+    """Use the named instruction set from now on; return the name of the one before."""
+    global _level
+    if name not in available_levels():
+        raise ValueError(
+            f"instruction set {name!r} is not available; this machine and build have "
+            f"{available_levels()}"
+        )
+    before = LEVELS[_level]
+    _level = LEVELS.index(name)
+    return before
+
+
+def current_level():
+    """Name of the instruction set in use."""
+    return LEVELS[_level]
+
+
+if os.environ.get("KLDIV_ISA"):
+    set_level(os.environ["KLDIV_ISA"])
+
+
+cdef class _Job:
+    """A job and the buffers that it points into."""
+
+    cdef job_t job
+    cdef Py_buffer views[10]
+    cdef int n_views
+
+    cdef void *hold(self, object array, bint writable) except NULL:
+        cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
+        if writable:
+            flags |= PyBUF_WRITABLE
+        PyObject_GetBuffer(array, &self.views[self.n_views], flags)
+        self.n_views += 1
+        return self.views[self.n_views - 1].buf
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.n_views):
+            PyBuffer_Release(&self.views[i])
+
+
+cdef int _set_sample(_Job held, int which, object array) except -1:
+    cdef sample_t *sample = &held.job.sample[which]
+    cdef Py_buffer *view = &held.views[held.n_views]
+    sample.rows = held.hold(array, False)
+    sample.n = view.shape[0]
+    sample.d = <int> view.shape[1]
+    sample.is_double = view.itemsize == 8
+    return 0
+
+
+cdef _Job _make_job(X, Y, k, blocks, metric, n_threads, scale):
+    cdef _Job held = _Job()
+    cdef int b = 0
+    _set_sample(held, 0, X)
+    if Y is None:
+        held.job.sample[1] = held.job.sample[0]
+    else:
+        _set_sample(held, 1, Y)
+    for name, distances, indices in blocks:
+        held.job.block[b].origin, held.job.block[b].into = BLOCKS[name]
+        held.job.block[b].distances = <double *> held.hold(distances, True)
+        held.job.block[b].indices = NULL
+        if indices is not None:
+            held.job.block[b].indices = <int32_t *> held.hold(indices, True)
+        b += 1
+    held.job.n_blocks = b
+    held.job.k = k
+    held.job.metric = METRICS[metric]
+    held.job.n_threads = n_threads if knn_has_openmp() else 1
+    held.job.scale = scale
+    return held
+
+
+cdef _check(int status):
+    if status:
+        raise MemoryError("not enough memory for the neighbour search")
+
+
+def search(
+    algorithm, X, Y, k, blocks, metric="euclidean", n_threads=1, double scale=1.0
+):
+    """Fill `blocks`, a list of (name, distances, indices or None), by one algorithm.
+
+    Returns the number of exact measurements for "gemm", else 0.
+    """
+    cdef _Job held = _make_job(X, Y, k, blocks, metric, n_threads, scale)
+    cdef const knn_table_t *table = knn_table(_level)
+    cdef int64_t candidates = 0
+    cdef int status
+    if algorithm == "sorted":
+        with nogil:
+            status = knn_sorted(&held.job)
+    elif algorithm == "tree":
+        with nogil:
+            status = table.tree(&held.job)
+    elif algorithm == "gemm":
+        with nogil:
+            status = table.gemm(&held.job, &candidates)
+    else:
+        with nogil:
+            status = table.direct(&held.job)
+    _check(status)
+    return candidates
