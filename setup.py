@@ -75,6 +75,14 @@ def openmp_flags(compiler):
     return compile_flags, link_flags
 
 
+def optimise_flags():
+    """No contraction of a * b + c: where it is fused, the kernels say so."""
+    if sys.platform == "win32":
+        return ["/O2"]
+    flags = os.environ.get("KLDIV_CFLAGS", "-O3 -g0").split()
+    return [*flags, "-fno-math-errno", "-ffp-contract=off"]
+
+
 def instruction_sets(compiler):
     """The baseline and every instruction set that the compiler knows."""
     found = {"baseline": []}
@@ -99,7 +107,11 @@ class BuildKernels(build_ext):
 
     def build_extensions(self):
         compile_flags, link_flags = openmp_flags(self.compiler)
-        optimise = ["/O2"] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-ffp-contract=off", "-g0"]
+        optimise = (
+            ["/O2"]
+            if sys.platform == "win32"
+            else ["-O3", "-fno-math-errno", "-ffp-contract=off", "-g0"]
+        )
         self.common_flags = optimise + compile_flags
         self.variants = instruction_sets(self.compiler)
         for extension in self.extensions:
@@ -124,7 +136,9 @@ class BuildKernels(build_ext):
     def compile_variant(self, job):
         source, name, flags = job
         folder = Path(self.build_temp) / name
-        target = Path(self.compiler.object_filenames([source], output_dir=str(folder))[0])
+        target = Path(
+            self.compiler.object_filenames([source], output_dir=str(folder))[0]
+        )
         newest = max(path.stat().st_mtime for path in headers() + [Path(source)])
         if not self.force and target.exists() and target.stat().st_mtime > newest:
             return str(target)

@@ -54,6 +54,9 @@ cdef extern from "knn.h" nogil:
     const knn_table_t *knn_table(int level)
     int knn_has_openmp()
     int knn_sorted(const job_t *job)
+    void knn_range(
+        const void *values, int64_t n, int is_double, double *low, double *high
+    )
 
 LEVELS = ("baseline", "avx2", "avx512", "vnni")
 METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
@@ -155,6 +158,20 @@ cdef _Job _make_job(X, Y, k, blocks, metric, n_threads, scale):
 cdef _check(int status):
     if status:
         raise MemoryError("not enough memory for the neighbour search")
+
+
+def value_range(array):
+    """Smallest positive and largest absolute value; (0, 0) if all are zero."""
+    cdef double low = 0, high = 0
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+    try:
+        knn_range(
+            view.buf, view.len // view.itemsize, view.itemsize == 8, &low, &high
+        )
+    finally:
+        PyBuffer_Release(&view)
+    return low, high
 
 
 def search(

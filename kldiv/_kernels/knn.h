@@ -78,6 +78,7 @@ int knn_level_is_built(int level);
 const knn_table_t *knn_table(int level);
 int knn_has_openmp(void);
 int knn_sorted(const job_t *job);
+void knn_range(const void *values, int64_t n, int is_double, double *low, double *high);
 void *knn_allocate(size_t bytes);
 void knn_free(void *p);
 
