@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import kldiv._kernels._knn as _knn
+from kldiv._backends._filter import bytes_available, search_int8, search_pca
 from kldiv._validation import FloatArray
 
 #: Algorithms of the compiled core, each with the metrics that it knows.
@@ -17,6 +18,8 @@ COMPILED: dict[str, tuple[str, ...]] = {
     "sorted": ("euclidean", "manhattan", "chebyshev"),
     "tree": ("euclidean", "manhattan", "chebyshev"),
     "gemm": ("euclidean",),
+    "pca": ("euclidean",),
+    "int8": ("euclidean",),
     "brute": ("euclidean", "manhattan", "chebyshev"),
 }
 
@@ -75,9 +78,14 @@ def search_blocks(
     elif scale != 1:
         X, Y = X * X.dtype.type(scale), Y * Y.dtype.type(scale)
     outputs = [(name, *arrays) for name, arrays in found.items()]
-    _knn.search(
-        algorithm, X, Y, n_neighbors, outputs, metric, n_threads, float(scale != 0)
-    )
+    if algorithm == "pca":
+        search_pca(X, Y, n_neighbors, outputs, n_threads)
+    elif algorithm == "int8":
+        search_int8(X, Y, n_neighbors, outputs, n_threads)
+    else:
+        _knn.search(
+            algorithm, X, Y, n_neighbors, outputs, metric, n_threads, float(scale != 0)
+        )
     if scale not in (0, 1):
         for distances, _ in found.values():
             np.divide(distances, scale, out=distances)

@@ -5,6 +5,8 @@ Nothing is checked here beyond the layout of the buffers; `kldiv._neighbors` doe
 
 import os
 
+import numpy as np
+
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
@@ -12,7 +14,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 cdef extern from "knn.h" nogil:
     ctypedef struct sample_t:
@@ -49,6 +51,13 @@ cdef extern from "knn.h" nogil:
         int (*direct)(const job_t *) noexcept nogil
         int (*gemm)(const job_t *, int64_t *) noexcept nogil
         int (*filter)(const job_t *, const filter_t *) noexcept nogil
+        int (*project)(
+            const sample_t *, const double *, double, const float *, int, int,
+            double, int, float *, float *
+        ) noexcept nogil
+        int (*bytes)(
+            const sample_t *, const double *, double, int, uint8_t *, float *
+        ) noexcept nogil
     int knn_best_level()
     int knn_level_is_built(int level)
     const knn_table_t *knn_table(int level)
@@ -172,6 +181,82 @@ def value_range(array):
     finally:
         PyBuffer_Release(&view)
     return low, high
+
+
+def project(
+    X, const double[::1] centre, double scale, const float[:, ::1] basis, int q,
+    double skew, int n_threads
+):
+    """Coordinates of rows on a basis, the norm of the rest, and their radii.
+
+    `basis` is (d, padded q); the padding is a multiple of 32. Returns the arrays
+    (n, q + 1) and (n,), float32.
+    """
+    cdef _Job held = _Job()
+    cdef const knn_table_t *table = knn_table(_level)
+    cdef int status
+    _set_sample(held, 0, X)
+    out = np.empty((len(X), q + 1), dtype=np.float32)
+    radius = np.empty(len(X), dtype=np.float32)
+    cdef float[:, ::1] out_view = out
+    cdef float[::1] radius_view = radius
+    with nogil:
+        status = table.project(
+            &held.job.sample[0], &centre[0], scale, &basis[0, 0], q,
+            <int> basis.shape[1], skew, n_threads, &out_view[0, 0], &radius_view[0]
+        )
+    _check(status)
+    return out, radius
+
+
+def byte_codes(
+    X, const double[::1] low, double step, float[::1] radius, int n_threads
+):
+    """Codes (n, d) uint8 of rows; `radius` grows by what they lose."""
+    cdef _Job held = _Job()
+    cdef const knn_table_t *table = knn_table(_level)
+    cdef int status
+    _set_sample(held, 0, X)
+    codes = np.empty((len(X), len(low)), dtype=np.uint8)
+    cdef uint8_t[:, ::1] view = codes
+    with nogil:
+        status = table.bytes(
+            &held.job.sample[0], &low[0], step, n_threads, &view[0, 0], &radius[0]
+        )
+    _check(status)
+    return codes
+
+
+def search_filtered(
+    X, Y, k, blocks, n_threads, codes_x, codes_y, const float[::1] radius_x,
+    const float[::1] radius_y, double step, double contract=1.0
+):
+    """Fill `blocks` like `search`, measuring only what the codes cannot rule out.
+
+    `codes_x` and `codes_y` are both float32 or both uint8 of one width. Returns the
+    number of exact measurements in each block.
+    """
+    cdef _Job held = _make_job(X, Y, k, blocks, "euclidean", n_threads, 1.0)
+    cdef _Job views = _Job()
+    cdef const knn_table_t *table = knn_table(_level)
+    cdef filter_t filter
+    cdef int64_t[4] candidates
+    cdef int status
+    filter.sample[0].codes = views.hold(codes_x, False)
+    filter.sample[1].codes = views.hold(codes_y, False)
+    filter.sample[0].n = views.views[0].shape[0]
+    filter.sample[1].n = views.views[1].shape[0]
+    filter.sample[0].radius = &radius_x[0]
+    filter.sample[1].radius = &radius_y[0]
+    filter.width = <int> views.views[0].shape[1]
+    filter.is_integer = views.views[0].itemsize == 1
+    filter.step = step
+    filter.contract = contract
+    filter.n_candidates = candidates
+    with nogil:
+        status = table.filter(&held.job, &filter)
+    _check(status)
+    return [candidates[i] for i in range(len(blocks))]
 
 
 def search(

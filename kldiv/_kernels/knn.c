@@ -10,7 +10,9 @@
 
 enum { LEVEL_BASELINE, LEVEL_AVX2, LEVEL_AVX512, LEVEL_VNNI, N_LEVELS };
 
-#define KNN_TABLE(isa) {knn_tree_##isa, knn_direct_##isa, knn_gemm_##isa, knn_filter_##isa}
+#define KNN_TABLE(isa)                                                                \
+    {knn_tree_##isa,   knn_direct_##isa,  knn_gemm_##isa,                             \
+     knn_filter_##isa, knn_project_##isa, knn_bytes_##isa}
 
 static const knn_table_t tables[N_LEVELS] = {
     KNN_TABLE(baseline),

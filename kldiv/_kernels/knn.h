@@ -56,6 +56,10 @@ typedef struct {
     int (*direct)(const job_t *);
     int (*gemm)(const job_t *, int64_t *n_candidates);
     int (*filter)(const job_t *, const filter_t *);
+    int (*project)(const sample_t *, const double *centre, double scale, const float *basis,
+                   int q, int q_padded, double skew, int threads, float *out, float *radius);
+    int (*bytes)(const sample_t *, const double *low, double step, int threads, uint8_t *codes,
+                 float *radius);
 } knn_table_t;
 
 #define KNN_JOIN_(a, b) a##_##b
@@ -66,7 +70,10 @@ typedef struct {
     int knn_tree_##isa(const job_t *);                                                \
     int knn_direct_##isa(const job_t *);                                              \
     int knn_gemm_##isa(const job_t *, int64_t *);                                     \
-    int knn_filter_##isa(const job_t *, const filter_t *);
+    int knn_filter_##isa(const job_t *, const filter_t *);                            \
+    int knn_project_##isa(const sample_t *, const double *, double, const float *, int, int, \
+                          double, int, float *, float *);                             \
+    int knn_bytes_##isa(const sample_t *, const double *, double, int, uint8_t *, float *);
 KNN_DECLARE(baseline)
 KNN_DECLARE(avx2)
 KNN_DECLARE(avx512)
