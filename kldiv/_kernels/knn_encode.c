@@ -41,11 +41,11 @@ INL void project_columns(const float *line, int d, const float *basis, int q_pad
         int stop = j0 + SPAN < d ? j0 + SPAN : d;
         vf sum[ROWS][2];
         UNROLL for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = vf_set(0);
-        for (int j = j0; j < stop; j++) {
-            vf y0 = vf_load(basis + (size_t)j * q_padded + c);
-            vf y1 = vf_load(basis + (size_t)j * q_padded + c + FW);
+        const float *y = basis + (size_t)j0 * q_padded + c, *at = line + j0;
+        for (const float *end = line + stop; at < end; at++, y += q_padded) {
+            vf y0 = vf_load(y), y1 = vf_load(y + FW);
             UNROLL for (int r = 0; r < ROWS; r++) {
-                vf x = vf_set(line[r * d + j]);
+                vf x = vf_set(at[(size_t)r * (size_t)d]);
                 sum[r][0] = vf_fma(x, y0, sum[r][0]), sum[r][1] = vf_fma(x, y1, sum[r][1]);
             }
         }

@@ -230,11 +230,12 @@ INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
     const float *RESTRICT a = p->from->left + row * d, *RESTRICT b = p->into->right + column * d;
     vf c[MR][NV];
     UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_set(0);
-    for (int j = 0; j < d; j++) {
+    for (const float *end = a + (int64_t)d * MR; a < end; a += MR, b += NR) {
         vf y[NV];
-        UNROLL for (int v = 0; v < NV; v++) y[v] = vf_load(b + j * NR + v * FW);
+        PREFETCH(b + 8 * NR), PREFETCH(b + 8 * NR + FW);
+        UNROLL for (int v = 0; v < NV; v++) y[v] = vf_load(b + v * FW);
         UNROLL for (int i = 0; i < MR; i++) {
-            vf x = vf_set(a[j * MR + i]);
+            vf x = vf_set(a[i]);
             UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_fma(x, y[v], c[i][v]);
         }
     }
