@@ -38,7 +38,9 @@ _BALANCED = {
     },
     **{lower: lower for lower in "abdefghnqrt"},
 }
-_BYCLASS = {c: c for c in string.digits + string.ascii_uppercase + string.ascii_lowercase}
+_BYCLASS = {
+    c: c for c in string.digits + string.ascii_uppercase + string.ascii_lowercase
+}
 SPLITS = {
     "digits": _DIGITS,
     "letters": _LETTERS,
