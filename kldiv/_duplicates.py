@@ -1,0 +1,141 @@
+"""Rows that occur more than once, inside a sample or in both samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kldiv._validation import FloatArray
+
+DUPLICATE_POLICIES = ("raise", "drop", "expand")
+
+# Rows are hashed in blocks of about this many bytes.
+_BLOCK_BYTES = 1 << 20
+
+
+def row_ids(rows: FloatArray) -> NDArray[np.intp]:
+    """Integer per row of `rows`, shape (n,): equal rows share it, others do not.
+
+    Rows are compared through a 64-bit hash; rows that share a hash are compared
+    entry by entry, so that a collision cannot join two different rows.
+    """
+    hashes = _row_hashes(rows)
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if same.size == 0:
+        return np.arange(len(rows))
+    ids = np.empty(len(rows), dtype=np.intp)
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    ids[order] = np.repeat(order[starts], np.diff(np.r_[starts, len(rows)]))
+    collided = np.flatnonzero((rows != rows[ids]).any(axis=1))
+    if collided.size:  # two different rows share a 64-bit hash
+        ids[collided] = collided[row_ids_exact(rows[collided])]
+    return ids
+
+
+def row_ids_exact(rows: FloatArray) -> NDArray[np.intp]:
+    """Like `row_ids`, by sorting whole rows: slow and without a hash."""
+    _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse.reshape(-1)], dtype=np.intp)
+
+
+def _row_hashes(rows: FloatArray) -> NDArray[np.uint64]:
+    """64-bit hash per row: random odd multiples of its words, summed modulo 2**64."""
+    n, d = rows.shape
+    word = np.uint32 if rows.dtype == np.float32 else np.uint64
+    multipliers = np.random.default_rng(0x6B6C646976).integers(
+        1, 2**63, size=d, dtype=np.uint64
+    ) * np.uint64(2) + np.uint64(1)
+    hashes = np.empty(n, dtype=np.uint64)
+    step = max(1, _BLOCK_BYTES // (8 * d))
+    for start in range(0, n, step):
+        block = rows[start : start + step] + rows.dtype.type(0)  # -0.0 becomes 0.0
+        words = block.view(word).astype(np.uint64)
+        # Low bits of floats are often all zero: fold the high half down.
+        words ^= words >> np.uint64(29)
+        hashes[start : start + step] = words @ multipliers
+    return hashes
+
+
+@dataclass(frozen=True)
+class DuplicateCounts:
+    """How many rows repeat an earlier row, per sample, and how many are shared.
+
+    Attributes
+    ----------
+    within_x, within_y : int
+        Rows that repeat an earlier row of the same sample.
+    shared : int
+        Rows of Y that also occur in X.
+    same_sample : bool
+        Whether X and Y hold the same rows, each equally often.
+    """
+
+    within_x: int
+    within_y: int
+    shared: int
+    same_sample: bool
+
+    @property
+    def total(self) -> int:
+        """All repeated and shared rows."""
+        return self.within_x + self.within_y + self.shared
+
+    def describe(self, names: tuple[str, str] = ("X", "Y")) -> str:
+        """The counts in words, without a full stop."""
+        x, y = names
+        parts = [
+            f"{count} {text}"
+            for count, text in [
+                (self.within_x, f"rows of {x} repeat an earlier row of {x}"),
+                (self.within_y, f"rows of {y} repeat an earlier row of {y}"),
+                (self.shared, f"rows of {y} also occur in {x}"),
+            ]
+            if count
+        ]
+        return ", ".join(parts) or "no row occurs twice"
+
+
+def count_duplicates(
+    X: FloatArray, Y: FloatArray
+) -> tuple[DuplicateCounts, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Count repeated rows and mark those to keep under ``duplicates="drop"``.
+
+    Returns
+    -------
+    counts : DuplicateCounts
+    keep_x, keep_y : ndarray of bool, shapes (n,) and (m,)
+        First occurrences; rows of Y that also occur in X are not kept.
+    """
+    n, m = len(X), len(Y)
+    ids = row_ids(np.concatenate([X, Y]))
+    keep = ids == np.arange(n + m)  # the id of a row is its first occurrence
+    in_x = ids[n:] < n
+    within_x = int(n - keep[:n].sum())
+    # Repeats inside Y, counted by their own ids, shared rows included.
+    within_y = int(m - np.unique(ids[n:]).size)
+    same = n == m and bool((np.sort(ids[:n]) == np.sort(ids[n:])).all())
+    counts = DuplicateCounts(within_x, within_y, int(in_x.sum()), same)
+    return counts, keep[:n], keep[n:]
+
+
+def refuse_duplicates(
+    counts: DuplicateCounts, names: tuple[str, str] = ("X", "Y")
+) -> None:
+    """Raise ValueError that names the counts and the ways out."""
+    leak = (
+        f" Rows in both samples mean that members of {names[0]} are in {names[1]} "
+        "(leaked training data): their distance is zero and the density assumption "
+        "fails."
+        if counts.shared
+        else ""
+    )
+    raise ValueError(
+        f"{counts.describe(names)}; nearest-neighbour divergences assume continuous "
+        f"data without ties.{leak} Remove the rows, or choose duplicates='drop' (keep "
+        f"first occurrences, remove shared rows from {names[1]}) or "
+        "duplicates='expand' (grow n_neighbors per row to the first positive distance)."
+    )

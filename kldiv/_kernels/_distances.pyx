@@ -1,0 +1,86 @@
+"""Direct float64 distances: re-measurement of candidates, and balls around rows."""
+
+from cython.parallel cimport prange
+from libc.math cimport sqrt
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef inline double squared_distance(
+    const real *a, const real *b, Py_ssize_t d
+) noexcept nogil:
+    """Sum of squared differences in float64, four partial sums."""
+    cdef double s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0, t1, t2, t3
+    cdef Py_ssize_t i, tail = d - d % 4
+    for i in range(0, tail, 4):
+        t0 = <double> a[i] - b[i]
+        t1 = <double> a[i + 1] - b[i + 1]
+        t2 = <double> a[i + 2] - b[i + 2]
+        t3 = <double> a[i + 3] - b[i + 3]
+        s0 += t0 * t0
+        s1 += t1 * t1
+        s2 += t2 * t2
+        s3 += t3 * t3
+    for i in range(tail, d):
+        t0 = <double> a[i] - b[i]
+        s0 += t0 * t0
+    return (s0 + s1) + (s2 + s3)
+
+
+def pair_distances(
+    const real[:, ::1] queries,
+    const real[:, ::1] data,
+    const Py_ssize_t[:, ::1] indices,
+    double[:, ::1] out,
+    int n_threads,
+):
+    """out[i, j] = Euclidean distance of queries[i] and data[indices[i, j]]."""
+    cdef Py_ssize_t i, j, d = queries.shape[1], k = indices.shape[1]
+    for i in prange(queries.shape[0], nogil=True, num_threads=n_threads):
+        for j in range(k):
+            out[i, j] = sqrt(
+                squared_distance(&queries[i, 0], &data[indices[i, j], 0], d)
+            )
+
+
+cdef Py_ssize_t scan_ball(
+    const real *query,
+    const real[:, ::1] data,
+    double radius,
+    Py_ssize_t skip,
+    double *largest,
+) noexcept nogil:
+    """Count rows of data within radius; write the largest of their distances."""
+    cdef Py_ssize_t j, count = 0
+    cdef double distance, top = 0
+    for j in range(data.shape[0]):
+        if j == skip:
+            continue
+        distance = sqrt(squared_distance(query, &data[j, 0], data.shape[1]))
+        if distance <= radius:
+            count += 1
+            if distance > top:
+                top = distance
+    largest[0] = top
+    return count
+
+
+def ball_members(
+    const real[:, ::1] queries,
+    const real[:, ::1] data,
+    const double[::1] radii,
+    bint exclude_self,
+    Py_ssize_t[::1] counts,
+    double[::1] largest,
+    int n_threads,
+):
+    """Rows of data within radii[i] of queries[i]: their number, largest distance."""
+    cdef Py_ssize_t i
+    for i in prange(
+        queries.shape[0], nogil=True, num_threads=n_threads, schedule="static"
+    ):
+        counts[i] = scan_ball(
+            &queries[i, 0], data, radii[i], i if exclude_self else -1, &largest[i]
+        )

@@ -1,0 +1,210 @@
+"""What the estimators return: frozen records that say how a number was obtained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class DivergenceResult:
+    """A divergence between two samples and how it was obtained.
+
+    Attributes
+    ----------
+    value : float
+        The estimate in nats. It may be negative in small samples.
+    standard_error : float or None
+        Standard error in nats, or None if it was not asked for.
+    confidence_interval : tuple of float or None
+        Lower and upper end in nats, or None if it was not asked for.
+    pvalue : float or None
+        Permutation p-value of "both samples have one law", or None.
+    n, m : int
+        Rows of X and of the reference that were used.
+    n_features : int
+        Columns that were used: constant ones carry no information and are left out.
+    n_neighbors : int
+        k.
+    divergence : str
+        Key of the divergence.
+    correction : str or None
+        The correction that was used.
+    algorithm : str
+        The neighbour search that was used.
+    n_duplicates : int
+        Rows that repeat another row or are shared by the samples, before `duplicates`
+        was applied.
+    duplicates : str
+        The policy that was applied to them.
+    coverage : float
+        Share of rows of X whose k-th-neighbour ball within X holds at least one row of
+        Y (Naeem et al. 2020). Low coverage means that the true value can be infinite
+        and the estimate only says "large".
+    """
+
+    value: float
+    n: int
+    m: int
+    n_features: int
+    n_neighbors: int
+    divergence: str
+    correction: str | None
+    algorithm: str
+    n_duplicates: int
+    duplicates: str
+    coverage: float
+    standard_error: float | None = None
+    confidence_interval: tuple[float, float] | None = None
+    pvalue: float | None = None
+
+
+@dataclass(frozen=True)
+class PerClassReport:
+    """A table with one row per class, and how its numbers were obtained.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Class labels, in the order of all columns.
+    columns : mapping of str to ndarray of shape (n_classes,)
+        The table. A value that could not be had is NaN.
+    reasons : mapping
+        Class label to the reason why it has no score.
+    settings : mapping of str to object
+        Parameters and facts that hold for the whole table.
+    title : str
+        What the table shows.
+    """
+
+    classes: NDArray[Any]
+    columns: Mapping[str, NDArray[Any]]
+    reasons: Mapping[Any, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    title: str = "Scores per class"
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        return self.columns[column]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table as a pandas data frame, classes as index, reasons as last column.
+
+        Raises
+        ------
+        ImportError
+            Without pandas (``pip install kldiv[frames]``).
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "to_frame needs pandas: pip install 'kldiv[frames]'."
+            ) from error
+        frame = pd.DataFrame(
+            dict(self.columns), index=pd.Index(self.classes, name="class")
+        )
+        if self.reasons:
+            frame["reason"] = [self.reasons.get(c, "") for c in self.classes.tolist()]
+        return frame
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Header and rows of the table as text."""
+        header = ["class", *self.columns]
+        rows = [
+            [str(label), *(_text(column[i]) for column in self.columns.values())]
+            for i, label in enumerate(self.classes.tolist())
+        ]
+        return header, rows
+
+    def to_markdown(self) -> str:
+        """The table, the reasons and the settings as Markdown."""
+        header, rows = self.cells()
+        widths = [
+            max(len(row[j]) for row in [header, *rows]) for j in range(len(header))
+        ]
+        lines = [
+            "| "
+            + " | ".join(t.rjust(w) for t, w in zip(row, widths, strict=True))
+            + " |"
+            for row in [header, *rows]
+        ]
+        lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
+        lines += [""] if self.reasons else []
+        lines += [f"* class {c}: {reason}" for c, reason in self.reasons.items()]
+        lines += [""] if self.settings else []
+        lines += [f"* {key}: {_setting(v)}" for key, v in self.settings.items()]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The report as JSON text; NaN becomes null."""
+        return json.dumps(
+            {
+                "title": self.title,
+                "classes": self.classes.tolist(),
+                "columns": {
+                    name: [_json_value(v) for v in column.tolist()]
+                    for name, column in self.columns.items()
+                },
+                "reasons": {str(c): reason for c, reason in self.reasons.items()},
+                "settings": {k: _json_value(v) for k, v in self.settings.items()},
+            },
+            indent=2,
+        )
+
+    def _repr_html_(self) -> str:
+        header, rows = self.cells()
+        head = "".join(f"<th>{escape(text)}</th>" for text in header)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>"
+            for row in rows
+        )
+        notes = [f"class {c}: {reason}" for c, reason in self.reasons.items()]
+        notes += [f"{key}: {_setting(v)}" for key, v in self.settings.items()]
+        listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+        return (
+            f"<table><caption>{escape(self.title)}</caption><thead><tr>{head}</tr>"
+            f"</thead><tbody>{body}</tbody></table><ul>{listed}</ul>"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.title}\n\n{self.to_markdown()}"
+
+    def plot(self, column: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """Bars of one column, the first by default; see `kldiv.plots.plot_report`."""
+        from kldiv.plots import plot_report
+
+        return plot_report(self, column, ax=ax)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return f"{value:.3f}"
+    return str(value)
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): _json_value(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_json_value(v) for v in value]
+    return str(value)

@@ -1,0 +1,207 @@
+"""Arrays in, checked C-contiguous float arrays out; everything below trusts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+
+FloatArray = NDArray[np.floating[Any]]
+
+# A probability row may miss one by this much (float16 softmax of 1000 classes).
+PROBABILITY_TOLERANCE = 1e-3
+
+
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """Array of a list, data frame, Series or torch tensor, on the CPU."""
+    if issparse(values):
+        raise TypeError(
+            f"{name} is a sparse matrix; dense rows are needed because neighbour "
+            f"distances use every column. Call {name}.toarray(), or reduce the "
+            "columns first with sklearn.decomposition.TruncatedSVD."
+        )
+    if hasattr(values, "detach"):  # torch tensor
+        values = values.detach().cpu().numpy()
+    return np.asarray(values)
+
+
+def check_sample(
+    sample: ArrayLike, name: str, *, n_features: int | None = None
+) -> FloatArray:
+    """Check one sample and return it as a C-contiguous float array.
+
+    Parameters
+    ----------
+    sample : array-like of shape (n,), (n, d) or (n, ...)
+        Rows are observations; a vector is a sample of one feature, further axes
+        (images) are flattened.
+    name : str
+        What error messages call the sample.
+    n_features : int, optional
+        The number of features that the other sample has.
+
+    Returns
+    -------
+    ndarray of shape (n, d), float32 or float64
+        float32 stays, float16 becomes float32, everything else float64.
+
+    Raises
+    ------
+    TypeError
+        For sparse, complex or non-numeric input.
+    ValueError
+        For an empty sample, NaN, infinity or another number of features.
+    """
+    array = as_array(sample, name)
+    if array.dtype.kind == "c":
+        raise TypeError(
+            f"{name} is complex; real numbers are needed. Stack the real and "
+            "imaginary parts as columns."
+        )
+    if array.dtype.kind not in "fiub":
+        array = _object_to_float(array, name)
+    if array.ndim == 0:
+        raise ValueError(f"{name} is a single number; rows of observations are needed.")
+    array = array.reshape(-1, 1) if array.ndim == 1 else array
+    if array.shape[0] == 0:
+        raise ValueError(f"{name} has no rows; at least one is needed.")
+    array = array.reshape(array.shape[0], -1)
+    if array.shape[1] == 0:
+        raise ValueError(f"{name} has no columns; at least one is needed.")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {array.shape[1]} features, but the other sample has "
+            f"{n_features}; both need the same columns in the same order."
+        )
+    target = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
+    array = np.ascontiguousarray(array, dtype=target)
+    check_finite(array, name)
+    return array
+
+
+def _object_to_float(array: NDArray[Any], name: str) -> NDArray[Any]:
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, which does not convert to numbers "
+            f"({error}). Encode categories as numbers first."
+        ) from error
+
+
+def check_finite(array: FloatArray, name: str) -> None:
+    """Raise ValueError if `array` holds NaN or infinity, and say where."""
+    # The sum is finite unless an entry is not (or the sum overflows).
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum()):
+            return
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    row, column = np.argwhere(~finite)[0]
+    raise ValueError(
+        f"{name} holds {np.isnan(array).sum()} NaN and {np.isinf(array).sum()} "
+        f"infinite values, the first in row {row}, column {column}; finite numbers "
+        "are needed. Remove or impute those rows first."
+    )
+
+
+def check_pair(
+    X: ArrayLike, Y: ArrayLike, names: tuple[str, str] = ("X", "Y")
+) -> tuple[FloatArray, FloatArray]:
+    """Check two samples and bring them to one dtype (float64 unless both float32)."""
+    X = check_sample(X, names[0])
+    Y = check_sample(Y, names[1], n_features=X.shape[1])
+    if X.dtype != Y.dtype:
+        X, Y = X.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
+    return X, Y
+
+
+def check_n_neighbors(n_neighbors: Any) -> int:
+    """Raise unless `n_neighbors` is an integer of at least 1."""
+    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral):
+        raise TypeError(
+            f"n_neighbors must be an integer of at least 1, got {n_neighbors!r}."
+        )
+    if n_neighbors < 1:
+        raise ValueError(f"n_neighbors must be at least 1, got {n_neighbors}.")
+    return int(n_neighbors)
+
+
+def check_n_jobs(n_jobs: Any) -> int | None:
+    """Raise unless `n_jobs` is None or a non-zero integer."""
+    if n_jobs is None:
+        return None
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
+        raise ValueError(
+            f"n_jobs must be None, a positive integer or -1; got {n_jobs!r}."
+        )
+    return int(n_jobs)
+
+
+def check_sizes(n_neighbors: int, n: int, m: int) -> None:
+    """Raise ValueError unless both samples have enough rows for `n_neighbors`."""
+    if n < n_neighbors + 1 or m < n_neighbors:
+        raise ValueError(
+            f"n_neighbors={n_neighbors} needs at least {n_neighbors + 1} rows in X "
+            f"and {n_neighbors} in Y (the reference); X has n_samples={n}, Y has "
+            f"n_samples={m}. Lower n_neighbors or add rows."
+        )
+
+
+def check_choice(value: Any, choices: Sequence[Any], name: str) -> Any:
+    """Raise ValueError unless `value` is one of `choices`, and list them."""
+    # A list, so that unhashable values are answered too.
+    if not any(value is choice or value == choice for choice in choices):
+        accepted = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be one of {accepted}; got {value!r}.")
+    return value
+
+
+def check_labels(labels: Any, name: str, n_rows: int) -> NDArray[Any]:
+    """Check that `labels` is one label per row."""
+    array = as_array(labels, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or len(array) != n_rows:
+        raise ValueError(
+            f"{name} needs one label for each of {n_rows} rows; got shape "
+            f"{array.shape}."
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinite labels; remove those rows.")
+    return array
+
+
+def check_probabilities(
+    responses: Any, name: str, n_rows: int, n_classes: int
+) -> NDArray[np.float64]:
+    """Check that every row of `responses` is a probability vector over the classes."""
+    array = as_array(responses, name).astype(np.float64)
+    if array.shape != (n_rows, n_classes):
+        raise ValueError(
+            f"{name} as probabilities needs shape ({n_rows}, {n_classes}): one row "
+            f"for each row of X, one column for each class of classes_; got "
+            f"{array.shape}."
+        )
+    check_finite(array, name)
+    if array.min() < 0:
+        row = int(array.min(axis=1).argmin())
+        raise ValueError(
+            f"{name} holds a negative probability, the smallest in row {row} "
+            f"({array[row].min():.4g}). If these are logits, apply a softmax first."
+        )
+    sums = array.sum(axis=1)
+    off = np.abs(sums - 1)
+    if off.max() > PROBABILITY_TOLERANCE:
+        row = int(off.argmax())
+        raise ValueError(
+            f"{name} needs rows that sum to one; {int((off > 1e-3).sum())} of "
+            f"{n_rows} do not, row {row} sums to {sums[row]:.4g}. If these are "
+            "logits, apply a softmax first."
+        )
+    return array
