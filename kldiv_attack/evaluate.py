@@ -1,14 +1,15 @@
 """How far an attack got: success per class, and two controls without a GAN."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
+from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import FunctionTransformer
 
 from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
 from kldiv_attack.datasets import LabelledImages, check_images
@@ -120,11 +121,16 @@ def evaluate_attack(
             columns[column].append(scored.get(column, np.nan))
         if reason:
             reasons[name] = reason
-    measured = _divergences(images, private, estimator, transformer)
-    for name, reason in measured.reasons.items():
+    estimator = default_estimator() if estimator is None else estimator
+    transformer = default_features(private) if transformer is None else transformer
+    divergences, missing = _divergences(images, private, estimator, transformer)
+    for label, reason in missing.items():
+        name = private.class_names[label]
         reasons[name] = "; ".join(filter(None, [reasons.get(name), reason]))
     table = {name: np.asarray(values) for name, values in columns.items()}
-    table["divergence"] = measured.values
+    for name in ("rows", "reconstructions"):
+        table[name] = table[name].astype(int)
+    table["divergence"] = divergences
     return PerClassReport(
         classes=np.asarray(private.class_names),
         columns=table,
@@ -136,10 +142,21 @@ def evaluate_attack(
             "confidence_level": confidence_level,
             "interval": "Wilson",
             "random_state": random_state,
-            **measured.settings,
+            "divergence": repr(estimator),
+            "features of the divergence": repr(transformer),
         },
         title=title,
     )
+
+
+def default_estimator() -> KNNDivergence:
+    """The published estimator with one neighbour; repeated rows count once."""
+    return KNNDivergence(n_neighbors=1, correction=None, duplicates="drop")
+
+
+def default_features(private: LabelledImages) -> PCA:
+    """Six leading principal components, or as many as the images have."""
+    return PCA(min(6, len(private), int(np.prod(private.image_shape))), random_state=0)
 
 
 _COLUMNS = (
@@ -327,38 +344,37 @@ def _score_class(
     return scored, ""
 
 
-@dataclass(frozen=True)
-class _Divergences:
-    values: NDArray[np.float64]
-    reasons: dict[str, str]
-    settings: dict[str, Any]
-
-
 def _divergences(
     images: dict[int, Images],
     private: LabelledImages,
     estimator: Any,
     transformer: Any,
-) -> _Divergences:
-    """Divergence of private from reconstructed rows, aligned with the class names."""
-    rows = private.images.reshape(len(private), -1).astype(np.float64)
-    if estimator is None:
-        estimator = KNNDivergence(n_neighbors=1, correction=None, duplicates="drop")
-    if transformer is None:
-        transformer = PCA(min(6, *rows.shape), random_state=0)
-    settings = {"divergence": repr(estimator), "features": repr(transformer)}
-    values = np.full(private.n_classes, np.nan)
-    if not images:
-        return _Divergences(values, {}, settings)
-    made = np.concatenate(list(images.values())).reshape(-1, rows.shape[1])
-    labels = np.repeat(list(images), [len(value) for value in images.values()])
-    scorer = ConditionalKLScorer(estimator=estimator, transformer=transformer)
-    scorer.fit((rows, private.labels), (made.astype(np.float64), labels))
-    scores, report = scorer.score_per_class(), scorer.report()
-    reasons = {}
-    for label, score in zip(scorer.classes_, scores, strict=True):
-        values[int(label)] = score
-        reason = report.reasons.get(label)
-        if reason and int(label) in images:
-            reasons[private.class_names[int(label)]] = f"divergence: {reason}"
-    return _Divergences(values, reasons, settings)
+) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Divergence of private from reconstructed rows per label, and what prevented it.
+
+    Each class goes through the scorer alone, so that a class whose reconstructions
+    cannot be scored (all of them one image, say) does not take the others along.
+    """
+    rows = private.images.reshape(len(private), -1)
+    features = clone(transformer).fit(rows.astype(np.float64))
+    scorer = ConditionalKLScorer(
+        estimator=estimator, transformer=FunctionTransformer(features.transform)
+    )
+    values, reasons = np.full(private.n_classes, np.nan), {}
+    for label, made in images.items():
+        own = rows[private.labels == label].astype(np.float64)
+        other = made.reshape(len(made), -1).astype(np.float64)
+        if not len(own):
+            reasons[label] = "no private row of this class"
+            continue
+        try:
+            scorer.fit(
+                (own, np.full(len(own), label)), (other, np.full(len(other), label))
+            )
+        except ValueError as error:
+            reasons[label] = f"divergence: {error}"
+            continue
+        values[label] = scorer.score_per_class()[0]
+        if label in scorer.report().reasons:
+            reasons[label] = f"divergence: {scorer.report().reasons[label]}"
+    return values, reasons

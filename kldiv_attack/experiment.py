@@ -1,0 +1,851 @@
+"""One run: a victim, an attacker, the indicator and the outcome, in one folder."""
+
+import hashlib
+import inspect
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from tqdm import tqdm
+
+from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport, __version__
+from kldiv_attack._figures import draw_grids, draw_scatter, figure_png
+from kldiv_attack._pages import Figure, Heading, Listing, Paragraph, Part, Table
+from kldiv_attack._pages import write_pages
+from kldiv_attack._run_folder import (
+    FORMAT_VERSION,
+    RunError,
+    RunRecorder,
+    check_format,
+    open_run,
+    read_json,
+    report_from_dict,
+    report_to_dict,
+    write_atomic,
+    write_json,
+)
+from kldiv_attack.attackers import make_attacker
+from kldiv_attack.datasets import LabelledImages, load_dataset
+from kldiv_attack.evaluate import CONTROLS, evaluate_attack
+from kldiv_attack.victim import (
+    Judge,
+    Victim,
+    check_judge,
+    train_judge,
+    train_victim,
+)
+
+__all__ = ["DEFAULTS", "Run", "RunError", "load_run", "run_experiment"]
+
+_LOG = logging.getLogger(__name__)
+
+#: Every setting of a run. ``train`` and ``aux`` are what ``load_dataset`` takes, with
+#: its ``name``, or images that are loaded already; ``attacker`` is what
+#: ``make_attacker`` takes. The first entry of ``indicator`` is the score of the run,
+#: the others are printed beside it.
+DEFAULTS: dict[str, Any] = {
+    "seed": 0,
+    "train": {"name": "digits", "part": "train"},
+    "held_out": None,
+    "aux": {"name": "digits", "part": "test"},
+    "victim": {},
+    "judge": {},
+    "attacker": {"name": "cgan"},
+    "checkpoint_every": 250,
+    "indicator": [{"features": "pca6", "n_neighbors": 1}],
+    "evaluate": {"n_reconstructions": 400, "n_neighbors": 5, "max_rows": 500},
+    "device": "auto",
+}
+_INDICATOR = {
+    "features": "pca6",
+    "n_neighbors": 1,
+    "correction": None,
+    "duplicates": "raise",
+    "max_rows": None,
+}
+_EXAMPLES = 8  # images per class that a run keeps of private and auxiliary data
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    config : dict
+        Every setting.
+    facts : dict
+        Numbers of the whole run: ``n_queries``, ``victim_accuracy``, sizes, names.
+    success : PerClassReport
+        Outcome of the attack, from :func:`evaluate_attack`.
+    controls : dict of str to PerClassReport
+        The same for the attackers that return auxiliary rows.
+    indicators : dict of str to PerClassReport
+        Divergence per class, columns ``kl``, ``floor``, ``n_train``, ``n_aux`` and
+        ``coverage``; the first entry is the score of the run.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    facts: dict[str, Any]
+    success: PerClassReport
+    controls: dict[str, PerClassReport]
+    indicators: dict[str, PerClassReport]
+
+    @property
+    def indicator(self) -> PerClassReport:
+        """The score of the run."""
+        return next(iter(self.indicators.values()))
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in the order of all reports."""
+        return [str(name) for name in self.success.classes]
+
+    def images(self, kind: str) -> list[NDArray[np.float32] | None]:
+        """Images per class that the run kept, with 8 bits per pixel.
+
+        Parameters
+        ----------
+        kind : {"reconstructions", "private", "auxiliary"}
+            Results of the attack, examples of the private images, or the auxiliary
+            images of which the victim was surest.
+
+        Returns
+        -------
+        list of ndarray or None
+            One array of shape (n, channels, height, width) in [0, 1] per class.
+        """
+        from safetensors.numpy import load_file
+
+        stored = load_file(self.folder / "images.safetensors")
+        return [
+            stored[f"{kind}/{label}"].astype(np.float32) / 255
+            if f"{kind}/{label}" in stored
+            else None
+            for label in range(len(self.class_names))
+        ]
+
+
+def run_experiment(
+    config: Mapping[str, Any],
+    folder: str | os.PathLike[str],
+    *,
+    models: str | os.PathLike[str] | None = None,
+    restart: bool = False,
+    verbose: int = 1,
+) -> Run:
+    """Train a victim, score its classes, attack it and measure the outcome.
+
+    The same call continues a run that was interrupted, from its last checkpoint, and
+    returns a finished one without computing anything. One seed gives one result on one
+    machine.
+
+    Parameters
+    ----------
+    config : mapping
+        Settings; what is missing comes from ``DEFAULTS``.
+    folder : path
+        Folder of this run: config.json, indicator.json, metrics.jsonl, samples/,
+        checkpoint.safetensors, images.safetensors, results.json, report.md and
+        report.html.
+    models : path, optional
+        Folder of victim and judge, shared by runs on the same victim; by default
+        ``models`` inside `folder`.
+    restart : bool, default=False
+        Discard what `folder` holds of an earlier run.
+    verbose : int, default=1
+        0 turns progress bars off.
+
+    Returns
+    -------
+    Run
+        The finished run.
+
+    Raises
+    ------
+    RunError
+        If the folder holds another run, another format, a damaged checkpoint, or
+        cannot be written.
+    ValueError
+        For settings that do not exist or data that do not fit together.
+
+    Notes
+    -----
+    The indicator needs no attack and is computed before it, so that data that cannot
+    be scored are found in the first minute.
+    """
+    folder = Path(folder)
+    models = folder / "models" if models is None else Path(models)
+    settings = _complete(config)
+    train, aux = _images(settings["train"]), _images(settings["aux"])
+    held_out = None if settings["held_out"] is None else _images(settings["held_out"])
+    _check_data(train, aux)
+    for name, data in (("train", train), ("aux", aux), ("held_out", held_out)):
+        settings[name] = None if data is None else _describe(settings[name], data)
+    if restart and models == folder / "models":
+        discard_models(models)
+    if open_run(folder, settings, restart=restart):
+        _LOG.info("%s holds the finished run; nothing to compute.", folder)
+        return load_run(folder)
+    started = time.perf_counter()
+    victim, judge = prepare_models(settings, train, models, verbose=verbose)
+    responses = _ask(victim, aux)
+    indicators = _indicators(
+        settings, train, aux, responses, judge, folder, verbose=verbose
+    )
+    images, n_queries = _attack(settings, victim, aux, train, folder, verbose=verbose)
+    success, controls = _evaluate(
+        settings, images, train, aux, responses, judge, victim, verbose=verbose
+    )
+    facts = {
+        "train": train.name,
+        "aux": aux.name,
+        "n_train": len(train),
+        "n_aux": len(aux),
+        "n_queries": n_queries,
+        "answered": np.bincount(
+            responses.argmax(axis=1), minlength=train.n_classes
+        ).tolist(),
+        **_accuracies(victim, judge, train, held_out),
+    }
+    _write_images(folder, images, train, aux, responses)
+    write_json(
+        folder / "results.json",
+        {
+            "format_version": FORMAT_VERSION,
+            "code_version": __version__,
+            "facts": facts,
+            "success": report_to_dict(success),
+            "controls": {k: report_to_dict(v) for k, v in controls.items()},
+            "indicators": {k: report_to_dict(v) for k, v in indicators.items()},
+            "seconds": round(time.perf_counter() - started, 1),
+        },
+    )
+    run = load_run(folder)
+    write_report(run)
+    return run
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Read a finished run from its folder alone.
+
+    Parameters
+    ----------
+    folder : path
+        A folder that :func:`run_experiment` finished.
+
+    Returns
+    -------
+    Run
+        Settings, facts and tables.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no finished run of this format.
+    """
+    folder = Path(folder)
+    config = check_format(folder)["config"]
+    results = read_json(folder / "results.json")
+    return Run(
+        folder=folder,
+        config=config,
+        facts=results["facts"],
+        success=report_from_dict(results["success"]),
+        controls={k: report_from_dict(v) for k, v in results["controls"].items()},
+        indicators={k: report_from_dict(v) for k, v in results["indicators"].items()},
+    )
+
+
+# -- settings and data -----------------------------------------------------------------
+
+
+def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings, spelled out, with one seed per stage."""
+    unknown = sorted(set(config) - set(DEFAULTS))
+    if unknown:
+        raise ValueError(
+            f"config has no setting {', '.join(unknown)}; it accepts "
+            f"{', '.join(DEFAULTS)}."
+        )
+    settings = {**DEFAULTS, **config}
+    settings["evaluate"] = _with_defaults(
+        "evaluate", DEFAULTS["evaluate"], settings["evaluate"]
+    )
+    settings["indicator"] = [
+        _with_defaults("indicator", _INDICATOR, one) for one in settings["indicator"]
+    ]
+    if not settings["indicator"]:
+        raise ValueError("indicator: expected at least one entry, got none.")
+    for one in settings["indicator"]:
+        _parse_features(one["features"])
+    for name, function in (("victim", train_victim), ("judge", train_judge)):
+        settings[name] = _with_defaults(
+            name, _training_defaults(function), settings[name]
+        )
+    parameters = dict(settings["attacker"])
+    attacker = make_attacker(parameters.pop("name"), **parameters)
+    settings["attacker"] = {
+        "name": settings["attacker"]["name"],
+        **attacker.get_params(),
+    }
+    states = np.random.SeedSequence(settings["seed"]).generate_state(4) >> 1
+    names = ("victim", "judge", "attacker", "evaluate")
+    settings["seeds"] = dict(zip(names, states.tolist(), strict=True))
+    return settings
+
+
+def _with_defaults(
+    name: str, defaults: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        raise ValueError(
+            f"{name} has no setting {', '.join(unknown)}; it accepts "
+            f"{', '.join(defaults)}."
+        )
+    return {**defaults, **given}
+
+
+def _training_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Options of a training function that a run may set, with their defaults."""
+    ours = ("data", "device", "random_state", "verbose")
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in ours
+    }
+
+
+def _images(source: Mapping[str, Any] | LabelledImages) -> LabelledImages:
+    if isinstance(source, LabelledImages):
+        return source
+    if "name" not in source:
+        raise ValueError(f"a dataset needs a name, got {dict(source)}.")
+    return load_dataset(**source)
+
+
+def _describe(
+    source: Mapping[str, Any] | LabelledImages, data: LabelledImages
+) -> dict[str, Any]:
+    """What identifies a dataset: its options and a hash of its content."""
+    options = {} if isinstance(source, LabelledImages) else dict(source)
+    digest = hashlib.sha256(data.images.tobytes())
+    digest.update(data.labels.tobytes())
+    return {
+        "name": data.name,
+        **{k: str(v) if k == "root" else v for k, v in options.items()},
+        "rows": len(data),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _check_data(train: LabelledImages, aux: LabelledImages) -> None:
+    if train.image_shape != aux.image_shape:
+        raise ValueError(
+            f"{train.name} holds images of shape {train.image_shape}, {aux.name} of "
+            f"shape {aux.image_shape}: an attacker needs images of the victim's shape."
+        )
+    if not len(train) or not len(aux):
+        empty = train if not len(train) else aux
+        raise ValueError(f"{empty.name} holds no image.")
+
+
+# -- victim and judge ------------------------------------------------------------------
+
+
+def prepare_models(
+    settings: Mapping[str, Any], train: LabelledImages, folder: Path, *, verbose: int
+) -> tuple[Victim, Judge]:
+    """Load victim and judge from a folder, or train them and keep them there."""
+    wanted = {
+        "format_version": FORMAT_VERSION,
+        "code_version": __version__,
+        "train": settings["train"]["sha256"],
+        **{kind: settings[kind] for kind in _MODELS},
+        "seeds": {kind: settings["seeds"][kind] for kind in _MODELS},
+    }
+    wanted = json.loads(json.dumps(wanted))  # a file has no tuples
+    note = folder / "models.json"
+    if note.exists():
+        stored = read_json(note)
+        changed = sorted(k for k in wanted if stored.get(k) != wanted[k])
+        if changed:
+            raise RunError(
+                f"{folder} holds a victim and a judge with another "
+                f"{', '.join(changed)}. Choose another folder, or start over with "
+                "restart=True (--restart)."
+            )
+    else:
+        write_json(note, wanted)
+    victim = _model("victim", settings, train, folder, verbose)
+    judge = _model("judge", settings, train, folder, verbose)
+    check_judge(judge, victim)
+    return victim, judge
+
+
+_MODELS: dict[str, tuple[Callable[..., Any], Any]] = {
+    "victim": (train_victim, Victim),
+    "judge": (train_judge, Judge),
+}
+
+
+def discard_models(folder: Path) -> None:
+    """Remove the victim and the judge that a folder keeps."""
+    for name in ("models.json", *(f"{kind}.safetensors" for kind in _MODELS)):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _model(
+    kind: str,
+    settings: Mapping[str, Any],
+    train: LabelledImages,
+    folder: Path,
+    verbose: int,
+) -> Any:
+    learn, home = _MODELS[kind]
+    path = folder / f"{kind}.safetensors"
+    if path.exists():
+        return home.load(path, device=settings["device"])
+    _LOG.info("Training the %s on %s (%d images).", kind, train.name, len(train))
+    model = learn(
+        train,
+        **settings[kind],
+        device=settings["device"],
+        random_state=settings["seeds"][kind],
+        verbose=verbose,
+    )
+    model.save(path)
+    return model
+
+
+def _ask(victim: Victim, data: LabelledImages) -> NDArray[np.float64]:
+    """The victim's answers to its owner, which are no queries of an attacker."""
+    return np.asarray(victim.predict_proba(data.images), dtype=np.float64)
+
+
+def _accuracies(
+    victim: Victim,
+    judge: Judge,
+    train: LabelledImages,
+    held_out: LabelledImages | None,
+) -> dict[str, float]:
+    found = {}
+    for kind, model in (("victim", victim), ("judge", judge)):
+        found[f"{kind}_accuracy_train"] = float(model.accuracy(train))
+        if held_out is not None:
+            found[f"{kind}_accuracy"] = float(model.accuracy(held_out))
+    return found
+
+
+# -- indicator -------------------------------------------------------------------------
+
+
+def indicator_name(one: Mapping[str, Any]) -> str:
+    """How an entry of the setting ``indicator`` is called in tables."""
+    name, number = _parse_features(one["features"])
+    features = {"pixels": "pixels", "pca": "PCA", "judge": "judge PCA"}[name]
+    features += f" {number}" if number else ""
+    correction = f", {one['correction']}" if one["correction"] else ""
+    return f"{features}, k={one['n_neighbors']}{correction}"
+
+
+def _parse_features(text: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(pixels)|(pca|judge)([1-9][0-9]*)", str(text))
+    if not match:
+        raise ValueError(
+            f"features={text!r}: expected 'pixels', 'pca<d>' (principal components of "
+            "the pixels) or 'judge<d>' (of the judge's last hidden layer)."
+        )
+    return (match[1], 0) if match[1] else (match[2], int(match[3]))
+
+
+class _Features:
+    """Features of training and auxiliary images, fitted on the training images.
+
+    Equal images get equal features: each distinct image is transformed once, because a
+    matrix product can round equal rows differently and hide that rows are shared.
+    """
+
+    def __init__(
+        self, train: LabelledImages, aux: LabelledImages, judge: Judge
+    ) -> None:
+        images = np.concatenate([train.images, aux.images])
+        keys = [hashlib.blake2b(i.tobytes(), digest_size=16).digest() for i in images]
+        first: dict[bytes, int] = {}
+        self._place = np.array([first.setdefault(k, len(first)) for k in keys])
+        distinct = np.unique(self._place, return_index=True)[1]
+        self._images, self._n = images[distinct], len(train)
+        self._judge = judge
+        self._bases: dict[str, tuple[NDArray[np.float64], int]] = {}
+
+    def __call__(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        name, number = _parse_features(text)
+        rows = self._base("judge" if name == "judge" else "pixels")
+        if number:
+            rows = self._components(name, rows, number)
+        rows = rows[self._place]
+        return rows[: self._n], rows[self._n :]
+
+    def _base(self, name: str) -> NDArray[np.float64]:
+        rows = self._images if name == "pixels" else self._judge.features(self._images)
+        return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+
+    def _components(
+        self, name: str, rows: NDArray[np.float64], number: int
+    ) -> NDArray[np.float64]:
+        if name not in self._bases:
+            fitted = rows[self._place[: self._n]]
+            most = min(fitted.shape)
+            pca = PCA(min(most, 50), random_state=0).fit(fitted)
+            self._bases[name] = pca.transform(rows), most
+        components, most = self._bases[name]
+        if number > components.shape[1]:
+            raise ValueError(
+                f"features={name}{number}: expected at most "
+                f"{components.shape[1]} components for {self._n} images of {most} "
+                "features."
+            )
+        return components[:, :number]
+
+
+def _indicators(
+    settings: Mapping[str, Any],
+    train: LabelledImages,
+    aux: LabelledImages,
+    responses: NDArray[np.float64],
+    judge: Judge,
+    folder: Path,
+    *,
+    verbose: int,
+) -> dict[str, PerClassReport]:
+    """Divergence per class under every entry of the setting; kept in a file."""
+    path = folder / "indicator.json"
+    if path.exists():
+        return {k: report_from_dict(v) for k, v in read_json(path).items()}
+    features = _Features(train, aux, judge)
+    labels = responses.argmax(axis=1)
+    reports = {}
+    for one in tqdm(settings["indicator"], desc="divergence", disable=not verbose):
+        X, Y = features(one["features"])
+        reports[indicator_name(one)] = _score(
+            one, (X, train.labels), (Y, labels), train.class_names,
+            settings["seeds"]["evaluate"],
+        )
+    write_json(path, {k: report_to_dict(v) for k, v in reports.items()})
+    return reports
+
+
+Labelled = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+def _score(
+    one: Mapping[str, Any],
+    train: Labelled,
+    aux: Labelled,
+    class_names: Sequence[str],
+    seed: int,
+) -> PerClassReport:
+    """Divergence per class, beside what two parts of the training rows give."""
+    rng = np.random.default_rng(seed)
+    pair = _at_most(train, one["max_rows"], rng), _at_most(aux, one["max_rows"], rng)
+    estimator = KNNDivergence(
+        n_neighbors=one["n_neighbors"],
+        correction=one["correction"],
+        duplicates=one["duplicates"],
+    )
+    measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
+    split = _halves(pair[0], measured["n_aux"], rng)
+    same = _fill(ConditionalKLScorer(estimator, None).fit(*split), class_names)
+    names = list(class_names)
+    return PerClassReport(
+        classes=np.asarray(names),
+        columns={
+            "kl": measured["kl"],
+            "floor": same["kl"],
+            "n_train": measured["n_train"].astype(int),
+            "n_aux": measured["n_aux"].astype(int),
+            "coverage": measured["coverage"],
+        },
+        reasons=dict(measured.reasons),
+        settings={**one, "conditioning": "hard"},
+        title=f"Divergence per class, {indicator_name(one)}",
+    )
+
+
+def _at_most(
+    sample: Labelled, max_rows: int | None, rng: np.random.Generator
+) -> Labelled:
+    """At most so many random rows of every class."""
+    if max_rows is None:
+        return sample
+    X, y = sample
+    kept = [rng.permutation(np.flatnonzero(y == c))[:max_rows] for c in np.unique(y)]
+    rows = np.sort(np.concatenate(kept))
+    return X[rows], y[rows]
+
+
+def _halves(
+    train: Labelled, n_aux: NDArray[Any], rng: np.random.Generator
+) -> tuple[Labelled, Labelled]:
+    """Two parts of the training rows; the second as large as the auxiliary class.
+
+    It takes at most half of a class, so that something is left to compare it with.
+    """
+    X, y = train
+    second = np.zeros(len(y), dtype=bool)
+    for c, wanted in enumerate(n_aux.astype(int)):
+        rows = np.flatnonzero(y == c)
+        second[rng.permutation(rows)[: min(wanted, len(rows) // 2)]] = True
+    return (X[~second], y[~second]), (X[second], y[second])
+
+
+def _fill(scorer: ConditionalKLScorer, class_names: Sequence[str]) -> PerClassReport:
+    """The scorer's report with one row for every class, also those without rows."""
+    report = scorer.report()
+    columns = {k: np.full(len(class_names), np.nan) for k in report.columns}
+    for name in ("n_train", "n_aux"):
+        columns[name][:] = 0
+    for name, values in report.columns.items():
+        columns[name][report.classes] = values
+    reasons = {class_names[c]: why for c, why in report.reasons.items()}
+    for c in set(range(len(class_names))) - set(report.classes.tolist()):
+        reasons[class_names[c]] = "no training row has this label"
+    return PerClassReport(
+        np.asarray(class_names), columns, reasons, report.settings, report.title
+    )
+
+
+# -- attack and outcome ----------------------------------------------------------------
+
+
+def _attack(
+    settings: Mapping[str, Any],
+    victim: Victim,
+    aux: LabelledImages,
+    train: LabelledImages,
+    folder: Path,
+    *,
+    verbose: int,
+) -> tuple[NDArray[np.float32], int]:
+    parameters = dict(settings["attacker"])
+    attacker = make_attacker(
+        parameters.pop("name"),
+        **{
+            **parameters,
+            "random_state": settings["seeds"]["attacker"],
+            "device": settings["device"],
+            "verbose": verbose,
+        },
+    )
+    recorder = RunRecorder(folder, settings["checkpoint_every"])
+    before = victim.n_queries
+    attacker.fit(victim, aux.images, recorder=recorder)
+    n_queries = victim.n_queries - before
+    images = attacker.invert(
+        np.arange(train.n_classes),
+        settings["evaluate"]["n_reconstructions"],
+        random_state=settings["seeds"]["evaluate"],
+    )
+    return np.asarray(images, dtype=np.float32), int(n_queries)
+
+
+def _evaluate(
+    settings: Mapping[str, Any],
+    images: NDArray[np.float32],
+    train: LabelledImages,
+    aux: LabelledImages,
+    responses: NDArray[np.float64],
+    judge: Judge,
+    victim: Victim,
+    *,
+    verbose: int,
+) -> tuple[PerClassReport, dict[str, PerClassReport]]:
+    options = dict(settings["evaluate"])
+    n = options.pop("n_reconstructions")
+    seed = settings["seeds"]["evaluate"]
+    sets: dict[str, Any] = {"attack": images}
+    for name, control in CONTROLS.items():
+        sets[name] = control(aux.images, responses, n, random_state=seed)
+    reports = {}
+    for name in tqdm(sets, desc="evaluation", disable=not verbose):
+        reports[name] = evaluate_attack(
+            sets[name],
+            train,
+            judge,
+            victim=victim,
+            random_state=seed,
+            title="Success of the attack"
+            if name == "attack"
+            else f"Control: {name} auxiliary rows",
+            **options,
+        )
+    return reports.pop("attack"), reports
+
+
+def _write_images(
+    folder: Path,
+    images: NDArray[np.float32],
+    train: LabelledImages,
+    aux: LabelledImages,
+    responses: NDArray[np.float64],
+) -> None:
+    from safetensors.numpy import save
+
+    kept = {f"reconstructions/{c}": value for c, value in enumerate(images)}
+    sure = CONTROLS["confident"](aux.images, responses, _EXAMPLES)
+    kept |= {f"auxiliary/{c}": value for c, value in sure.items()}
+    for c in range(train.n_classes):
+        kept[f"private/{c}"] = train.images[train.labels == c][:_EXAMPLES]
+    pixels = {
+        name: np.rint(value * 255).astype(np.uint8)
+        for name, value in kept.items()
+        if len(value) and np.isfinite(value).all()
+    }
+    write_atomic(folder / "images.safetensors", save(pixels))
+
+
+# -- report ----------------------------------------------------------------------------
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A table cell; what could not be measured is a dash."""
+    return "–" if not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+SUCCESS_HEADER = (
+    "class", "rows", "KL", "success", "95 % interval", "coverage",
+    "random", "confident",
+)
+
+
+def success_rows(run: Run) -> list[list[str]]:
+    """The one table that every run prints: indicator, outcome and controls."""
+    success, indicator = run.success, run.indicator
+    rows = []
+    for i, name in enumerate(run.class_names):
+        low, high = success["accuracy_low"][i], success["accuracy_high"][i]
+        controls = [
+            f"{number(c['accuracy'][i])}/{number(c['coverage'][i])}"
+            for c in run.controls.values()
+        ]
+        rows.append(
+            [
+                name,
+                str(int(indicator["n_aux"][i])),
+                number(indicator["kl"][i]),
+                number(success["accuracy"][i]),
+                "–" if not np.isfinite(low) else f"{low:.2f}-{high:.2f}",
+                number(success["coverage"][i]),
+                *controls,
+            ]
+        )
+    return rows
+
+
+SUCCESS_CAPTION = (
+    "rows: auxiliary images that the victim puts in the class. KL: divergence of the "
+    "private images from them, in nats; small means exposed. success: share of the "
+    "reconstructions that an independent judge puts in the class, with its Wilson "
+    "interval. coverage: share of private images with a reconstruction nearby. random, "
+    "confident: success/coverage of an attacker without a GAN, who returns random rows "
+    "or the rows of which the victim is surest."
+)
+
+
+def reasons_of(run: Run) -> list[str]:
+    """What could not be measured, and why."""
+    found = []
+    for report in (run.indicator, run.success):
+        found += [f"class {name}: {why}" for name, why in report.reasons.items()]
+    return list(dict.fromkeys(found))
+
+
+def facts_of(run: Run) -> list[str]:
+    """The numbers of the whole run as sentences."""
+    facts = run.facts
+    lines = [
+        f"Private images: {facts['train']}, {facts['n_train']} images.",
+        f"Auxiliary images: {facts['aux']}, {facts['n_aux']} images.",
+        f"Queries that the attacker made: {facts['n_queries']}.",
+    ]
+    for kind in ("victim", "judge"):
+        key = f"{kind}_accuracy"
+        where = "held-out images" if key in facts else "its training images"
+        value = facts.get(key, facts[f"{kind}_accuracy_train"])
+        lines.append(f"Accuracy of the {kind} on {where}: {100 * value:.2f} %.")
+    return lines
+
+
+def grids_figure(run: Run, name: str = "grids") -> Figure:
+    """Private images, auxiliary images and reconstructions side by side."""
+    grids = {
+        "private": run.images("private"),
+        "auxiliary, surest": run.images("auxiliary"),
+        "reconstructed": run.images("reconstructions"),
+    }
+    return Figure(
+        name,
+        figure_png(draw_grids(grids, run.class_names)),
+        f"Three grids with one row per class: private images, the auxiliary images of "
+        f"{run.facts['aux']} of which the victim is surest, and reconstructions.",
+        "One row per class. Left: private images. Middle: auxiliary images of which "
+        "the victim is surest. Right: what the attacker made from the victim's answers.",
+        pixels=True,
+    )
+
+
+def scatter_figure(runs: Mapping[str, Run], name: str = "kl_coverage") -> Figure:
+    """The divergence of every class against the coverage that the attack reached."""
+    groups = {
+        title: (run.indicator["kl"], run.success["coverage"], run.class_names)
+        for title, run in runs.items()
+    }
+    first = next(iter(runs.values()))
+    features = next(iter(first.indicators))
+    figure = draw_scatter(
+        groups,
+        xlabel=f"KL of private from auxiliary images, nats ({features})",
+        ylabel="coverage of the private images",
+    )
+    return Figure(
+        name,
+        figure_png(figure),
+        "Scatter plot, one point per class and auxiliary set: KL divergence on the "
+        "horizontal axis, coverage of the private images by the reconstructions on the "
+        "vertical axis.",
+        "Each point is a class, known before the attack on the horizontal axis and "
+        "measured after it on the vertical one.",
+    )
+
+
+def write_report(run: Run) -> None:
+    """Write report.md and report.html of a run from its folder alone."""
+    parts: list[Part] = [
+        Listing(facts_of(run)),
+        Heading("Indicator and outcome per class"),
+        Table(SUCCESS_HEADER, success_rows(run), SUCCESS_CAPTION),
+    ]
+    if reasons_of(run):
+        parts += [Paragraph("Not measured:"), Listing(reasons_of(run))]
+    parts += [
+        Heading("Reconstructions"),
+        grids_figure(run),
+        Heading("Indicator against outcome"),
+        scatter_figure({run.facts["aux"]: run}),
+        Heading("Settings"),
+        Listing([f"{k}: {json.dumps(v)}" for k, v in run.config.items()]),
+    ]
+    write_pages(run.folder, f"Model inversion with {run.facts['aux']}", parts)
