@@ -158,14 +158,26 @@ def draw_scatter(
         known = np.isfinite(x) & np.isfinite(y)
         colour = COLOURS[i % len(COLOURS)]
         panel.scatter(
-            x[known], y[known], s=46, marker=MARKERS[i % len(MARKERS)], color=colour,
-            label=name, alpha=0.85, edgecolor="white", linewidth=0.6, zorder=3,
+            x[known],
+            y[known],
+            s=46,
+            marker=MARKERS[i % len(MARKERS)],
+            color=colour,
+            label=name,
+            alpha=0.85,
+            edgecolor="white",
+            linewidth=0.6,
+            zorder=3,
         )
         for a, b, label in zip(x, y, labels, strict=True):
             if np.isfinite(a) and np.isfinite(b):
                 panel.annotate(
-                    label, (a, b), xytext=(5, 3), textcoords="offset points",
-                    fontsize=8, color=colour,
+                    label,
+                    (a, b),
+                    xytext=(5, 3),
+                    textcoords="offset points",
+                    fontsize=8,
+                    color=colour,
                 )
     panel.set(xlabel=xlabel, ylabel=ylabel, title=title, ylim=(-0.02, 1.05))
     panel.grid(color="0.9", zorder=0)

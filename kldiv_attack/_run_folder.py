@@ -270,7 +270,8 @@ class RunRecorder:
         try:
             with safe_open(self.checkpoint, framework="pt") as file:
                 metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}
+                names = list(file.keys())
+                tensors = {name: file.get_tensor(name).clone() for name in names}
             step, extra = int(metadata["step"]), json.loads(metadata["extra"])
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise RunError(
@@ -287,9 +288,8 @@ class RunRecorder:
                 path.unlink()
         if not self.metrics.exists():
             return
-        kept = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
-            # A line cut off by a crash has no end and belongs to a later step.
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
+        lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+        # A line cut off by a crash has no end and belongs to a later step.
+        whole = [line for line in lines if line.endswith("\n")]
+        kept = [line for line in whole if json.loads(line)["step"] <= step]
         write_atomic(self.metrics, "".join(kept).encode())

@@ -113,7 +113,11 @@ def evaluate_attack(
         rows = np.flatnonzero(private.labels == label)
         drawn = np.sort(rng.permutation(rows)[:max_rows])
         scored, reason = _score_class(
-            label, images.get(label), private.images[drawn], judge, n_neighbors,
+            label,
+            images.get(label),
+            private.images[drawn],
+            judge,
+            n_neighbors,
             confidence_level,
         )
         scored["rows"] = len(rows)

@@ -5,22 +5,18 @@ import inspect
 import json
 import logging
 import os
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport, __version__
-from kldiv_attack._figures import draw_grids, draw_scatter, figure_png
-from kldiv_attack._pages import Figure, Heading, Listing, Paragraph, Part, Table
-from kldiv_attack._pages import write_pages
+from kldiv import PerClassReport, __version__
+from kldiv_attack._indicator import INDICATOR, parse_features, score_indicators
 from kldiv_attack._run_folder import (
     FORMAT_VERSION,
     RunError,
@@ -33,6 +29,7 @@ from kldiv_attack._run_folder import (
     write_atomic,
     write_json,
 )
+from kldiv_attack._summary import write_report
 from kldiv_attack.attackers import make_attacker
 from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.evaluate import CONTROLS, evaluate_attack
@@ -64,13 +61,6 @@ DEFAULTS: dict[str, Any] = {
     "indicator": [{"features": "pca6", "n_neighbors": 1}],
     "evaluate": {"n_reconstructions": 400, "n_neighbors": 5, "max_rows": 500},
     "device": "auto",
-}
-_INDICATOR = {
-    "features": "pca6",
-    "n_neighbors": 1,
-    "correction": None,
-    "duplicates": "raise",
-    "max_rows": None,
 }
 _EXAMPLES = 8  # images per class that a run keeps of private and auxiliary data
 
@@ -202,8 +192,15 @@ def run_experiment(
     started = time.perf_counter()
     victim, judge = prepare_models(settings, train, models, verbose=verbose)
     responses = _ask(victim, aux)
-    indicators = _indicators(
-        settings, train, aux, responses, judge, folder, verbose=verbose
+    indicators = score_indicators(
+        settings["indicator"],
+        train,
+        aux,
+        responses,
+        judge,
+        folder / "indicator.json",
+        random_state=settings["seeds"]["evaluate"],
+        verbose=verbose,
     )
     images, n_queries = _attack(settings, victim, aux, train, folder, verbose=verbose)
     success, controls = _evaluate(
@@ -285,12 +282,12 @@ def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
         "evaluate", DEFAULTS["evaluate"], settings["evaluate"]
     )
     settings["indicator"] = [
-        _with_defaults("indicator", _INDICATOR, one) for one in settings["indicator"]
+        _with_defaults("indicator", INDICATOR, one) for one in settings["indicator"]
     ]
     if not settings["indicator"]:
         raise ValueError("indicator: expected at least one entry, got none.")
     for one in settings["indicator"]:
-        _parse_features(one["features"])
+        parse_features(one["features"])
     for name, function in (("victim", train_victim), ("judge", train_judge)):
         settings[name] = _with_defaults(
             name, _training_defaults(function), settings[name]
@@ -450,184 +447,6 @@ def _accuracies(
     return found
 
 
-# -- indicator -------------------------------------------------------------------------
-
-
-def indicator_name(one: Mapping[str, Any]) -> str:
-    """How an entry of the setting ``indicator`` is called in tables."""
-    name, number = _parse_features(one["features"])
-    features = {"pixels": "pixels", "pca": "PCA", "judge": "judge PCA"}[name]
-    features += f" {number}" if number else ""
-    correction = f", {one['correction']}" if one["correction"] else ""
-    return f"{features}, k={one['n_neighbors']}{correction}"
-
-
-def _parse_features(text: str) -> tuple[str, int]:
-    match = re.fullmatch(r"(pixels)|(pca|judge)([1-9][0-9]*)", str(text))
-    if not match:
-        raise ValueError(
-            f"features={text!r}: expected 'pixels', 'pca<d>' (principal components of "
-            "the pixels) or 'judge<d>' (of the judge's last hidden layer)."
-        )
-    return (match[1], 0) if match[1] else (match[2], int(match[3]))
-
-
-class _Features:
-    """Features of training and auxiliary images, fitted on the training images.
-
-    Equal images get equal features: each distinct image is transformed once, because a
-    matrix product can round equal rows differently and hide that rows are shared.
-    """
-
-    def __init__(
-        self, train: LabelledImages, aux: LabelledImages, judge: Judge
-    ) -> None:
-        images = np.concatenate([train.images, aux.images])
-        keys = [hashlib.blake2b(i.tobytes(), digest_size=16).digest() for i in images]
-        first: dict[bytes, int] = {}
-        self._place = np.array([first.setdefault(k, len(first)) for k in keys])
-        distinct = np.unique(self._place, return_index=True)[1]
-        self._images, self._n = images[distinct], len(train)
-        self._judge = judge
-        self._bases: dict[str, tuple[NDArray[np.float64], int]] = {}
-
-    def __call__(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        name, number = _parse_features(text)
-        rows = self._base("judge" if name == "judge" else "pixels")
-        if number:
-            rows = self._components(name, rows, number)
-        rows = rows[self._place]
-        return rows[: self._n], rows[self._n :]
-
-    def _base(self, name: str) -> NDArray[np.float64]:
-        rows = self._images if name == "pixels" else self._judge.features(self._images)
-        return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
-
-    def _components(
-        self, name: str, rows: NDArray[np.float64], number: int
-    ) -> NDArray[np.float64]:
-        if name not in self._bases:
-            fitted = rows[self._place[: self._n]]
-            most = min(fitted.shape)
-            pca = PCA(min(most, 50), random_state=0).fit(fitted)
-            self._bases[name] = pca.transform(rows), most
-        components, most = self._bases[name]
-        if number > components.shape[1]:
-            raise ValueError(
-                f"features={name}{number}: expected at most "
-                f"{components.shape[1]} components for {self._n} images of {most} "
-                "features."
-            )
-        return components[:, :number]
-
-
-def _indicators(
-    settings: Mapping[str, Any],
-    train: LabelledImages,
-    aux: LabelledImages,
-    responses: NDArray[np.float64],
-    judge: Judge,
-    folder: Path,
-    *,
-    verbose: int,
-) -> dict[str, PerClassReport]:
-    """Divergence per class under every entry of the setting; kept in a file."""
-    path = folder / "indicator.json"
-    if path.exists():
-        return {k: report_from_dict(v) for k, v in read_json(path).items()}
-    features = _Features(train, aux, judge)
-    labels = responses.argmax(axis=1)
-    reports = {}
-    for one in tqdm(settings["indicator"], desc="divergence", disable=not verbose):
-        X, Y = features(one["features"])
-        reports[indicator_name(one)] = _score(
-            one, (X, train.labels), (Y, labels), train.class_names,
-            settings["seeds"]["evaluate"],
-        )
-    write_json(path, {k: report_to_dict(v) for k, v in reports.items()})
-    return reports
-
-
-Labelled = tuple[NDArray[np.float64], NDArray[np.int64]]
-
-
-def _score(
-    one: Mapping[str, Any],
-    train: Labelled,
-    aux: Labelled,
-    class_names: Sequence[str],
-    seed: int,
-) -> PerClassReport:
-    """Divergence per class, beside what two parts of the training rows give."""
-    rng = np.random.default_rng(seed)
-    pair = _at_most(train, one["max_rows"], rng), _at_most(aux, one["max_rows"], rng)
-    estimator = KNNDivergence(
-        n_neighbors=one["n_neighbors"],
-        correction=one["correction"],
-        duplicates=one["duplicates"],
-    )
-    measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
-    split = _halves(pair[0], measured["n_aux"], rng)
-    same = _fill(ConditionalKLScorer(estimator, None).fit(*split), class_names)
-    names = list(class_names)
-    return PerClassReport(
-        classes=np.asarray(names),
-        columns={
-            "kl": measured["kl"],
-            "floor": same["kl"],
-            "n_train": measured["n_train"].astype(int),
-            "n_aux": measured["n_aux"].astype(int),
-            "coverage": measured["coverage"],
-        },
-        reasons=dict(measured.reasons),
-        settings={**one, "conditioning": "hard"},
-        title=f"Divergence per class, {indicator_name(one)}",
-    )
-
-
-def _at_most(
-    sample: Labelled, max_rows: int | None, rng: np.random.Generator
-) -> Labelled:
-    """At most so many random rows of every class."""
-    if max_rows is None:
-        return sample
-    X, y = sample
-    kept = [rng.permutation(np.flatnonzero(y == c))[:max_rows] for c in np.unique(y)]
-    rows = np.sort(np.concatenate(kept))
-    return X[rows], y[rows]
-
-
-def _halves(
-    train: Labelled, n_aux: NDArray[Any], rng: np.random.Generator
-) -> tuple[Labelled, Labelled]:
-    """Two parts of the training rows; the second as large as the auxiliary class.
-
-    It takes at most half of a class, so that something is left to compare it with.
-    """
-    X, y = train
-    second = np.zeros(len(y), dtype=bool)
-    for c, wanted in enumerate(n_aux.astype(int)):
-        rows = np.flatnonzero(y == c)
-        second[rng.permutation(rows)[: min(wanted, len(rows) // 2)]] = True
-    return (X[~second], y[~second]), (X[second], y[second])
-
-
-def _fill(scorer: ConditionalKLScorer, class_names: Sequence[str]) -> PerClassReport:
-    """The scorer's report with one row for every class, also those without rows."""
-    report = scorer.report()
-    columns = {k: np.full(len(class_names), np.nan) for k in report.columns}
-    for name in ("n_train", "n_aux"):
-        columns[name][:] = 0
-    for name, values in report.columns.items():
-        columns[name][report.classes] = values
-    reasons = {class_names[c]: why for c, why in report.reasons.items()}
-    for c in set(range(len(class_names))) - set(report.classes.tolist()):
-        reasons[class_names[c]] = "no training row has this label"
-    return PerClassReport(
-        np.asarray(class_names), columns, reasons, report.settings, report.title
-    )
-
-
 # -- attack and outcome ----------------------------------------------------------------
 
 
@@ -715,137 +534,3 @@ def _write_images(
         if len(value) and np.isfinite(value).all()
     }
     write_atomic(folder / "images.safetensors", save(pixels))
-
-
-# -- report ----------------------------------------------------------------------------
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A table cell; what could not be measured is a dash."""
-    return "–" if not np.isfinite(value) else f"{value:.{digits}f}"
-
-
-SUCCESS_HEADER = (
-    "class", "rows", "KL", "success", "95 % interval", "coverage",
-    "random", "confident",
-)
-
-
-def success_rows(run: Run) -> list[list[str]]:
-    """The one table that every run prints: indicator, outcome and controls."""
-    success, indicator = run.success, run.indicator
-    rows = []
-    for i, name in enumerate(run.class_names):
-        low, high = success["accuracy_low"][i], success["accuracy_high"][i]
-        controls = [
-            f"{number(c['accuracy'][i])}/{number(c['coverage'][i])}"
-            for c in run.controls.values()
-        ]
-        rows.append(
-            [
-                name,
-                str(int(indicator["n_aux"][i])),
-                number(indicator["kl"][i]),
-                number(success["accuracy"][i]),
-                "–" if not np.isfinite(low) else f"{low:.2f}-{high:.2f}",
-                number(success["coverage"][i]),
-                *controls,
-            ]
-        )
-    return rows
-
-
-SUCCESS_CAPTION = (
-    "rows: auxiliary images that the victim puts in the class. KL: divergence of the "
-    "private images from them, in nats; small means exposed. success: share of the "
-    "reconstructions that an independent judge puts in the class, with its Wilson "
-    "interval. coverage: share of private images with a reconstruction nearby. random, "
-    "confident: success/coverage of an attacker without a GAN, who returns random rows "
-    "or the rows of which the victim is surest."
-)
-
-
-def reasons_of(run: Run) -> list[str]:
-    """What could not be measured, and why."""
-    found = []
-    for report in (run.indicator, run.success):
-        found += [f"class {name}: {why}" for name, why in report.reasons.items()]
-    return list(dict.fromkeys(found))
-
-
-def facts_of(run: Run) -> list[str]:
-    """The numbers of the whole run as sentences."""
-    facts = run.facts
-    lines = [
-        f"Private images: {facts['train']}, {facts['n_train']} images.",
-        f"Auxiliary images: {facts['aux']}, {facts['n_aux']} images.",
-        f"Queries that the attacker made: {facts['n_queries']}.",
-    ]
-    for kind in ("victim", "judge"):
-        key = f"{kind}_accuracy"
-        where = "held-out images" if key in facts else "its training images"
-        value = facts.get(key, facts[f"{kind}_accuracy_train"])
-        lines.append(f"Accuracy of the {kind} on {where}: {100 * value:.2f} %.")
-    return lines
-
-
-def grids_figure(run: Run, name: str = "grids") -> Figure:
-    """Private images, auxiliary images and reconstructions side by side."""
-    grids = {
-        "private": run.images("private"),
-        "auxiliary, surest": run.images("auxiliary"),
-        "reconstructed": run.images("reconstructions"),
-    }
-    return Figure(
-        name,
-        figure_png(draw_grids(grids, run.class_names)),
-        f"Three grids with one row per class: private images, the auxiliary images of "
-        f"{run.facts['aux']} of which the victim is surest, and reconstructions.",
-        "One row per class. Left: private images. Middle: auxiliary images of which "
-        "the victim is surest. Right: what the attacker made from the victim's answers.",
-        pixels=True,
-    )
-
-
-def scatter_figure(runs: Mapping[str, Run], name: str = "kl_coverage") -> Figure:
-    """The divergence of every class against the coverage that the attack reached."""
-    groups = {
-        title: (run.indicator["kl"], run.success["coverage"], run.class_names)
-        for title, run in runs.items()
-    }
-    first = next(iter(runs.values()))
-    features = next(iter(first.indicators))
-    figure = draw_scatter(
-        groups,
-        xlabel=f"KL of private from auxiliary images, nats ({features})",
-        ylabel="coverage of the private images",
-    )
-    return Figure(
-        name,
-        figure_png(figure),
-        "Scatter plot, one point per class and auxiliary set: KL divergence on the "
-        "horizontal axis, coverage of the private images by the reconstructions on the "
-        "vertical axis.",
-        "Each point is a class, known before the attack on the horizontal axis and "
-        "measured after it on the vertical one.",
-    )
-
-
-def write_report(run: Run) -> None:
-    """Write report.md and report.html of a run from its folder alone."""
-    parts: list[Part] = [
-        Listing(facts_of(run)),
-        Heading("Indicator and outcome per class"),
-        Table(SUCCESS_HEADER, success_rows(run), SUCCESS_CAPTION),
-    ]
-    if reasons_of(run):
-        parts += [Paragraph("Not measured:"), Listing(reasons_of(run))]
-    parts += [
-        Heading("Reconstructions"),
-        grids_figure(run),
-        Heading("Indicator against outcome"),
-        scatter_figure({run.facts["aux"]: run}),
-        Heading("Settings"),
-        Listing([f"{k}: {json.dumps(v)}" for k, v in run.config.items()]),
-    ]
-    write_pages(run.folder, f"Model inversion with {run.facts['aux']}", parts)
