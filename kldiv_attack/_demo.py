@@ -19,7 +19,7 @@ from kldiv_attack._summary import (
     SUCCESS_CAPTION,
     SUCCESS_HEADER,
     facts_of,
-    grids_figure,
+    grids_gallery,
     reasons_of,
     scatter_figure,
     success_rows,
@@ -76,6 +76,8 @@ def run_demo(
                 "held_out": {"name": "digits", "part": "test"},
                 "aux": aux,
                 "attacker": {"name": "cgan", **(attacker or {})},
+                "indicator": [{"features": "pca6", "n_neighbors": 5}],
+                "evaluate": {"n_reconstructions": 100},
             },
             folder / name.replace(" ", "_"),
             models=folder / "models",
@@ -121,6 +123,7 @@ def mean_row(run: Run) -> list[str]:
         "mean",
         str(int(run.indicator["n_aux"].sum())),
         mean(run.indicator["kl"]),
+        mean(run.indicator["floor"]),
         mean(success["accuracy"]),
         "",
         mean(success["coverage"]),
@@ -141,14 +144,15 @@ def _write_report(folder: Path, runs: Mapping[str, Run]) -> None:
         Listing([facts_of(first)[0], *facts_of(first)[-2:]]),
         Heading("Indicator against outcome"),
         scatter_figure(runs),
+        Paragraph(f"In the tables below, {SUCCESS_CAPTION}"),
     ]
     for i, (name, run) in enumerate(runs.items()):
         parts += [
             Heading(name.capitalize()),
             Listing(facts_of(run)[1:3]),
-            Table(SUCCESS_HEADER, [*success_rows(run), mean_row(run)], SUCCESS_CAPTION),
+            Table(SUCCESS_HEADER, [*success_rows(run), mean_row(run)], f"With {name}."),
         ]
         if reasons_of(run):
             parts += [Paragraph("Not measured:"), Listing(reasons_of(run))]
-        parts.append(grids_figure(run, f"grids_{i}"))
+        parts.append(grids_gallery(run, f"{i}_"))
     write_pages(folder, "Model inversion on embedded digits", parts)

@@ -123,7 +123,8 @@ def draw_grids(
         )
         panel.set_xticks([])
         panel.tick_params(length=0)
-        panel.set_title(title, fontsize=10)
+        if title:
+            panel.set_title(title, fontsize=10)
         for side in panel.spines.values():
             side.set_visible(False)
     return figure

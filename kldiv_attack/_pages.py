@@ -66,7 +66,14 @@ class Figure:
     pixels: bool = False
 
 
-Part = Heading | Paragraph | Listing | Table | Figure
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side where the screen is wide enough, below each other else."""
+
+    figures: Sequence[Figure]
+
+
+Part = Heading | Paragraph | Listing | Table | Figure | Gallery
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -77,17 +84,20 @@ h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0 1rem; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d8dee4;
   padding-bottom: .25rem; }
 p, li { max-width: 44rem; }
-.scroll { overflow-x: auto; margin: .75rem 0 1.25rem; }
+.scroll { overflow-x: auto; margin: .4rem 0 1.25rem; }
 table { border-collapse: collapse; font-size: .875rem;
   font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: 0 0 .4rem; color: #424a53; max-width: 44rem; }
+p.caption { color: #424a53; font-size: .875rem; margin: 1rem 0 0; }
 th, td { padding: .22rem .6rem; text-align: right; white-space: nowrap; }
 th { border-bottom: 2px solid #8c959f; font-weight: 600; vertical-align: bottom; }
 td { border-bottom: 1px solid #eaeef2; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: #fff; }
 tbody tr:hover td { background: #f3f6f9; }
-figure { margin: 1rem 0 1.5rem; }
+figure { margin: 1rem 0 1.5rem; max-width: 44rem; }
+.gallery { display: grid; gap: 1rem; margin: 1rem 0 1.5rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); }
+.gallery figure { margin: 0; max-width: 26rem; }
 figure img { max-width: 100%; height: auto; display: block; }
 figure img.pixels { image-rendering: pixelated; }
 figcaption { color: #424a53; font-size: .875rem; margin-top: .4rem; max-width: 44rem; }
@@ -107,8 +117,10 @@ def write_pages(folder: Path, title: str, parts: Sequence[Part]) -> None:
         The content in order.
     """
     for part in parts:
-        if isinstance(part, Figure):
-            write_atomic(folder / "figures" / f"{part.name}.png", part.png)
+        figures = part.figures if isinstance(part, Gallery) else [part]
+        for figure in figures:
+            if isinstance(figure, Figure):
+                write_atomic(folder / "figures" / f"{figure.name}.png", figure.png)
     write_atomic(folder / "report.md", to_markdown(title, parts).encode())
     write_atomic(folder / "report.html", to_html(title, parts).encode())
 
@@ -126,9 +138,16 @@ def to_markdown(title: str, parts: Sequence[Part]) -> str:
                 blocks.append("\n".join(f"* {item}" for item in items))
             case Table(header, rows, caption):
                 blocks += [caption, table_text(header, rows)]
-            case Figure(name, _, alt, caption):
-                blocks += [f"![{alt}](figures/{name}.png)", caption]
+            case Figure():
+                blocks += _markdown_figure(part)
+            case Gallery(figures):
+                for figure in figures:
+                    blocks += _markdown_figure(figure)
     return "\n\n".join(blocks) + "\n"
+
+
+def _markdown_figure(figure: Figure) -> list[str]:
+    return [f"![{figure.alt}](figures/{figure.name}.png)", figure.caption]
 
 
 def table_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -173,15 +192,23 @@ def _html(part: Part) -> str:
                 for row in rows
             )
             return (
-                f'<div class="scroll" tabindex="0"><table><caption>{escape(caption)}'
-                f"</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>"
+                f'<p class="caption">{escape(caption)}</p>\n'
+                '<div class="scroll" tabindex="0"><table>\n'
+                f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>"
                 "</table></div>"
             )
-        case Figure(_, png, alt, caption, pixels):
-            source = base64.b64encode(png).decode("ascii")
-            style = ' class="pixels"' if pixels else ""
-            return (
-                f'<figure><img{style} src="data:image/png;base64,{source}" '
-                f'alt="{escape(alt, quote=True)}"><figcaption>{escape(caption)}'
-                "</figcaption></figure>"
-            )
+        case Figure():
+            return _html_figure(part)
+        case Gallery(figures):
+            inside = "\n".join(map(_html_figure, figures))
+            return f'<div class="gallery">{inside}</div>'
+
+
+def _html_figure(figure: Figure) -> str:
+    source = base64.b64encode(figure.png).decode("ascii")
+    style = ' class="pixels"' if figure.pixels else ""
+    return (
+        f'<figure><img{style} src="data:image/png;base64,{source}" '
+        f'alt="{escape(figure.alt, quote=True)}"><figcaption>{escape(figure.caption)}'
+        "</figcaption></figure>"
+    )

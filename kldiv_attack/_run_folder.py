@@ -176,6 +176,8 @@ def _discard(folder: Path) -> None:
     for pattern in ("samples/step_*.png", "figures/*.png"):
         for path in folder.glob(pattern):
             path.unlink()
+        with contextlib.suppress(OSError):  # not there, or something else is in it
+            (folder / pattern).parent.rmdir()
 
 
 def _differences(stored: Any, asked: Any, prefix: str = "") -> list[str]:

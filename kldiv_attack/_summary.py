@@ -1,14 +1,16 @@
 """What a run looks like on paper: its table, its figures and its report pages."""
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kldiv_attack._figures import draw_grids, draw_scatter, figure_png
 from kldiv_attack._pages import (
     Figure,
+    Gallery,
     Heading,
     Listing,
     Paragraph,
@@ -30,8 +32,9 @@ SUCCESS_HEADER = (
     "class",
     "rows",
     "KL",
+    "floor",
     "success",
-    "95 % interval",
+    "interval",
     "coverage",
     "random",
     "confident",
@@ -53,6 +56,7 @@ def success_rows(run: "Run") -> list[list[str]]:
                 name,
                 str(int(indicator["n_aux"][i])),
                 number(indicator["kl"][i]),
+                number(indicator["floor"][i]),
                 number(success["accuracy"][i]),
                 "-" if not np.isfinite(low) else f"{low:.2f}-{high:.2f}",
                 number(success["coverage"][i]),
@@ -64,8 +68,9 @@ def success_rows(run: "Run") -> list[list[str]]:
 
 SUCCESS_CAPTION = (
     "rows: auxiliary images that the victim puts in the class. KL: divergence of the "
-    "private images from them, in nats; small means exposed. success: share of the "
-    "reconstructions that an independent judge puts in the class, with its Wilson "
+    "private images from them, in nats; small means exposed. floor: the same between "
+    "two parts of the private images, as small as KL can get. success: share of the "
+    "reconstructions that an independent judge puts in the class, with its 95 % Wilson "
     "interval. coverage: share of private images with a reconstruction nearby. random, "
     "confident: success/coverage of an attacker without a GAN, who returns random rows "
     "or the rows of which the victim is surest."
@@ -96,20 +101,34 @@ def facts_of(run: "Run") -> list[str]:
     return lines
 
 
-def grids_figure(run: "Run", name: str = "grids") -> Figure:
+def grids_gallery(run: "Run", prefix: str = "") -> Gallery:
     """Private images, auxiliary images and reconstructions side by side."""
-    grids = {
-        "private": run.images("private"),
-        "auxiliary, surest": run.images("auxiliary"),
-        "reconstructed": run.images("reconstructions"),
+    kinds = {
+        "private": "Private images",
+        "auxiliary": "Auxiliary images of which the victim is surest",
+        "reconstructions": "Reconstructions",
     }
+    return Gallery(
+        [
+            grid_figure(f"{prefix}{kind}", title, run.images(kind), run.class_names)
+            for kind, title in kinds.items()
+        ]
+    )
+
+
+def grid_figure(
+    name: str,
+    title: str,
+    images: Sequence[NDArray[Any] | None],
+    class_names: Sequence[str],
+) -> Figure:
+    """One grid of images with one row per class."""
     return Figure(
         name,
-        figure_png(draw_grids(grids, run.class_names)),
-        f"Three grids with one row per class: private images, the auxiliary images of "
-        f"{run.facts['aux']} of which the victim is surest, and reconstructions.",
-        "One row per class. Left: private images. Middle: auxiliary images of which "
-        "the victim is surest. Right: what the attacker made from the answers.",
+        figure_png(draw_grids({"": images}, class_names)),
+        f"{title}: a grid of images with one row per class, classes "
+        f"{', '.join(class_names)} from top to bottom.",
+        f"{title}, one row per class.",
         pixels=True,
     )
 
@@ -149,7 +168,7 @@ def write_report(run: "Run") -> None:
         parts += [Paragraph("Not measured:"), Listing(reasons_of(run))]
     parts += [
         Heading("Reconstructions"),
-        grids_figure(run),
+        grids_gallery(run),
         Heading("Indicator against outcome"),
         scatter_figure({run.facts["aux"]: run}),
         Heading("Settings"),

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from kldiv import PerClassReport
 from kldiv_attack._figures import draw_grids, figure_png
 from kldiv_attack._pages import (
-    Figure,
+    Gallery,
     Heading,
     Listing,
     Paragraph,
@@ -22,11 +23,12 @@ from kldiv_attack._pages import (
     Table,
     write_pages,
 )
-from kldiv_attack._run_folder import RunError
+from kldiv_attack._run_folder import RunError, write_atomic
 from kldiv_attack._summary import (
     SUCCESS_CAPTION,
     SUCCESS_HEADER,
     facts_of,
+    grid_figure,
     number,
     reasons_of,
     scatter_figure,
@@ -225,11 +227,14 @@ def figure_2(
         If a run folder is missing or unfinished.
     """
     runs = _runs(folder)
-    first = runs["mnist"]
-    grids = {"private": first.images("private")}
+    return draw_grids(_grids(runs), runs["mnist"].class_names, n_columns=n_columns)
+
+
+def _grids(runs: Mapping[str, Run]) -> dict[str, list[NDArray[np.float32] | None]]:
+    grids = {"private images": runs["mnist"].images("private")}
     for name, run in runs.items():
         grids[f"attack with {name}"] = run.images("reconstructions")
-    return draw_grids(grids, first.class_names, n_columns=n_columns)
+    return grids
 
 
 def success_table(folder: str | os.PathLike[str]) -> PerClassReport:
@@ -414,14 +419,16 @@ def write_paper(folder: str | os.PathLike[str]) -> None:
         Paragraph(_CHOICE),
         _alternatives(folder),
         Heading("Figure 2"),
-        Figure(
-            "figure_2",
-            figure_png(figure_2(folder)),
-            "Four grids with one row per digit: private images, and reconstructions "
-            "with the auxiliary splits mnist, letters and balanced.",
-            "One row per digit. Private images on the left; then what the attacker "
-            "reconstructed with each auxiliary split.",
-            pixels=True,
+        Gallery(
+            [
+                grid_figure(
+                    f"figure_2_{i}",
+                    title[0].upper() + title[1:],
+                    images,
+                    runs["mnist"].class_names,
+                )
+                for i, (title, images) in enumerate(_grids(runs).items())
+            ]
         ),
         Heading("Success"),
         Table(
@@ -435,10 +442,11 @@ def write_paper(folder: str | os.PathLike[str]) -> None:
         ),
         scatter_figure(runs),
     ]
+    parts.append(Paragraph(f"In the tables below, {SUCCESS_CAPTION}"))
     for name, run in runs.items():
-        parts.append(
-            Table(SUCCESS_HEADER, success_rows(run), f"{name}. {SUCCESS_CAPTION}")
-        )
+        parts.append(Table(SUCCESS_HEADER, success_rows(run), f"With {name}."))
         if reasons_of(run):
             parts.append(Listing(reasons_of(run)))
+    write_atomic(folder / "figure_2.png", figure_png(figure_2(folder)))
+    write_atomic(folder / "table_3.json", table_3(folder).to_json().encode())
     write_pages(folder, "The paper on EMNIST", parts)
