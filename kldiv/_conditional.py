@@ -413,8 +413,8 @@ def _too_few(n: int, m: int, n_neighbors: int) -> str:
         return "no auxiliary row was put in this class by the victim"
     if n < n_neighbors + 1:
         return (
-            f"n_neighbors={n_neighbors} needs at least {n_neighbors + 1} training rows; "
-            f"the class has {n}"
+            f"n_neighbors={n_neighbors} needs at least {n_neighbors + 1} training "
+            f"rows; the class has {n}"
         )
     if m < n_neighbors:
         return (

@@ -15,25 +15,38 @@ DUPLICATE_POLICIES = ("raise", "drop", "expand")
 _BLOCK_BYTES = 1 << 20
 
 
-def row_ids(rows: FloatArray) -> NDArray[np.intp]:
-    """Integer per row of `rows`, shape (n,): equal rows share it, others do not.
+def row_ids(*samples: FloatArray) -> NDArray[np.intp]:
+    """Integer per row: the first row that is equal to it, counted through all samples.
 
-    Rows are compared through a 64-bit hash; rows that share a hash are compared
-    entry by entry, so that a collision cannot join two different rows.
+    Rows are compared through a 64-bit hash; rows that share a hash are compared entry
+    by entry, so that a collision cannot join two different rows. The samples are not
+    copied.
     """
-    hashes = _row_hashes(rows)
+    hashes = np.concatenate([_row_hashes(rows) for rows in samples])
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
-    same = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if same.size == 0:
-        return np.arange(len(rows))
-    ids = np.empty(len(rows), dtype=np.intp)
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    ids[order] = np.repeat(order[starts], np.diff(np.r_[starts, len(rows)]))
-    collided = np.flatnonzero((rows != rows[ids]).any(axis=1))
-    if collided.size:  # two different rows share a 64-bit hash
-        ids[collided] = collided[row_ids_exact(rows[collided])]
+    ids = np.arange(len(hashes))
+    if starts.size == ids.size:
+        return ids
+    ids[order] = np.repeat(order[starts], np.diff(np.r_[starts, ids.size]))
+    repeats = np.flatnonzero(ids != np.arange(ids.size))
+    differ = (_gather(samples, repeats) != _gather(samples, ids[repeats])).any(axis=1)
+    if differ.any():  # two different rows share a 64-bit hash
+        groups = np.flatnonzero(np.isin(ids, ids[repeats[differ]]))
+        ids[groups] = groups[row_ids_exact(_gather(samples, groups))]
     return ids
+
+
+def _gather(samples: tuple[FloatArray, ...], indices: NDArray[np.intp]) -> FloatArray:
+    """Rows of the samples by their index through all of them."""
+    out = np.empty((indices.size, samples[0].shape[1]), dtype=samples[0].dtype)
+    start = 0
+    for rows in samples:
+        inside = (indices >= start) & (indices < start + len(rows))
+        out[inside] = rows[indices[inside] - start]
+        start += len(rows)
+    return out
 
 
 def row_ids_exact(rows: FloatArray) -> NDArray[np.intp]:
@@ -111,7 +124,7 @@ def count_duplicates(
         First occurrences; rows of Y that also occur in X are not kept.
     """
     n, m = len(X), len(Y)
-    ids = row_ids(np.concatenate([X, Y]))
+    ids = row_ids(X, Y)
     keep = ids == np.arange(n + m)  # the id of a row is its first occurrence
     in_x = ids[n:] < n
     within_x = int(n - keep[:n].sum())

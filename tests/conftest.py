@@ -1,0 +1,38 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("kldiv", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("kldiv")
+
+
+@pytest.fixture
+def seed():
+    """Seed of a test; KLDIV_TEST_SEED sweeps it."""
+    return int(os.environ.get("KLDIV_TEST_SEED", "0"))
+
+
+@pytest.fixture
+def rng(seed):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def emnist_root():
+    """Folder of EMNIST in torchvision's layout, from KLDIV_EMNIST_ROOT."""
+    return Path(os.environ["KLDIV_EMNIST_ROOT"]).resolve()
+
+
+def pytest_collection_modifyitems(items):
+    """Tests on real EMNIST need a folder; without one they say why they are skipped."""
+    if os.environ.get("KLDIV_EMNIST_ROOT"):
+        return
+    skip = pytest.mark.skip(reason="KLDIV_EMNIST_ROOT is not set")
+    for item in items:
+        if "emnist" in item.keywords:
+            item.add_marker(skip)
