@@ -142,7 +142,7 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
 
 def _demo(options: argparse.Namespace) -> None:
     from kldiv_attack._demo import demo_table, run_demo
-    from kldiv_attack._summary import SUCCESS_CAPTION
+    from kldiv_attack._summary import SUCCESS_TERMS
 
     runs = run_demo(
         options.out,
@@ -151,7 +151,7 @@ def _demo(options: argparse.Namespace) -> None:
         **_shared(options),
     )
     print(demo_table(runs))
-    print(_wrap(SUCCESS_CAPTION))
+    print(*map(_wrap, SUCCESS_TERMS), sep="\n")
     print(f"Report: {Path(options.out) / 'report.html'}")
 
 
@@ -218,7 +218,7 @@ def _data(text: str, root: str | None, size: int | None = None) -> dict[str, Any
 def _wrap(text: str) -> str:
     import textwrap
 
-    return textwrap.fill(text, 79)
+    return textwrap.fill(text, 79, subsequent_indent="  ")
 
 
 if __name__ == "__main__":

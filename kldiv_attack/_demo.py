@@ -16,8 +16,8 @@ from kldiv_attack._pages import (
     write_pages,
 )
 from kldiv_attack._summary import (
-    SUCCESS_CAPTION,
     SUCCESS_HEADER,
+    SUCCESS_TERMS,
     facts_of,
     grids_gallery,
     reasons_of,
@@ -144,7 +144,7 @@ def _write_report(folder: Path, runs: Mapping[str, Run]) -> None:
         Listing([facts_of(first)[0], *facts_of(first)[-2:]]),
         Heading("Indicator against outcome"),
         scatter_figure(runs),
-        Paragraph(f"In the tables below, {SUCCESS_CAPTION}"),
+        Listing(SUCCESS_TERMS),
     ]
     for i, (name, run) in enumerate(runs.items()):
         parts += [

@@ -254,6 +254,7 @@ class RunRecorder:
             metadata={
                 "format_version": str(FORMAT_VERSION),
                 "step": str(step),
+                "metrics_bytes": str(self._metrics_size()),
                 "extra": json.dumps(extra),
             },
         )
@@ -262,10 +263,10 @@ class RunRecorder:
     def load(self) -> tuple[int, dict[str, torch.Tensor], dict[str, Any]] | None:
         """The last checkpoint, or None before the first.
 
-        Lines and pictures of later steps are removed: those steps come again.
+        Lines that were logged after it are removed: those steps come again.
         """
         if not self.checkpoint.exists():
-            self._forget_after(-1)
+            self._forget_after(0)
             return None
         from safetensors import SafetensorError, safe_open
 
@@ -275,23 +276,19 @@ class RunRecorder:
                 names = list(file.keys())
                 tensors = {name: file.get_tensor(name).clone() for name in names}
             step, extra = int(metadata["step"]), json.loads(metadata["extra"])
+            size = int(metadata["metrics_bytes"])
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise RunError(
                 f"{self.checkpoint} cannot be read, it is truncated or damaged "
                 f"({error}). Put a copy back, or start over with restart=True "
                 "(--restart)."
             ) from error
-        self._forget_after(step)
+        self._forget_after(size)
         return step, tensors, extra
 
-    def _forget_after(self, step: int) -> None:
-        for path in self.folder.glob("samples/step_*.png"):
-            if int(path.stem.removeprefix("step_")) > step:
-                path.unlink()
-        if not self.metrics.exists():
-            return
-        lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-        # A line cut off by a crash has no end and belongs to a later step.
-        whole = [line for line in lines if line.endswith("\n")]
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
-        write_atomic(self.metrics, "".join(kept).encode())
+    def _metrics_size(self) -> int:
+        return self.metrics.stat().st_size if self.metrics.exists() else 0
+
+    def _forget_after(self, size: int) -> None:
+        if self._metrics_size() > size:
+            os.truncate(self.metrics, size)

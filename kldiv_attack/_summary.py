@@ -66,14 +66,16 @@ def success_rows(run: "Run") -> list[list[str]]:
     return rows
 
 
-SUCCESS_CAPTION = (
-    "rows: auxiliary images that the victim puts in the class. KL: divergence of the "
-    "private images from them, in nats; small means exposed. floor: the same between "
-    "two parts of the private images, as small as KL can get. success: share of the "
-    "reconstructions that an independent judge puts in the class, with its 95 % Wilson "
-    "interval. coverage: share of private images with a reconstruction nearby. random, "
-    "confident: success/coverage of an attacker without a GAN, who returns random rows "
-    "or the rows of which the victim is surest."
+#: What the columns of that table mean.
+SUCCESS_TERMS = (
+    "rows: auxiliary images that the victim puts in the class.",
+    "KL: divergence of the private images from them, in nats; small means exposed.",
+    "floor: the same between two parts of the private images, where the truth is 0.",
+    "success: share of the reconstructions that an independent judge puts in the "
+    "class; interval: 95 % Wilson interval of it.",
+    "coverage: share of private images with a reconstruction nearby.",
+    "random, confident: success/coverage of an attacker without a GAN, who returns "
+    "random rows, or the rows of which the victim is surest.",
 )
 
 
@@ -162,7 +164,8 @@ def write_report(run: "Run") -> None:
     parts: list[Part] = [
         Listing(facts_of(run)),
         Heading("Indicator and outcome per class"),
-        Table(SUCCESS_HEADER, success_rows(run), SUCCESS_CAPTION),
+        Listing(SUCCESS_TERMS),
+        Table(SUCCESS_HEADER, success_rows(run), f"With {run.facts['aux']}."),
     ]
     if reasons_of(run):
         parts += [Paragraph("Not measured:"), Listing(reasons_of(run))]
