@@ -16,7 +16,7 @@ from kldiv_attack._run_folder import RunRecorder, open_run, write_atomic
 from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.experiment import RunError, load_run, run_experiment
 
-from .conftest import STEPS
+from tests.attack.conftest import STEPS
 
 
 @pytest.fixture
@@ -271,7 +271,8 @@ def test_an_unfinished_run_of_another_version_is_refused(start, stop_at, tmp_pat
         start()
 
 
-def test_other_settings_in_the_same_folder_are_refused(done, start, quick):
+@pytest.mark.usefixtures("done")
+def test_other_settings_in_the_same_folder_are_refused(start, quick):
     with pytest.raises(RunError, match=r"seed is 3 in the folder and 5 in this call"):
         start(seed=5)
     with pytest.raises(RunError, match=r"n_reconstructions is 20 in the folder"):
@@ -289,7 +290,8 @@ def test_a_folder_with_other_files_is_refused(start, tmp_path):
     assert (tmp_path / "run" / "thesis.tex").read_text() == "do not lose this"
 
 
-def test_models_of_another_victim_are_refused(done, start):
+@pytest.mark.usefixtures("done")
+def test_models_of_another_victim_are_refused(start):
     with pytest.raises(RunError, match=r"victim and a judge with another .*victim"):
         start("new", victim={"epochs": 5})
 
@@ -319,7 +321,7 @@ def test_rows_shared_with_the_private_images_stop_the_run_before_the_attack(
     assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
 
 
-def test_a_class_that_the_victim_never_answers_is_a_reason(start, quick_models):
+def test_a_class_that_the_victim_never_answers_is_a_reason(start):
     digits = load_dataset("digits", part="test")
     aux = digits.subset(digits.labels == 1)
     run = start(aux=aux)
@@ -385,6 +387,6 @@ def test_opening_a_folder_says_whether_the_run_is_finished(tmp_path):
     assert not open_run(tmp_path / "run", {"seed": 1})
     (tmp_path / "run" / "results.json").write_text("{}")
     assert open_run(tmp_path / "run", {"seed": 1})
+    (tmp_path / "run" / "config.json").write_text('{"format')
     with pytest.raises(RunError, match=r"config\.json is not readable JSON"):
-        (tmp_path / "run" / "config.json").write_text('{"format')
         open_run(tmp_path / "run", {"seed": 1})

@@ -10,9 +10,11 @@ import time
 import pytest
 
 from kldiv_attack.__main__ import main
+from kldiv_attack._summary import SUCCESS_HEADER
 
-from .conftest import STEPS
+from tests.attack.conftest import STEPS
 
+DIGITS = list("0123456789")
 QUICK = ["--quiet", "--set", f"steps={STEPS}"]
 
 
@@ -26,9 +28,7 @@ def test_demo_prints_one_table_and_writes_the_report(tmp_path, capsys):
     text = capsys.readouterr().out
     lines = text.splitlines()
     assert max(map(len, lines[:-1])) <= 80
-    assert lines[0].split() == (
-        "class rows KL floor success interval coverage random confident".split()
-    )
+    assert lines[0].split() == list(SUCCESS_HEADER)
     rows = [line.split() for line in lines if line.split()[:1] in [[c] for c in DIGITS]]
     assert [row[0] for row in rows] == DIGITS * 3
     for name in ("held-out digits", "glyph letters", "glyph letters and digits"):
@@ -36,9 +36,6 @@ def test_demo_prints_one_table_and_writes_the_report(tmp_path, capsys):
     page = (out / "report.html").read_text()
     assert page.count("<img") >= 10
     assert "<h2>Glyph letters and digits</h2>" in page
-
-
-DIGITS = list("0123456789")
 
 
 def test_attack_runs_on_named_data_and_is_not_repeated(tmp_path, capsys):
