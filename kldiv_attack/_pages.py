@@ -96,7 +96,7 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
 tbody tr:hover td { background: #f3f6f9; }
 figure { margin: 1rem 0 1.5rem; max-width: 44rem; }
 .gallery { display: grid; gap: 1rem; margin: 1rem 0 1.5rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(13.5rem, 100%), 1fr)); }
 .gallery figure { margin: 0; max-width: 26rem; }
 figure img { max-width: 100%; height: auto; display: block; }
 figure img.pixels { image-rendering: pixelated; }

@@ -62,6 +62,8 @@ DEFAULTS: dict[str, Any] = {
     "evaluate": {"n_reconstructions": 400, "n_neighbors": 5, "max_rows": 500},
     "device": "auto",
 }
+# What the attacker may ask; no part of how the victim is trained.
+_ACCESS: dict[str, Any] = {"answers": "probabilities", "budget": None}
 _EXAMPLES = 8  # images per class that a run keeps of private and auxiliary data
 
 
@@ -289,9 +291,10 @@ def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
     for one in settings["indicator"]:
         parse_features(one["features"])
     for name, function in (("victim", train_victim), ("judge", train_judge)):
-        settings[name] = _with_defaults(
-            name, _training_defaults(function), settings[name]
-        )
+        defaults = _training_defaults(function)
+        if name == "victim":
+            defaults |= _ACCESS
+        settings[name] = _with_defaults(name, defaults, settings[name])
     parameters = dict(settings["attacker"])
     attacker = make_attacker(parameters.pop("name"), **parameters)
     settings["attacker"] = {
@@ -318,7 +321,7 @@ def _with_defaults(
 
 def _training_defaults(function: Callable[..., Any]) -> dict[str, Any]:
     """Options of a training function that a run may set, with their defaults."""
-    ours = ("data", "device", "random_state", "verbose")
+    ours = ("data", "val", "device", "random_state", "verbose")
     return {
         name: parameter.default
         for name, parameter in inspect.signature(function).parameters.items()
@@ -371,7 +374,7 @@ def prepare_models(
         "format_version": FORMAT_VERSION,
         "code_version": __version__,
         "train": settings["train"]["sha256"],
-        **{kind: settings[kind] for kind in _MODELS},
+        **{kind: _training(settings[kind]) for kind in _MODELS},
         "seeds": {kind: settings["seeds"][kind] for kind in _MODELS},
     }
     wanted = json.loads(json.dumps(wanted))  # a file has no tuples
@@ -388,9 +391,15 @@ def prepare_models(
     else:
         write_json(note, wanted)
     victim = _model("victim", settings, train, folder, verbose)
+    victim.answers = settings["victim"]["answers"]
+    victim.budget = settings["victim"]["budget"]
     judge = _model("judge", settings, train, folder, verbose)
     check_judge(judge, victim)
     return victim, judge
+
+
+def _training(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in options.items() if k not in _ACCESS}
 
 
 _MODELS: dict[str, tuple[Callable[..., Any], Any]] = {
@@ -419,7 +428,7 @@ def _model(
     _LOG.info("Training the %s on %s (%d images).", kind, train.name, len(train))
     model = learn(
         train,
-        **settings[kind],
+        **_training(settings[kind]),
         device=settings["device"],
         random_state=settings["seeds"][kind],
         verbose=verbose,
@@ -430,7 +439,7 @@ def _model(
 
 def _ask(victim: Victim, data: LabelledImages) -> NDArray[np.float64]:
     """The victim's answers to its owner, which are no queries of an attacker."""
-    return np.asarray(victim.predict_proba(data.images), dtype=np.float64)
+    return np.asarray(victim._probabilities(data.images), dtype=np.float64)
 
 
 def _accuracies(

@@ -336,6 +336,13 @@ def test_a_class_that_the_victim_never_answers_is_a_reason(start):
         assert str(c) in (run.folder / "report.md").read_text()
 
 
+def test_a_budget_that_is_too_small_stops_the_attack(start, tmp_path):
+    with pytest.raises(RuntimeError, match=r"exceeds the budget of 100"):
+        start(victim={"epochs": 4, "budget": 100})
+    assert (tmp_path / "run" / "indicator.json").exists()
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
 def test_images_in_memory_are_a_dataset_too(start, rng):
     images = rng.uniform(size=(80, 1, 8, 8)).astype(np.float32)
     aux = LabelledImages(images, np.zeros(80, dtype=int), ("noise",), "noise")

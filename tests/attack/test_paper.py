@@ -144,7 +144,7 @@ def emnist_tables(emnist_root, tmp_path_factory):
             [{**INDICATOR, **paper.INDICATORS[0]}],
             train,
             aux,
-            np.asarray(victim.predict_proba(aux.images)),
+            victim.query(aux.images).astype(float),
             judge,
             folder / f"{name}.json",
             random_state=0,
