@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from kldiv_attack._run_folder import (
     write_json,
 )
 from kldiv_attack._summary import write_report
-from kldiv_attack.attackers import make_attacker
+from kldiv_attack.attackers import Attacker, make_attacker
 from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.evaluate import CONTROLS, evaluate_attack
 from kldiv_attack.victim import (
@@ -61,6 +61,12 @@ DEFAULTS: dict[str, Any] = {
     "indicator": [{"features": "pca6", "n_neighbors": 1}],
     "evaluate": {"n_reconstructions": 400, "n_neighbors": 5, "max_rows": 500},
     "device": "auto",
+}
+# Parameters of an attacker that are settings of the whole run.
+_OF_THE_RUN = {
+    "random_state": "the seed",
+    "device": "the device",
+    "verbose": "the verbosity",
 }
 # What the attacker may ask; no part of how the victim is trained.
 _ACCESS: dict[str, Any] = {"answers": "probabilities", "budget": None}
@@ -186,6 +192,7 @@ def run_experiment(
     _check_data(train, aux)
     for name, data in (("train", train), ("aux", aux), ("held_out", held_out)):
         settings[name] = None if data is None else _describe(settings[name], data)
+    settings = json.loads(json.dumps(settings))  # what a file can hold
     if restart and models == folder / "models":
         discard_models(models)
     if open_run(folder, settings, restart=restart):
@@ -204,16 +211,24 @@ def run_experiment(
         random_state=settings["seeds"]["evaluate"],
         verbose=verbose,
     )
-    images, n_queries = _attack(settings, victim, aux, train, folder, verbose=verbose)
+    images, attacker = _attack(settings, victim, aux, train, folder, verbose=verbose)
     success, controls = _evaluate(
-        settings, images, train, aux, responses, judge, victim, verbose=verbose
+        settings,
+        images,
+        attacker.reasons_,
+        train,
+        aux,
+        responses,
+        judge,
+        victim,
+        verbose=verbose,
     )
     facts = {
         "train": train.name,
         "aux": aux.name,
         "n_train": len(train),
         "n_aux": len(aux),
-        "n_queries": n_queries,
+        "n_queries": int(attacker.n_queries_),
         "answered": np.bincount(
             responses.argmax(axis=1), minlength=train.n_classes
         ).tolist(),
@@ -295,16 +310,24 @@ def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
         if name == "victim":
             defaults |= _ACCESS
         settings[name] = _with_defaults(name, defaults, settings[name])
-    parameters = dict(settings["attacker"])
-    attacker = make_attacker(parameters.pop("name"), **parameters)
-    settings["attacker"] = {
-        "name": settings["attacker"]["name"],
-        **attacker.get_params(),
-    }
+    settings["attacker"] = _attacker_settings(settings["attacker"])
     states = np.random.SeedSequence(settings["seed"]).generate_state(4) >> 1
     names = ("victim", "judge", "attacker", "evaluate")
     settings["seeds"] = dict(zip(names, states.tolist(), strict=True))
     return settings
+
+
+def _attacker_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and parameters of the attacker, its defaults included."""
+    parameters = dict(given)
+    name = parameters.pop("name", DEFAULTS["attacker"]["name"])
+    for ours, instead in _OF_THE_RUN.items():
+        if ours in parameters:
+            raise ValueError(f"attacker: {ours} is set by {instead} of the run.")
+    attacker = make_attacker(name, **parameters)
+    accepted = inspect.signature(type(attacker)).parameters
+    spelled = {k: getattr(attacker, k) for k in accepted if k not in _OF_THE_RUN}
+    return {"name": name, **spelled}
 
 
 def _with_defaults(
@@ -377,7 +400,6 @@ def prepare_models(
         **{kind: _training(settings[kind]) for kind in _MODELS},
         "seeds": {kind: settings["seeds"][kind] for kind in _MODELS},
     }
-    wanted = json.loads(json.dumps(wanted))  # a file has no tuples
     note = folder / "models.json"
     if note.exists():
         stored = read_json(note)
@@ -467,32 +489,30 @@ def _attack(
     folder: Path,
     *,
     verbose: int,
-) -> tuple[NDArray[np.float32], int]:
+) -> tuple[NDArray[np.float32], Attacker]:
+    """Let the attacker learn, from its checkpoint if there is one, and invert."""
     parameters = dict(settings["attacker"])
     attacker = make_attacker(
         parameters.pop("name"),
-        **{
-            **parameters,
-            "random_state": settings["seeds"]["attacker"],
-            "device": settings["device"],
-            "verbose": verbose,
-        },
+        **parameters,
+        random_state=settings["seeds"]["attacker"],
+        device=settings["device"],
+        verbose=verbose,
     )
     recorder = RunRecorder(folder, settings["checkpoint_every"])
-    before = victim.n_queries
     attacker.fit(victim, aux.images, recorder=recorder)
-    n_queries = victim.n_queries - before
     images = attacker.invert(
         np.arange(train.n_classes),
         settings["evaluate"]["n_reconstructions"],
         random_state=settings["seeds"]["evaluate"],
     )
-    return np.asarray(images, dtype=np.float32), int(n_queries)
+    return images, attacker
 
 
 def _evaluate(
     settings: Mapping[str, Any],
     images: NDArray[np.float32],
+    reasons: Mapping[int, str],
     train: LabelledImages,
     aux: LabelledImages,
     responses: NDArray[np.float64],
@@ -520,7 +540,9 @@ def _evaluate(
             else f"Control: {name} auxiliary rows",
             **options,
         )
-    return reports.pop("attack"), reports
+    success = reports.pop("attack")
+    told = {train.class_names[c]: f"no reconstruction: {w}" for c, w in reasons.items()}
+    return replace(success, reasons={**success.reasons, **told}), reports
 
 
 def _write_images(

@@ -345,7 +345,7 @@ def _alternatives(folder: Path) -> Table:
         ),
         rows,
         "The same runs under other features: smallest to largest KL over the classes "
-        "in nats; floor, the largest value that two parts of one class give (true value "
+        "in nats; floor, the largest value for two parts of one class (true value "
         "0); and Spearman correlation with the paper's numbers, with coverage and with "
         "success of the attack, over the 30 pairs of auxiliary split and class. Twenty "
         "components and more, and pixels, use at most 3000 and 2000 images per class.",

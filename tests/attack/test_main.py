@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,8 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path):
     whole = launch(words(tmp_path / "whole", *more))
     assert whole.wait(120) == 0, whole.stderr.read()
     folder = tmp_path / "broken"
+    # The same victim and judge, so that only the attack is interrupted.
+    shutil.copytree(tmp_path / "whole" / "models", folder / "models")
     process = launch(words(folder, *more))
     deadline = time.monotonic() + 120
     while not (folder / "checkpoint.safetensors").exists():
