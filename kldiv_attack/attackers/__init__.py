@@ -1,0 +1,57 @@
+"""Model inversion attackers, all with the two verbs ``fit`` and ``invert``."""
+
+import inspect
+from typing import Any
+
+from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder
+from kldiv_attack.attackers._cgan import CGANAttacker
+
+__all__ = [
+    "ATTACKERS",
+    "Attacker",
+    "CGANAttacker",
+    "QueryAccess",
+    "Recorder",
+    "make_attacker",
+]
+
+ATTACKERS: dict[str, type[Attacker]] = {
+    "cgan": CGANAttacker,
+}
+
+
+def make_attacker(name: str, **params: Any) -> Attacker:
+    """Make an attacker by name.
+
+    Parameters
+    ----------
+    name : str
+        Key of ``ATTACKERS``.
+    **params
+        Parameters of its class.
+
+    Returns
+    -------
+    Attacker
+        Not fitted yet.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or parameter.
+
+    Examples
+    --------
+    >>> make_attacker("cgan", steps=100).access
+    'probabilities'
+    """
+    if name not in ATTACKERS:
+        raise ValueError(f"attacker {name!r}: expected one of {sorted(ATTACKERS)}.")
+    accepted = list(inspect.signature(ATTACKERS[name]).parameters)
+    unknown = sorted(set(params) - set(accepted))
+    if unknown:
+        raise ValueError(
+            f"attacker {name!r} has no parameter {', '.join(unknown)}; it accepts "
+            f"{', '.join(accepted)}."
+        )
+    return ATTACKERS[name](**params)

@@ -1,0 +1,259 @@
+"""What every attacker shares: limited access, counted queries, checked images."""
+
+import hashlib
+import logging
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from kldiv_attack.datasets import LabelledImages, check_images, check_labels
+from kldiv_attack.victim import Victim
+
+logger = logging.getLogger(__name__)
+
+Snapshot = tuple[int, dict[str, torch.Tensor], dict[str, Any]]
+
+
+class Recorder(Protocol):
+    """What a training loop tells the run folder; see ``experiment.py``.
+
+    Attributes
+    ----------
+    every : int
+        Steps between two snapshots.
+    """
+
+    every: int
+
+    def log(self, step: int, **values: float) -> None:
+        """Write numbers of one step."""
+
+    def sample(self, step: int, images: NDArray[np.float32]) -> None:
+        """Keep images of shape (rows, columns, channels, height, width)."""
+
+    def save(
+        self, step: int, tensors: dict[str, torch.Tensor], extra: dict[str, Any]
+    ) -> None:
+        """Keep everything that is needed to go on after ``step`` steps."""
+
+    def load(self) -> Snapshot | None:
+        """Return the last snapshot, or None for a fresh run."""
+
+
+class QueryAccess:
+    """The part of a victim that an attacker declared; nothing else is reachable.
+
+    Parameters
+    ----------
+    victim : Victim
+        The classifier under attack.
+    access : {"labels", "probabilities", "gradients"}
+        What the attacker declared.
+
+    Attributes
+    ----------
+    n_classes : int
+        Number of classes.
+    class_names : tuple of str
+        Names of the classes.
+    """
+
+    __slots__ = ("_ask", "_network", "class_names", "n_classes")
+
+    def __init__(self, victim: Victim, access: str):
+        if access != "labels" and victim.answers == "labels":
+            raise ValueError(
+                f"this attack needs {access}, the victim answers only labels; choose an "
+                "attacker with access='labels'."
+            )
+        if access == "gradients" and not victim.has_gradients:
+            raise ValueError(
+                "this attack needs gradients, the victim is a plain function; choose a "
+                "black-box attacker."
+            )
+        self.n_classes = victim.n_classes
+        self.class_names = victim.class_names
+        self._ask = _labels_of(victim) if access == "labels" else victim.query
+        self._network = victim.network if access == "gradients" else None
+
+    def query(self, images: Any) -> NDArray[Any]:
+        """Answers of the victim, counted by the victim."""
+        return self._ask(images)
+
+    @property
+    def network(self) -> nn.Module:
+        """The frozen network, for attackers that declared gradients."""
+        if self._network is None:
+            raise PermissionError(
+                "this attacker did not declare access='gradients'; it may only query."
+            )
+        return self._network
+
+
+def _labels_of(victim: Victim) -> Any:
+    def ask(images: Any) -> NDArray[np.int64]:
+        answers = victim.query(images)
+        return answers if answers.ndim == 1 else answers.argmax(1)
+
+    return ask
+
+
+class Attacker(ABC):
+    """Base of all attackers: learn from public images, then invert labels.
+
+    Attributes
+    ----------
+    access : {"labels", "probabilities", "gradients"}
+        What the attacker needs of the victim; it is handed no more.
+    classes_ : ndarray of int64
+        Labels that can be asked for.
+    class_names_ : tuple of str
+        Their names.
+    image_shape_ : tuple of int
+        Channels, height and width of the reconstructions.
+    n_queries_ : int
+        Queries that ``fit`` made.
+    reasons_ : dict of int to str
+        Labels that cannot be reconstructed, and why. ``invert`` returns NaN for them.
+    """
+
+    access: ClassVar[str]
+
+    def fit(
+        self, victim: Victim, aux_images: Any, *, recorder: Recorder | None = None
+    ) -> Self:
+        """Learn from the answers of the victim to public images.
+
+        Parameters
+        ----------
+        victim : Victim
+            The classifier under attack.
+        aux_images : array-like of shape (n, channels, height, width)
+            Public images in [0, 1].
+        recorder : Recorder, optional
+            Receives numbers, samples and snapshots; a recorder that holds a snapshot
+            makes the training go on from there.
+
+        Returns
+        -------
+        Attacker
+            Itself.
+        """
+        images = check_images(aux_images, name="aux_images")
+        if not len(images):
+            raise ValueError("aux_images: expected at least one image, got none.")
+        self._begin(victim.class_names, images)
+        before = victim.n_queries
+        with victim.frozen():
+            self._fit(QueryAccess(victim, self.access), images, recorder)
+        self.n_queries_ = getattr(self, "_resumed_queries", 0)
+        self.n_queries_ += victim.n_queries - before
+        return self
+
+    def fit_ideal(
+        self, data: LabelledImages, *, recorder: Recorder | None = None
+    ) -> Self:
+        """Learn from the private images themselves: the ideal attacker of eq. 1.
+
+        Parameters
+        ----------
+        data : LabelledImages
+            Private images with their true labels.
+        recorder : Recorder, optional
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        Attacker
+            Itself; it made no query.
+        """
+        if not len(data):
+            raise ValueError("fit_ideal: expected at least one image, got none.")
+        self._begin(data.class_names, data.images)
+        self._fit_ideal(data, recorder)
+        self.n_queries_ = 0
+        return self
+
+    def invert(
+        self, labels: ArrayLike, n: int, *, random_state: int = 0
+    ) -> NDArray[np.float32]:
+        """Reconstruct images of the private classes.
+
+        Parameters
+        ----------
+        labels : array-like of int
+            Which classes.
+        n : int
+            Images per class.
+        random_state : int, default=0
+            Seed of the noise.
+
+        Returns
+        -------
+        ndarray of shape (len(labels), n, channels, height, width), float32
+            Values in [0, 1]; NaN for a label in ``reasons_``.
+        """
+        if not hasattr(self, "reasons_"):
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError(
+                f"{type(self).__name__} is not fitted; call fit or fit_ideal first."
+            )
+        wanted = check_labels(np.atleast_1d(np.asarray(labels)), len(self.classes_))
+        if n < 1:
+            raise ValueError(f"n={n}: expected at least 1 image per class.")
+        images = np.full((len(wanted), n, *self.image_shape_), np.nan, np.float32)
+        for position, label in enumerate(wanted):
+            if int(label) not in self.reasons_:
+                images[position] = self._invert(int(label), n, random_state)
+        return images
+
+    def _begin(self, class_names: tuple[str, ...], images: NDArray[np.float32]) -> None:
+        channels, height, width = images.shape[1:]
+        self.image_shape_ = (channels, height, width)
+        self.class_names_ = tuple(class_names)
+        self.classes_ = np.arange(len(class_names))
+        self.reasons_: dict[int, str] = {}
+        self._resumed_queries = 0
+        self._data_digest = hashlib.sha256(images.tobytes()).hexdigest()
+
+    def _find_reasons(self, counts: NDArray[Any], min_responses: int) -> None:
+        """Note the classes that the victim answered too rarely to learn from."""
+        for label, count in enumerate(counts):
+            if count < min_responses:
+                self.reasons_[label] = (
+                    "the victim never answered this class"
+                    if count == 0
+                    else f"the victim answered this class {int(count)} times, "
+                    f"min_responses={min_responses}"
+                )
+        if self.reasons_:
+            logger.warning(
+                "classes that cannot be reconstructed: %s",
+                "; ".join(
+                    f"{self.class_names_[k]}: {v}" for k, v in self.reasons_.items()
+                ),
+            )
+        if len(self.reasons_) == len(self.classes_):
+            raise ValueError(
+                f"no class got min_responses={min_responses} answers from "
+                f"{int(counts.sum())} auxiliary images; give more images or lower it."
+            )
+
+    @abstractmethod
+    def _fit(
+        self,
+        victim: QueryAccess,
+        images: NDArray[np.float32],
+        recorder: Recorder | None,
+    ) -> None: ...
+
+    @abstractmethod
+    def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None: ...
+
+    @abstractmethod
+    def _invert(self, label: int, n: int, random_state: int) -> NDArray[np.float32]: ...

@@ -1,0 +1,253 @@
+"""Torch modules of victims, judges and attackers; no training code.
+
+Every network sees images in [0, 1]; normalisation belongs to ``forward``.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+ImageShape = tuple[int, int, int]
+
+
+class VictimNetwork(nn.Module):
+    """Strided convolutions with ReLU; the classifier under attack.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Channels, height, width; each side at least 8.
+    n_classes : int
+        Number of outputs.
+    width : int, default=16
+        Channels of the first convolution.
+    """
+
+    def __init__(self, image_shape: ImageShape, n_classes: int, width: int = 16):
+        super().__init__()
+        channels, height, self.n_features = image_shape[0], image_shape[1:], 64
+        stages = max(1, round(math.log2(min(height) / 7)))
+        layers: list[nn.Module] = []
+        for stage in range(stages):
+            out = width * 2 ** min(stage, 2)
+            kernel = 5 if stage == 0 else 3
+            layers += [
+                nn.Conv2d(channels, out, kernel, 2, kernel // 2),
+                nn.BatchNorm2d(out),
+                nn.ReLU(),
+            ]
+            channels = out
+        shrunk = [math.ceil(side / 2**stages) for side in height]
+        self.body = nn.Sequential(
+            *layers,
+            nn.Flatten(),
+            nn.Linear(channels * shrunk[0] * shrunk[1], self.n_features),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(self.n_features, n_classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Values before the last layer, shape (n, n_features)."""
+        return self.body(images * 2 - 1)  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of images in [0, 1]."""
+        return self.head(self.features(images))  # type: ignore[no-any-return]
+
+
+class JudgeNetwork(nn.Module):
+    """Pooled convolutions with GELU: no layer in common with the victim.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Channels, height, width; each side at least 8.
+    n_classes : int
+        Number of outputs.
+    width : int, default=24
+        Channels of the first convolution.
+    """
+
+    def __init__(self, image_shape: ImageShape, n_classes: int, width: int = 24):
+        super().__init__()
+        self.n_features = 64
+        stages = max(1, round(math.log2(min(image_shape[1:]) / 7)))
+        layers: list[nn.Module] = []
+        channels = image_shape[0]
+        for stage in range(stages + 1):
+            out = [width, 2 * width, 8 * width // 3][min(stage, 2)]
+            layers += [
+                nn.Conv2d(channels, out, 3, 1, 1),
+                nn.BatchNorm2d(out),
+                nn.GELU(),
+            ]
+            if stage < stages:
+                layers.append(nn.MaxPool2d(2))
+            channels = out
+        self.body = nn.Sequential(
+            *layers,
+            nn.AdaptiveAvgPool2d(3),
+            nn.Flatten(),
+            nn.Linear(channels * 9, self.n_features),
+            nn.GELU(),
+        )
+        self.head = nn.Linear(self.n_features, n_classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Values before the last layer, shape (n, n_features)."""
+        return self.body(images * 2 - 1)  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of images in [0, 1]."""
+        return self.head(self.features(images))  # type: ignore[no-any-return]
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "victim": VictimNetwork,
+    "judge": JudgeNetwork,
+}
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose scale and shift are linear in the condition.
+
+    The condition is a probability vector, so a soft response interpolates between
+    the classes (de Vries et al., 2017, with a linear map for the embedding).
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the images.
+    n_classes : int
+        Length of the condition; 0 makes it a plain batch normalisation.
+    """
+
+    def __init__(self, channels: int, n_classes: int):
+        super().__init__()
+        self.conditional = n_classes > 0
+        self.norm = nn.BatchNorm2d(channels, affine=not self.conditional)
+        if self.conditional:
+            self.affine = nn.Linear(n_classes, 2 * channels)
+            nn.init.zeros_(self.affine.weight)
+            with torch.no_grad():
+                self.affine.bias[:channels] = 1
+                self.affine.bias[channels:] = 0
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        """Normalise, then scale and shift by the condition."""
+        normed: Tensor = self.norm(images)
+        if not self.conditional:
+            return normed
+        scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(shift, normed, scale)
+
+
+class Generator(nn.Module):
+    """Image from noise and a probability vector.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Channels, height, width; sides are multiples of 4.
+    n_classes : int
+        Length of the condition.
+    n_noise : int, default=64
+        Length of the noise.
+    width : int, default=48
+        Channels at a quarter of the size.
+    conditional_norm : bool, default=True
+        Condition the batch normalisations as well as the input.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        n_classes: int,
+        n_noise: int = 64,
+        width: int = 48,
+        conditional_norm: bool = True,
+    ):
+        super().__init__()
+        channels, height, broad = image_shape
+        self.n_noise = n_noise
+        self.start = (width, height // 4, broad // 4)
+        condition = n_classes if conditional_norm else 0
+        self.dense = nn.Sequential(
+            nn.Linear(n_noise + n_classes, 256),
+            nn.BatchNorm1d(256),
+            nn.ReLU(),
+            nn.Linear(256, math.prod(self.start)),
+        )
+        self.norm_1 = ConditionalBatchNorm(width, condition)
+        self.up_1 = nn.ConvTranspose2d(width, width // 2, 4, 2, 1)
+        self.norm_2 = ConditionalBatchNorm(width // 2, condition)
+        self.up_2 = nn.ConvTranspose2d(width // 2, channels, 4, 2, 1)
+
+    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Images in [0, 1]."""
+        hidden = self.dense(torch.cat([noise, condition], 1))
+        hidden = hidden.view(-1, *self.start)
+        hidden = self.up_1(F.relu(self.norm_1(hidden, condition)))
+        hidden = self.up_2(F.relu(self.norm_2(hidden, condition)))
+        return torch.sigmoid(2 * hidden)  # (1 + tanh) / 2
+
+
+class Discriminator(nn.Module):
+    """Score of (image, condition) pairs; larger means real.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Channels, height, width; sides are multiples of 4.
+    n_classes : int
+        Length of the condition.
+    width : int, default=32
+        Channels at a quarter of the size.
+    conditioning : {"projection", "concat"}, default="projection"
+        Inner product of the condition with the features (Miyato and Koyama, 2018),
+        or the condition as constant image planes (the original conditional GAN).
+    normalise : bool, default=True
+        Spectral normalisation of every layer (Miyato et al., 2018).
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        n_classes: int,
+        width: int = 32,
+        conditioning: str = "projection",
+        normalise: bool = True,
+    ):
+        super().__init__()
+        channels, height, broad = image_shape
+        self.projects = conditioning == "projection"
+        wrap = spectral_norm if normalise else _unchanged
+        inputs = channels if self.projects else channels + n_classes
+        self.down_1 = wrap(nn.Conv2d(inputs, width // 2, 4, 2, 1))
+        self.down_2 = wrap(nn.Conv2d(width // 2, width, 4, 2, 1))
+        self.dense = wrap(nn.Linear(width * (height // 4) * (broad // 4), 128))
+        self.score = wrap(nn.Linear(128, 1))
+        if self.projects:
+            self.embed = wrap(nn.Linear(n_classes, 128, bias=False))
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        """Scores of shape (n,)."""
+        images = images * 2 - 1
+        if not self.projects:
+            planes = condition[:, :, None, None].expand(-1, -1, *images.shape[2:])
+            images = torch.cat([images, planes], 1)
+        hidden = F.leaky_relu(self.down_1(images), 0.2)
+        hidden = F.leaky_relu(self.down_2(hidden), 0.2)
+        hidden = F.leaky_relu(self.dense(hidden.flatten(1)), 0.2)
+        score: Tensor = self.score(hidden).squeeze(1)
+        if self.projects:
+            score = score + (self.embed(condition) * hidden).sum(1)
+        return score
+
+
+def _unchanged(module: nn.Module) -> nn.Module:
+    return module
