@@ -15,7 +15,6 @@ from kldiv_attack import _run_folder
 from kldiv_attack._run_folder import RunRecorder, open_run, write_atomic
 from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.experiment import RunError, load_run, run_experiment
-
 from tests.attack.conftest import STEPS
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from kldiv_attack.__main__ import main
 from kldiv_attack._summary import SUCCESS_HEADER
-
 from tests.attack.conftest import STEPS
 
 DIGITS = list("0123456789")
