@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kldiv_attack._pages import (
     Heading,
     Listing,
@@ -20,6 +18,8 @@ from kldiv_attack._summary import (
     SUCCESS_TERMS,
     facts_of,
     grids_gallery,
+    mean_known,
+    number,
     reasons_of,
     scatter_figure,
     success_rows,
@@ -111,8 +111,7 @@ def mean_row(run: Run) -> list[str]:
     """Means over the classes that could be measured."""
 
     def mean(values: Any) -> str:
-        known = np.asarray(values)[np.isfinite(values)]
-        return f"{known.mean():.2f}" if len(known) else "-"
+        return number(mean_known(values))
 
     controls = [
         f"{mean(report['accuracy'])}/{mean(report['coverage'])}"

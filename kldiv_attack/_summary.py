@@ -28,6 +28,12 @@ def number(value: float, digits: int = 2) -> str:
     return "-" if not np.isfinite(value) else f"{value:.{digits}f}"
 
 
+def mean_known(values: NDArray[Any]) -> float:
+    """Mean over the classes that could be measured, NaN if there are none."""
+    known = np.asarray(values)[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
 SUCCESS_HEADER = (
     "class",
     "rows",

@@ -29,6 +29,7 @@ from kldiv_attack._summary import (
     SUCCESS_TERMS,
     facts_of,
     grid_figure,
+    mean_known,
     number,
     reasons_of,
     scatter_figure,
@@ -238,7 +239,7 @@ def _grids(runs: Mapping[str, Run]) -> dict[str, list[NDArray[np.float32] | None
 
 
 def success_table(folder: str | os.PathLike[str]) -> PerClassReport:
-    """Means over classes of what the attacks and the controls reached.
+    """Means over the measured classes of what attacks and controls reached.
 
     Parameters
     ----------
@@ -263,13 +264,13 @@ def success_table(folder: str | os.PathLike[str]) -> PerClassReport:
             means[control] = report["accuracy"]
             means[f"{control} coverage"] = report["coverage"]
         for name, values in means.items():
-            columns.setdefault(name, []).append(float(np.mean(values)))
+            columns.setdefault(name, []).append(mean_known(values))
     table = {name: np.array(values) for name, values in columns.items()}
     table["queries"] = np.array([run.facts["n_queries"] for run in runs.values()])
     return PerClassReport(
         classes=np.array(list(runs)),
         columns=table,
-        title="Means over the ten classes",
+        title="Means over the classes that could be measured",
     )
 
 
@@ -358,7 +359,7 @@ def _table_3_part(folder: Path) -> Table:
         [str(label), *(number(values[i]) for values in report.columns.values())]
         for i, label in enumerate(report.classes)
     ]
-    means = [number(float(np.mean(values))) for values in report.columns.values()]
+    means = [number(mean_known(values)) for values in report.columns.values()]
     return Table(
         ("class", *report.columns),
         [*rows, ["mean", *means]],
@@ -437,8 +438,8 @@ def write_paper(folder: str | os.PathLike[str]) -> None:
                 [str(c), *(_mean_cell(k, v[i]) for k, v in means.columns.items())]
                 for i, c in enumerate(means.classes)
             ],
-            "Means over classes: KL, success and coverage of the attack, success and "
-            "coverage of the two controls without a GAN, and the number of queries.",
+            "Means over the measured classes: KL, success and coverage of the attack, "
+            "success and coverage of the two controls without a GAN, number of queries.",
         ),
         scatter_figure(runs),
     ]

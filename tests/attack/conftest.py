@@ -4,6 +4,7 @@ import pytest
 
 # Few steps of a small attacker: enough to walk the whole path, not to succeed.
 STEPS = 12
+QUICK_VICTIM = {"epochs": 3, "batch_size": 32}
 
 
 @pytest.fixture
@@ -14,8 +15,8 @@ def quick():
         "train": {"name": "digits", "part": "train"},
         "held_out": {"name": "digits", "part": "test"},
         "aux": {"name": "glyphs", "split": "letters", "size": 8, "n_per_class": 30},
-        "victim": {"epochs": 4},
-        "judge": {"epochs": 4},
+        "victim": QUICK_VICTIM,
+        "judge": {"epochs": 3, "batch_size": 32},
         "attacker": {"name": "cgan", "steps": STEPS},
         "checkpoint_every": 4,
         "evaluate": {"n_reconstructions": 20},
