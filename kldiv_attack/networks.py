@@ -60,7 +60,7 @@ class VictimNetwork(nn.Module):
 
 
 class JudgeNetwork(nn.Module):
-    """Pooled convolutions with GELU: no layer in common with the victim.
+    """Even convolutions with GELU and pooling: no layer in common with the victim.
 
     Parameters
     ----------
@@ -68,25 +68,24 @@ class JudgeNetwork(nn.Module):
         Channels, height, width; each side at least 8.
     n_classes : int
         Number of outputs.
-    width : int, default=24
+    width : int, default=16
         Channels of the first convolution.
     """
 
-    def __init__(self, image_shape: ImageShape, n_classes: int, width: int = 24):
+    def __init__(self, image_shape: ImageShape, n_classes: int, width: int = 16):
         super().__init__()
         self.n_features = 64
         stages = max(1, round(math.log2(min(image_shape[1:]) / 7)))
         layers: list[nn.Module] = []
         channels = image_shape[0]
         for stage in range(stages + 1):
-            out = [width, 2 * width, 8 * width // 3][min(stage, 2)]
+            out = width * min(stage + 1, 3)
+            kernel, stride = (4, 2) if stage < stages else (3, 1)
             layers += [
-                nn.Conv2d(channels, out, 3, 1, 1),
+                nn.Conv2d(channels, out, kernel, stride, 1),
                 nn.BatchNorm2d(out),
                 nn.GELU(),
             ]
-            if stage < stages:
-                layers.append(nn.MaxPool2d(2))
             channels = out
         self.body = nn.Sequential(
             *layers,

@@ -314,12 +314,16 @@ class Victim(_Classifier):
         self.n_queries += count
         return answers
 
+    def __call__(self, images: Any) -> NDArray[Any]:
+        """Same as :meth:`query`: a victim can stand where a function is expected."""
+        return self.query(images)
+
     def _probabilities(self, images: Any) -> NDArray[np.float32]:
         if self.function is None:
             return super()._probabilities(images)
         answers = self._ask_function(images)
         if self.answers == "labels":
-            return np.eye(self.n_classes, dtype=np.float32)[answers]
+            answers = np.eye(self.n_classes, dtype=np.float32)[answers]
         return answers
 
     def _answer(self, images: Any) -> NDArray[Any]:
@@ -327,7 +331,8 @@ class Victim(_Classifier):
             return self._ask_function(images)
         probabilities = self._probabilities(images)
         if self.answers == "labels":
-            return probabilities.argmax(1)
+            labels: NDArray[np.int64] = probabilities.argmax(1)
+            return labels
         return probabilities
 
     def _ask_function(self, images: Any) -> NDArray[Any]:
@@ -412,9 +417,9 @@ def check_answers(
     sums = array.sum(1, dtype=np.float64)
     if n and (array.min() < 0 or np.abs(sums - 1).max() > 1e-3):
         raise ValueError(
-            f"victim: expected probabilities that sum to one, got sums {sums.min():.4g} "
-            f"to {sums.max():.4g} and a smallest value of {array.min():.4g}. Apply a "
-            "softmax to logits."
+            "victim: expected probabilities that sum to one, got sums "
+            f"{sums.min():.4g} to {sums.max():.4g} and a smallest value of "
+            f"{array.min():.4g}. Apply a softmax to logits."
         )
     return array.astype(np.float32)
 
@@ -469,7 +474,8 @@ class Judge(_Classifier):
         ndarray of int64
             Labels.
         """
-        return self._probabilities(images).argmax(1)
+        labels: NDArray[np.int64] = self._probabilities(images).argmax(1)
+        return labels
 
     @torch.no_grad()
     def features(self, images: Any) -> NDArray[np.float32]:
@@ -506,7 +512,8 @@ def check_judge(judge: Judge, victim: Victim) -> None:
     ValueError
         If both share the network, or hold the same parameters.
     """
-    same: bool = judge.network is victim.network or judge is victim  # type: ignore[comparison-overlap]
+    asked = getattr(victim.function, "__self__", None)
+    same = judge.network is victim.network or asked is judge
     if not same:
         ours, theirs = judge.network.state_dict(), victim.network.state_dict()
         same = len(ours) > 0 and list(ours) == list(theirs)
@@ -574,8 +581,8 @@ def train_victim(
 def train_judge(
     data: LabelledImages,
     *,
-    epochs: int = 4,
-    width: int = 24,
+    epochs: int = 5,
+    width: int = 16,
     batch_size: int = 256,
     learning_rate: float = 4e-3,
     augment: float = 1.0,
@@ -593,9 +600,9 @@ def train_judge(
     ----------
     data : LabelledImages
         Labelled images of the victim's classes.
-    epochs : int, default=4
+    epochs : int, default=5
         Passes over the data.
-    width : int, default=24
+    width : int, default=16
         Channels of the first convolution.
     batch_size : int, default=256
         Images per step.
@@ -667,13 +674,13 @@ def _train(
         for epoch in range(epochs):
             network.train()
             order = torch.randperm(len(data), generator=generator)
-            for rows in order[: per_epoch * batch_size].split(batch_size):
+            for rows in torch.split(order[: per_epoch * batch_size], batch_size):
                 batch = images[rows.to(place)]
                 if augment:
                     batch = random_affine(batch, augment, generator)
                 loss = F.cross_entropy(network(batch), labels[rows.to(place)])
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
                 bar.update()

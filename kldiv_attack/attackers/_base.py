@@ -67,8 +67,8 @@ class QueryAccess:
     def __init__(self, victim: Victim, access: str):
         if access != "labels" and victim.answers == "labels":
             raise ValueError(
-                f"this attack needs {access}, the victim answers only labels; choose an "
-                "attacker with access='labels'."
+                f"this attack needs {access}, the victim answers only labels; choose "
+                "an attacker with access='labels'."
             )
         if access == "gradients" and not victim.has_gradients:
             raise ValueError(

@@ -75,7 +75,14 @@ class CGANAttacker(Attacker):
         Condition on probabilities, or on the one-hot vector of the answered class.
     balanced : bool, default=True
         Draw pairs so that every answered class is equally frequent.
-    consistency : {None, "surrogate"}, default=None
+    confidence : float, default=0.0
+        Draw pairs in proportion to this power of the largest probability.
+    translation : int, optional
+        Largest shift in pixels, drawn anew for every image that the discriminator
+        sees, real or generated (differentiable augmentation). Without it the
+        discriminator learns the public images by heart. By default a tenth of the
+        smaller side.
+    consistency : {"surrogate", None}, default="surrogate"
         ``"surrogate"`` distils the answers already received into a network of the
         attacker's own and asks that it recognises the condition in :math:`G(z, y)`.
     consistency_weight : float, default=1.0
@@ -127,7 +134,9 @@ class CGANAttacker(Attacker):
         conditional_norm: bool = True,
         responses: str = "soft",
         balanced: bool = True,
-        consistency: str | None = None,
+        confidence: float = 0.0,
+        translation: int | None = None,
+        consistency: str | None = "surrogate",
         consistency_weight: float = 1.0,
         ema: float = 0.998,
         n_noise: int = 64,
@@ -146,6 +155,8 @@ class CGANAttacker(Attacker):
         self.conditional_norm = conditional_norm
         self.responses = responses
         self.balanced = balanced
+        self.confidence = confidence
+        self.translation = translation
         self.consistency = consistency
         self.consistency_weight = consistency_weight
         self.ema = ema
@@ -200,13 +211,20 @@ class CGANAttacker(Attacker):
                 raise ValueError(f"{name}={value!r}: expected a whole number >= 1.")
         if self.batch_size < 2:
             raise ValueError("batch_size=1: batch normalisation needs at least 2.")
+        if self.translation is not None and (
+            not isinstance(self.translation, int) or self.translation < 0
+        ):
+            raise ValueError(
+                f"translation={self.translation!r}: expected a whole number >= 0."
+            )
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema!r}: expected 0 <= ema < 1.")
         height, width = self.image_shape_[1:]
         if height % 4 or width % 4 or min(height, width) < 8:
             raise ValueError(
-                "the conditional GAN needs images whose sides are multiples of 4 and at "
-                f"least 8, got {height} x {width}; pad or resize victim and images."
+                "the conditional GAN needs images whose sides are multiples of 4 and "
+                f"at least 8, got {height} x {width}; pad or resize the images and "
+                "train the victim on them."
             )
 
     def _settings(self) -> dict[str, Any]:
@@ -267,6 +285,10 @@ class CGANAttacker(Attacker):
             "n_queries": n_queries,
         }
         place = resolve_device(self.device)
+        if self.translation is None:
+            self._shift = min(self.image_shape_[1:]) // 10
+        else:
+            self._shift = self.translation
         training = _Training(self, n_classes, place)
         pairs = _Pairs(self, images, answers, place)
         if snapshot is None:
@@ -297,10 +319,10 @@ class _Pairs:
             self.conditions = self.answers
         else:
             self.conditions = F.one_hot(self.called, answers.shape[1]).float()
-        weights = torch.ones(len(images), dtype=torch.float64)
+        weights = self.answers.amax(1).double().cpu() ** settings.confidence
         if settings.balanced:
             called = self.called.cpu()
-            weights = 1 / torch.bincount(called).to(torch.float64)[called]
+            weights /= torch.bincount(called, weights)[called]
         self.cumulative = weights.cumsum(0) / weights.sum()
 
     def draw(self, n: int, source: torch.Generator) -> Tensor:
@@ -443,15 +465,17 @@ def _step(
     fake = training.generator(training.noise(), asked)
 
     # One pass for both halves: spectral norms are computed once.
+    both = torch.cat([pairs.images[rows], fake.detach()])
     scores = training.discriminator(
-        torch.cat([pairs.images[rows], fake.detach()]),
+        translate(both, settings._shift, training.source),
         torch.cat([pairs.conditions[rows], asked]),
     )
     first = loss_d(scores[:n], scores[n:])
     _update(training.optimizers["discriminator"], first)
 
     training.discriminator.requires_grad_(False)
-    second = loss_g(training.discriminator(fake, asked))
+    moved = translate(fake, settings._shift, training.source)
+    second = loss_g(training.discriminator(moved, asked))
     total = second
     consistency = torch.zeros_like(second)
     if settings.consistency:
@@ -464,6 +488,35 @@ def _step(
     decay = min(settings.ema, (1 + step) / (10 + step))
     _follow(training.average, training.generator, 1 - decay)
     return torch.stack([first.detach(), second.detach(), consistency.detach()])
+
+
+def translate(images: Tensor, most: int, source: torch.Generator) -> Tensor:
+    """Move every image by up to ``most`` pixels each way; black moves in.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, channels, height, width)
+        Images; gradients flow through (Zhao et al., 2020, "DiffAugment").
+    most : int
+        Largest shift.
+    source : torch.Generator
+        Source of randomness, on the CPU.
+
+    Returns
+    -------
+    Tensor
+        Images of the same shape.
+    """
+    if most == 0:
+        return images
+    n, _, height, width = images.shape
+    padded = F.pad(images, (most, most, most, most)).permute(0, 2, 3, 1)
+    starts = torch.randint(0, 2 * most + 1, (n, 2, 1), generator=source)
+    starts = starts.to(images.device)
+    rows = (starts[:, 0] + torch.arange(height, device=images.device))[:, :, None]
+    columns = (starts[:, 1] + torch.arange(width, device=images.device))[:, None, :]
+    each = torch.arange(n, device=images.device)[:, None, None]
+    return padded[each, rows, columns].permute(0, 3, 1, 2)
 
 
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
@@ -505,7 +558,7 @@ def _generate(generator: nn.Module, noise: Tensor, label: int) -> NDArray[np.flo
     place = next(generator.parameters()).device
     n_classes = generator.dense[0].in_features - noise.shape[1]  # type: ignore[index,union-attr]
     blocks = []
-    for part in noise.split(1000):
+    for part in torch.split(noise, 1000):
         condition = torch.zeros(len(part), n_classes)
         condition[:, label] = 1
         blocks.append(generator(part.to(place), condition.to(place)).cpu().numpy())

@@ -74,6 +74,8 @@ class LabelledImages:
             Same classes and name, fewer rows.
         """
         chosen = rows if isinstance(rows, slice) else np.asarray(rows)
+        if isinstance(chosen, np.ndarray) and not chosen.size:
+            chosen = slice(0)
         return LabelledImages(
             self.images[chosen], self.labels[chosen], self.class_names, self.name
         )

@@ -1,7 +1,7 @@
 """Characters rendered from the fonts that matplotlib ships."""
 
 import string
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def load_glyphs(
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _drawn(character: str, font: str) -> Any:
     """One character in the middle of a black square, as a PIL image."""
     import matplotlib
@@ -161,4 +161,5 @@ def _jittered(
         slack // 2 + np.rint(jitter * rng.uniform(-0.5, 0.5, 2)).astype(int), 0, slack
     )
     canvas[top : top + height, left : left + width] = np.asarray(small) / 255
-    return np.clip(canvas / max(float(canvas.max()), 1e-6), 0, 1)
+    brightest = max(float(canvas.max()), 1e-6)
+    return np.divide(canvas, brightest, dtype=np.float32)
