@@ -1,9 +1,16 @@
-"""Compiled kernels of kldiv. Everything else about packaging is in pyproject.toml."""
+"""Compiled kernels of kldiv. Everything else about packaging is in pyproject.toml.
+
+`kldiv/_kernels/_<name>.pyx` is one extension. It is linked with `<name>.c`, compiled
+once, and with every `<name>_*.c`, compiled once per instruction set: the macro
+KLDIV_ISA holds the name of the set, and `<name>.c` chooses among them at load.
+"""
 
 import os
+import platform
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -19,9 +26,24 @@ DIRECTIVES = {
     "initializedcheck": False,
     "freethreading_compatible": True,
 }
+INSTRUCTION_SETS = {
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": [
+        *("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
+        "-mprefer-vector-width=512",
+    ],
+    "vnni": [
+        *("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
+        *("-mavx512vnni", "-mprefer-vector-width=512"),
+    ],
+}
 OPENMP_PROGRAM = """
 #include <omp.h>
 int main(void) { return omp_get_max_threads() > 0 ? 0 : 1; }
+"""
+ISA_PROGRAM = """
+#include <immintrin.h>
+int main(void) { return __builtin_cpu_supports("avx2") < 0; }
 """
 
 
@@ -53,28 +75,109 @@ def openmp_flags(compiler):
     return compile_flags, link_flags
 
 
+def optimise_flags():
+    """No contraction of a * b + c: where it is fused, the kernels say so."""
+    if sys.platform == "win32":
+        return ["/O2"]
+    flags = os.environ.get("KLDIV_CFLAGS", "-O3 -g0").split()
+    return [*flags, "-fno-math-errno", "-ffp-contract=off"]
+
+
+def instruction_sets(compiler):
+    """The baseline and every instruction set that the compiler knows."""
+    found = {"baseline": []}
+    x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    if not x86 or sys.platform == "win32" or "arm64" in os.environ.get("ARCHFLAGS", ""):
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "probe.c"
+        source.write_text(ISA_PROGRAM)
+        for name, flags in INSTRUCTION_SETS.items():
+            try:
+                compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
+            except Exception as error:
+                print(f"setup.py: the compiler does not know {name} ({error})")
+            else:
+                found[name] = flags
+    return found
+
+
 class BuildKernels(build_ext):
     """Add optimisation and OpenMP flags that the compiler accepts."""
 
     def build_extensions(self):
         compile_flags, link_flags = openmp_flags(self.compiler)
-        optimise = ["/O2"] if sys.platform == "win32" else ["-O3"]
+        optimise = (
+            ["/O2"]
+            if sys.platform == "win32"
+            else ["-O3", "-fno-math-errno", "-ffp-contract=off", "-g0"]
+        )
+        self.common_flags = optimise + compile_flags
+        self.variants = instruction_sets(self.compiler)
         for extension in self.extensions:
-            extension.extra_compile_args += optimise + compile_flags
+            extension.extra_compile_args += self.common_flags
             extension.extra_link_args += link_flags
+            extension.define_macros += [
+                (f"KLDIV_HAS_{name.upper()}", "1") for name in self.variants
+            ]
+            extension.extra_objects += self.compile_variants(extension)
         super().build_extensions()
+
+    def compile_variants(self, extension):
+        """Compile `<name>_*.c` once per instruction set; return the objects."""
+        jobs = [
+            (str(source), name, flags)
+            for source in variant_sources(extension)
+            for name, flags in self.variants.items()
+        ]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(self.compile_variant, jobs))
+
+    def compile_variant(self, job):
+        source, name, flags = job
+        folder = Path(self.build_temp) / name
+        target = Path(
+            self.compiler.object_filenames([source], output_dir=str(folder))[0]
+        )
+        newest = max(path.stat().st_mtime for path in headers() + [Path(source)])
+        if not self.force and target.exists() and target.stat().st_mtime > newest:
+            return str(target)
+        self.compiler.compile(
+            [source],
+            output_dir=str(folder),
+            macros=[("KLDIV_ISA", name)],
+            include_dirs=[str(KERNELS)],
+            extra_postargs=self.common_flags + flags,
+        )
+        return str(target)
+
+
+def headers():
+    return [Path("setup.py"), *sorted(KERNELS.glob("*.h"))]
+
+
+def variant_sources(extension):
+    name = extension.name.rpartition("._")[2]
+    return sorted(KERNELS.glob(f"{name}_*.c"))
 
 
 def extensions():
-    return [
-        Extension(f"kldiv._kernels.{source.stem}", [str(source)])
-        for source in sorted(KERNELS.glob("*.pyx"))
-    ]
+    for source in sorted(KERNELS.glob("*.pyx")):
+        plain = source.with_name(f"{source.stem.lstrip('_')}.c")
+        extension = Extension(
+            f"kldiv._kernels.{source.stem}",
+            [str(source), *([str(plain)] if plain.exists() else [])],
+            include_dirs=[str(KERNELS)],
+        )
+        extension.depends = [
+            str(path) for path in [*headers(), *variant_sources(extension)]
+        ]
+        yield extension
 
 
 setup(
     ext_modules=cythonize(
-        extensions(), compiler_directives=DIRECTIVES, build_dir="build/cython"
+        list(extensions()), compiler_directives=DIRECTIVES, build_dir="build/cython"
     ),
     cmdclass={"build_ext": BuildKernels},
 )

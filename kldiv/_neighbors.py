@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 
-from kldiv._backends import BACKENDS, choose_algorithm
+from kldiv._backends import BACKENDS, COMPILED, choose_algorithm
+from kldiv._backends._compiled import search_blocks
 from kldiv._validation import (
     FloatArray,
     check_choice,
@@ -20,7 +22,7 @@ from kldiv._validation import (
 )
 
 BLOCKS = ("xx", "xy", "yy", "yx")
-METRICS = ("euclidean",)
+METRICS = ("euclidean", "manhattan", "chebyshev")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class NeighborDistances:
         The search that ran, a key of ``BACKENDS``.
     metric : str
         Metric of the distances.
+    predicted_seconds : float or None
+        What ``algorithm="auto"`` expected the search to cost on one thread of the
+        machine where the cost model was measured; None if it did not choose.
+    xx_indices, xy_indices, yy_indices, yx_indices : ndarray of int32, or None
+        Row numbers of the neighbours, for ``return_indices=True``. Among equal
+        distances any row may be named.
     """
 
     n: int
@@ -56,6 +64,11 @@ class NeighborDistances:
     xy: NDArray[np.float64] | None = None
     yy: NDArray[np.float64] | None = None
     yx: NDArray[np.float64] | None = None
+    predicted_seconds: float | None = None
+    xx_indices: NDArray[np.int32] | None = None
+    xy_indices: NDArray[np.int32] | None = None
+    yy_indices: NDArray[np.int32] | None = None
+    yx_indices: NDArray[np.int32] | None = None
 
     def block(self, name: str) -> NDArray[np.float64]:
         """The block called `name`, or ValueError if it was not searched."""
@@ -79,6 +92,7 @@ def neighbor_distances(
     algorithm: str = "auto",
     metric: str = "euclidean",
     n_jobs: int | None = None,
+    return_indices: bool = False,
 ) -> NeighborDistances:
     """Exact distances to the nearest neighbours inside and across two samples.
 
@@ -92,12 +106,15 @@ def neighbor_distances(
         How many neighbours of each row.
     blocks : sequence of {"xx", "xy", "yy", "yx"}, default=("xx", "xy")
         Which searches to make: "xy" looks from the rows of X into Y.
-    algorithm : {"auto", ...}, default="auto"
-        A key of the backends, or "auto" for the cheapest one.
-    metric : {"euclidean"}, default="euclidean"
-        Metric.
+    algorithm : {"auto", "sorted", "tree", "gemm", "brute"}, default="auto"
+        How to search; each gives the same distances. "auto" takes the one that a cost
+        model expects to be the fastest.
+    metric : {"euclidean", "manhattan", "chebyshev"}, default="euclidean"
+        Metric. Only "sorted", "tree" and "brute" know the last two.
     n_jobs : int, optional
         Threads; None is one, -1 all available ones. The result does not depend on it.
+    return_indices : bool, default=False
+        Whether to fill ``xx_indices`` and its siblings.
 
     Returns
     -------
@@ -125,6 +142,7 @@ def neighbor_distances(
         check_choice(block, BLOCKS, "each of blocks")
     check_choice(metric, METRICS, "metric")
     check_choice(algorithm, ("auto", *BACKENDS), "algorithm")
+    _check_algorithm(algorithm, metric, X.shape[1])
     short_of = {"xx": len(X) - 1, "xy": len(Y), "yy": len(Y) - 1, "yx": len(X)}
     for block in blocks:
         if short_of[block] < n_neighbors:
@@ -139,8 +157,25 @@ def neighbor_distances(
         n_neighbors,
         blocks=blocks,
         algorithm=algorithm,
+        metric=metric,
         threads=n_threads(check_n_jobs(n_jobs)),
+        return_indices=return_indices,
     )
+
+
+def _check_algorithm(algorithm: str, metric: str, n_features: int) -> None:
+    """Raise ValueError if `algorithm` cannot search this metric or dimension."""
+    if algorithm == "sorted" and n_features != 1:
+        raise ValueError(
+            f"algorithm='sorted' needs exactly one feature; the samples have "
+            f"{n_features}. Use algorithm='auto'."
+        )
+    able = [name for name, metrics in COMPILED.items() if metric in metrics]
+    if algorithm in COMPILED and algorithm not in able:
+        raise ValueError(
+            f"algorithm={algorithm!r} does not know metric={metric!r}; these do: "
+            f"{', '.join(able)}. Use algorithm='auto'."
+        )
 
 
 def search(
@@ -150,33 +185,36 @@ def search(
     *,
     blocks: Sequence[str] = ("xx", "xy"),
     algorithm: str = "auto",
+    metric: str = "euclidean",
     threads: int = 1,
+    return_indices: bool = False,
 ) -> NeighborDistances:
     """Search on checked arrays of one dtype; see `neighbor_distances`."""
     if "xx" in blocks and "xy" in blocks:
         check_sizes(n_neighbors, len(X), len(Y))
+    predicted = None
     if algorithm == "auto":
-        algorithm = choose_algorithm(len(X), len(Y), X.shape[1], n_neighbors)
-    knn_distances = BACKENDS[algorithm]
-    samples = {"x": X, "y": Y}
-    found = {
-        block: knn_distances(
-            samples[block[0]],
-            samples[block[1]],
-            n_neighbors,
-            exclude_self=block[0] == block[1],
-            n_threads=threads,
-        )
-        for block in blocks
-    }
+        algorithm, predicted = choose_algorithm(X, Y, n_neighbors, blocks, metric)
+    found = search_blocks(
+        algorithm,
+        X,
+        Y,
+        n_neighbors,
+        blocks,
+        metric=metric,
+        n_threads=threads,
+        return_indices=return_indices,
+    )
+    arrays: dict[str, Any] = {}
+    for block, (distances, indices) in found.items():
+        arrays[block], arrays[f"{block}_indices"] = distances, indices
     return NeighborDistances(
         n=len(X),
         m=len(Y),
         n_features=X.shape[1],
         n_neighbors=n_neighbors,
         algorithm=algorithm,
-        xx=found.get("xx"),
-        xy=found.get("xy"),
-        yy=found.get("yy"),
-        yx=found.get("yx"),
+        metric=metric,
+        predicted_seconds=predicted,
+        **arrays,
     )

@@ -6,17 +6,27 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+import kldiv._kernels._knn as _knn
+
 DEPENDENCIES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "numba")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, kldiv and what it uses; "not installed" where absent."""
+    """Versions of Python, kldiv and what it uses; "not installed" where absent.
+
+    "kernels" names the instruction set that the compiled search uses; the environment
+    variable KLDIV_ISA forces a lower one.
+    """
     found = {"python": sys.version.split()[0], "machine": platform.platform()}
     for name in ("kldiv", *DEPENDENCIES):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
+    found["kernels"] = (
+        f"{_knn.current_level()} (available: {', '.join(_knn.available_levels())})"
+    )
+    found["openmp"] = "yes" if _knn.has_openmp() else "no, kernels are serial"
     return found
 
 

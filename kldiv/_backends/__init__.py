@@ -1,13 +1,8 @@
 """Ways to search for nearest neighbours, and the rule that chooses one."""
 
-from kldiv._backends import _tree
+from kldiv._backends._auto import Choice, choose_algorithm
+from kldiv._backends._compiled import COMPILED, backend
 
-BACKENDS = {
-    "tree": _tree.knn_distances,
-}
+BACKENDS = {name: backend(name) for name in COMPILED}
 
-
-def choose_algorithm(n: int, m: int, n_features: int, n_neighbors: int) -> str:
-    """Key of the backend that ``algorithm="auto"`` uses for samples of this shape."""
-    del n, m, n_features, n_neighbors
-    return "tree"
+__all__ = ["BACKENDS", "COMPILED", "Choice", "choose_algorithm"]

@@ -1,0 +1,148 @@
+"""Searches by the compiled kernels: buffers, ranges of numbers, and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import frexp, ldexp
+
+import numpy as np
+from numpy.typing import NDArray
+
+import kldiv._kernels._knn as _knn
+from kldiv._backends._filter import bytes_available, search_int8, search_pca
+from kldiv._validation import FloatArray
+
+#: Algorithms of the compiled core, each with the metrics that it knows.
+COMPILED: dict[str, tuple[str, ...]] = {
+    "sorted": ("euclidean", "manhattan", "chebyshev"),
+    "tree": ("euclidean", "manhattan", "chebyshev"),
+    "gemm": ("euclidean",),
+    "pca": ("euclidean",),
+    "int8": ("euclidean",),
+    "brute": ("euclidean", "manhattan", "chebyshev"),
+}
+
+Found = dict[str, tuple[NDArray[np.float64], NDArray[np.int32] | None]]
+
+# Powers of two between which squares and their sums are safe; see precision.rst.
+_SAFE_EXPONENTS = {8: (-440, 480), 4: (-39, 56)}
+
+
+def search_blocks(
+    algorithm: str,
+    X: FloatArray,
+    Y: FloatArray,
+    n_neighbors: int,
+    blocks: Sequence[str],
+    *,
+    metric: str = "euclidean",
+    n_threads: int = 1,
+    return_indices: bool = False,
+) -> Found:
+    """Search all `blocks` in one call on checked, C-contiguous arrays of one dtype.
+
+    Parameters
+    ----------
+    algorithm : str
+        A key of `COMPILED` whose metrics include `metric`.
+    X, Y : ndarray of shape (n, d) and (m, d), float32 or float64
+        The samples; `Y` is not read unless a block names it.
+    n_neighbors : int
+        Columns of each block.
+    blocks : sequence of {"xx", "xy", "yy", "yx"}
+        Searches to make.
+    metric : str
+        Metric.
+    n_threads : int
+        Threads.
+    return_indices : bool
+        Whether to return the rows found as well.
+
+    Returns
+    -------
+    dict of str to (ndarray of float64, ndarray of int32 or None)
+        Distances, ascending, and row numbers of each block.
+    """
+    n_rows = {"x": len(X), "y": len(Y)}
+    found: Found = {}
+    for block in blocks:
+        shape = (n_rows[block[0]], n_neighbors)
+        indices = np.empty(shape, dtype=np.int32) if return_indices else None
+        found[block] = (np.empty(shape), indices)
+    scale = 1.0
+    if metric == "euclidean" and (X.itemsize == 8 or algorithm == "tree"):
+        X, Y, scale = _bring_into_range(X, Y)
+    if scale == 0:
+        algorithm = "brute"
+    elif scale != 1:
+        X, Y = X * X.dtype.type(scale), Y * Y.dtype.type(scale)
+    outputs = [(name, *arrays) for name, arrays in found.items()]
+    if algorithm == "pca":
+        search_pca(X, Y, n_neighbors, outputs, n_threads)
+    elif algorithm == "int8":
+        search_int8(X, Y, n_neighbors, outputs, n_threads)
+    else:
+        _knn.search(
+            algorithm, X, Y, n_neighbors, outputs, metric, n_threads, float(scale != 0)
+        )
+    if scale not in (0, 1):
+        for distances, _ in found.values():
+            np.divide(distances, scale, out=distances)
+    return found
+
+
+def _bring_into_range(
+    X: FloatArray, Y: FloatArray
+) -> tuple[FloatArray, FloatArray, float]:
+    """A power of two after which squares are safe; 0 if one factor cannot do it."""
+    low, high = map(list, zip(_knn.value_range(X), _knn.value_range(Y), strict=True))
+    smallest, largest = min(low), max(high)
+    least, most = _SAFE_EXPONENTS[X.itemsize]
+    if largest == 0 or (smallest >= ldexp(1, least) and largest <= ldexp(1, most)):
+        return X, Y, 1.0
+    shift = most - frexp(largest)[1]
+    if smallest >= ldexp(1, max(least - shift, -1074)):
+        return X, Y, ldexp(1, min(shift, 1000))
+    if X.itemsize == 4:  # float64 holds every square of a float32
+        return X.astype(np.float64), Y.astype(np.float64), 1.0
+    return X, Y, 0.0
+
+
+def knn_distances(
+    algorithm: str,
+    queries: FloatArray,
+    data: FloatArray,
+    n_neighbors: int,
+    *,
+    exclude_self: bool,
+    n_threads: int,
+) -> NDArray[np.float64]:
+    """Distances of each query to its nearest rows of `data`, ascending.
+
+    Parameters
+    ----------
+    algorithm : str
+        A key of `COMPILED`.
+    queries, data : ndarray of shape (n, d) and (m, d), float32 or float64
+        Checked, C-contiguous, of one dtype.
+    n_neighbors : int
+        Columns of the result.
+    exclude_self : bool
+        Whether `queries` is `data` and row i must not find row i.
+    n_threads : int
+        Threads.
+
+    Returns
+    -------
+    ndarray of shape (n, n_neighbors), float64
+    """
+    block = "xx" if exclude_self else "xy"
+    return search_blocks(
+        algorithm, queries, data, n_neighbors, (block,), n_threads=n_threads
+    )[block][0]
+
+
+def backend(algorithm: str) -> Callable[..., NDArray[np.float64]]:
+    """`knn_distances` of one compiled algorithm."""
+    return partial(knn_distances, algorithm)

@@ -1,0 +1,286 @@
+"""Thin front of the compiled neighbour search: buffers in, distances out.
+
+Nothing is checked here beyond the layout of the buffers; `kldiv._neighbors` does that.
+"""
+
+import os
+
+import numpy as np
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+cdef extern from "knn.h" nogil:
+    ctypedef struct sample_t:
+        const void *rows
+        int64_t n
+        int d
+        int is_double
+    ctypedef struct block_t:
+        int origin "from"
+        int into
+        double *distances
+        int32_t *indices
+    ctypedef struct job_t:
+        sample_t sample[2]
+        block_t block[4]
+        int n_blocks
+        int k
+        int metric
+        int n_threads
+        double scale
+    ctypedef struct codes_t:
+        const void *codes
+        const float *radius
+        int64_t n
+    ctypedef struct filter_t:
+        codes_t sample[2]
+        int width
+        int is_integer
+        double step
+        double contract
+        int64_t *n_candidates
+    ctypedef struct knn_table_t:
+        int (*tree)(const job_t *) noexcept nogil
+        int (*direct)(const job_t *) noexcept nogil
+        int (*gemm)(const job_t *, int64_t *) noexcept nogil
+        int (*filter)(const job_t *, const filter_t *) noexcept nogil
+        int (*project)(
+            const sample_t *, const double *, double, const float *, int, int,
+            double, int, float *, float *
+        ) noexcept nogil
+        int (*bytes)(
+            const sample_t *, const double *, double, int, uint8_t *, float *
+        ) noexcept nogil
+    int knn_best_level()
+    int knn_level_is_built(int level)
+    const knn_table_t *knn_table(int level)
+    int knn_has_openmp()
+    int knn_sorted(const job_t *job)
+    void knn_range(
+        const void *values, int64_t n, int is_double, double *low, double *high
+    )
+
+LEVELS = ("baseline", "avx2", "avx512", "vnni")
+METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
+BLOCKS = {"xx": (0, 0), "xy": (0, 1), "yy": (1, 1), "yx": (1, 0)}
+
+
+def available_levels():
+    """Names of the instruction sets that this processor and this build have."""
+    return [
+        name for level, name in enumerate(LEVELS)
+        if level <= knn_best_level() and knn_level_is_built(level)
+    ]
+
+
+def has_openmp():
+    """Whether the kernels were compiled with OpenMP."""
+    return bool(knn_has_openmp())
+
+
+cdef int _level = knn_best_level()
+
+
+def set_level(name):
+    """Use the named instruction set from now on; return the name of the one before."""
+    global _level
+    if name not in available_levels():
+        raise ValueError(
+            f"instruction set {name!r} is not available; this machine and build have "
+            f"{available_levels()}"
+        )
+    before = LEVELS[_level]
+    _level = LEVELS.index(name)
+    return before
+
+
+def current_level():
+    """Name of the instruction set in use."""
+    return LEVELS[_level]
+
+
+if os.environ.get("KLDIV_ISA"):
+    set_level(os.environ["KLDIV_ISA"])
+
+
+cdef class _Job:
+    """A job and the buffers that it points into."""
+
+    cdef job_t job
+    cdef Py_buffer views[10]
+    cdef int n_views
+
+    cdef void *hold(self, object array, bint writable) except NULL:
+        cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
+        if writable:
+            flags |= PyBUF_WRITABLE
+        PyObject_GetBuffer(array, &self.views[self.n_views], flags)
+        self.n_views += 1
+        return self.views[self.n_views - 1].buf
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.n_views):
+            PyBuffer_Release(&self.views[i])
+
+
+cdef int _set_sample(_Job held, int which, object array) except -1:
+    cdef sample_t *sample = &held.job.sample[which]
+    cdef Py_buffer *view = &held.views[held.n_views]
+    sample.rows = held.hold(array, False)
+    sample.n = view.shape[0]
+    sample.d = <int> view.shape[1]
+    sample.is_double = view.itemsize == 8
+    return 0
+
+
+cdef _Job _make_job(X, Y, k, blocks, metric, n_threads, scale):
+    cdef _Job held = _Job()
+    cdef int b = 0
+    _set_sample(held, 0, X)
+    if Y is None:
+        held.job.sample[1] = held.job.sample[0]
+    else:
+        _set_sample(held, 1, Y)
+    for name, distances, indices in blocks:
+        held.job.block[b].origin, held.job.block[b].into = BLOCKS[name]
+        held.job.block[b].distances = <double *> held.hold(distances, True)
+        held.job.block[b].indices = NULL
+        if indices is not None:
+            held.job.block[b].indices = <int32_t *> held.hold(indices, True)
+        b += 1
+    held.job.n_blocks = b
+    held.job.k = k
+    held.job.metric = METRICS[metric]
+    held.job.n_threads = n_threads if knn_has_openmp() else 1
+    held.job.scale = scale
+    return held
+
+
+cdef _check(int status):
+    if status:
+        raise MemoryError("not enough memory for the neighbour search")
+
+
+def value_range(array):
+    """Smallest positive and largest absolute value; (0, 0) if all are zero."""
+    cdef double low = 0, high = 0
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+    try:
+        knn_range(
+            view.buf, view.len // view.itemsize, view.itemsize == 8, &low, &high
+        )
+    finally:
+        PyBuffer_Release(&view)
+    return low, high
+
+
+def project(
+    X, const double[::1] centre, double scale, const float[:, ::1] basis, int q,
+    double skew, int n_threads
+):
+    """Coordinates of rows on a basis, the norm of the rest, and their radii.
+
+    `basis` is (d, padded q); the padding is a multiple of 32. Returns the arrays
+    (n, q + 1) and (n,), float32.
+    """
+    cdef _Job held = _Job()
+    cdef const knn_table_t *table = knn_table(_level)
+    cdef int status
+    _set_sample(held, 0, X)
+    out = np.empty((len(X), q + 1), dtype=np.float32)
+    radius = np.empty(len(X), dtype=np.float32)
+    cdef float[:, ::1] out_view = out
+    cdef float[::1] radius_view = radius
+    with nogil:
+        status = table.project(
+            &held.job.sample[0], &centre[0], scale, &basis[0, 0], q,
+            <int> basis.shape[1], skew, n_threads, &out_view[0, 0], &radius_view[0]
+        )
+    _check(status)
+    return out, radius
+
+
+def byte_codes(
+    X, const double[::1] low, double step, float[::1] radius, int n_threads
+):
+    """Codes (n, d) uint8 of rows; `radius` grows by what they lose."""
+    cdef _Job held = _Job()
+    cdef const knn_table_t *table = knn_table(_level)
+    cdef int status
+    _set_sample(held, 0, X)
+    codes = np.empty((len(X), len(low)), dtype=np.uint8)
+    cdef uint8_t[:, ::1] view = codes
+    with nogil:
+        status = table.bytes(
+            &held.job.sample[0], &low[0], step, n_threads, &view[0, 0], &radius[0]
+        )
+    _check(status)
+    return codes
+
+
+def search_filtered(
+    X, Y, k, blocks, n_threads, codes_x, codes_y, const float[::1] radius_x,
+    const float[::1] radius_y, double step, double contract=1.0
+):
+    """Fill `blocks` like `search`, measuring only what the codes cannot rule out.
+
+    `codes_x` and `codes_y` are both float32 or both uint8 of one width. Returns the
+    number of exact measurements in each block.
+    """
+    cdef _Job held = _make_job(X, Y, k, blocks, "euclidean", n_threads, 1.0)
+    cdef _Job views = _Job()
+    cdef const knn_table_t *table = knn_table(_level)
+    cdef filter_t filter
+    cdef int64_t[4] candidates
+    cdef int status
+    filter.sample[0].codes = views.hold(codes_x, False)
+    filter.sample[1].codes = views.hold(codes_y, False)
+    filter.sample[0].n = views.views[0].shape[0]
+    filter.sample[1].n = views.views[1].shape[0]
+    filter.sample[0].radius = &radius_x[0]
+    filter.sample[1].radius = &radius_y[0]
+    filter.width = <int> views.views[0].shape[1]
+    filter.is_integer = views.views[0].itemsize == 1
+    filter.step = step
+    filter.contract = contract
+    filter.n_candidates = candidates
+    with nogil:
+        status = table.filter(&held.job, &filter)
+    _check(status)
+    return [candidates[i] for i in range(len(blocks))]
+
+
+def search(
+    algorithm, X, Y, k, blocks, metric="euclidean", n_threads=1, double scale=1.0
+):
+    """Fill `blocks`, a list of (name, distances, indices or None), by one algorithm.
+
+    Returns the number of exact measurements for "gemm", else 0.
+    """
+    cdef _Job held = _make_job(X, Y, k, blocks, metric, n_threads, scale)
+    cdef const knn_table_t *table = knn_table(_level)
+    cdef int64_t candidates = 0
+    cdef int status
+    if algorithm == "sorted":
+        with nogil:
+            status = knn_sorted(&held.job)
+    elif algorithm == "tree":
+        with nogil:
+            status = table.tree(&held.job)
+    elif algorithm == "gemm":
+        with nogil:
+            status = table.gemm(&held.job, &candidates)
+    else:
+        with nogil:
+            status = table.direct(&held.job)
+    _check(status)
+    return candidates

@@ -1,0 +1,92 @@
+/* What the neighbour kernels share: the job, the table of functions per instruction set,
+   and the exact float64 measurement of one distance. */
+#ifndef KLDIV_KNN_H
+#define KLDIV_KNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { METRIC_EUCLIDEAN = 0, METRIC_MANHATTAN = 1, METRIC_CHEBYSHEV = 2 };
+enum { KNN_OK = 0, KNN_NO_MEMORY = 1 };
+
+/* One sample: n rows of d numbers, row major, float32 or float64. */
+typedef struct {
+    const void *rows;
+    int64_t n;
+    int d;
+    int is_double;
+} sample_t;
+
+/* One block of answers: queries `from`, data `into` (0 = X, 1 = Y). distances is
+   (n, k), indices is (n, k) or NULL. Self is excluded by index when from == into. */
+typedef struct {
+    int from, into;
+    double *distances;
+    int32_t *indices;
+} block_t;
+
+typedef struct {
+    sample_t sample[2];
+    block_t block[4];
+    int n_blocks;
+    int k;
+    int metric;
+    int n_threads;
+    double scale; /* power of two that brings the data near 1 */
+} job_t;
+
+/* Row codes of the filter: see docs/user_guide/precision.rst. */
+typedef struct {
+    const void *codes; /* (n, width) float32, or uint8 */
+    const float *radius; /* (n,) bound on |f(x) - step * code(x)|, rounded up */
+    int64_t n;
+} codes_t;
+
+typedef struct {
+    codes_t sample[2];
+    int width;
+    int is_integer;
+    double step;     /* value of one code unit */
+    double contract; /* |f(x) - f(y)| <= contract * |x - y| */
+    int64_t *n_candidates; /* (n_blocks,) exact measurements made, or NULL */
+} filter_t;
+
+typedef struct {
+    int (*tree)(const job_t *);
+    int (*direct)(const job_t *);
+    int (*gemm)(const job_t *, int64_t *n_candidates);
+    int (*filter)(const job_t *, const filter_t *);
+    int (*project)(const sample_t *, const double *centre, double scale, const float *basis,
+                   int q, int q_padded, double skew, int threads, float *out, float *radius);
+    int (*bytes)(const sample_t *, const double *low, double step, int threads, uint8_t *codes,
+                 float *radius);
+} knn_table_t;
+
+#define KNN_JOIN_(a, b) a##_##b
+#define KNN_JOIN(a, b) KNN_JOIN_(a, b)
+#define FN(name) KNN_JOIN(name, KLDIV_ISA)
+
+#define KNN_DECLARE(isa)                                                              \
+    int knn_tree_##isa(const job_t *);                                                \
+    int knn_direct_##isa(const job_t *);                                              \
+    int knn_gemm_##isa(const job_t *, int64_t *);                                     \
+    int knn_filter_##isa(const job_t *, const filter_t *);                            \
+    int knn_project_##isa(const sample_t *, const double *, double, const float *, int, int, \
+                          double, int, float *, float *);                             \
+    int knn_bytes_##isa(const sample_t *, const double *, double, int, uint8_t *, float *);
+KNN_DECLARE(baseline)
+KNN_DECLARE(avx2)
+KNN_DECLARE(avx512)
+KNN_DECLARE(vnni)
+
+/* knn.c */
+int knn_best_level(void);
+int knn_level_is_built(int level);
+const knn_table_t *knn_table(int level);
+int knn_has_openmp(void);
+int knn_sorted(const job_t *job);
+void knn_range(const void *values, int64_t n, int is_double, double *low, double *high);
+void *knn_allocate(size_t bytes);
+void knn_free(void *p);
+
+#endif

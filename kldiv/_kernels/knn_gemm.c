@@ -1,0 +1,533 @@
+/* Brute force through one fused product: tiles of |x|^2 + |y|^2 - 2xy in float32 choose
+   candidates, float64 measures them. No tile is ever written to memory, and inside one
+   sample a tile serves its rows and its columns. The bound S on the error of a tile entry
+   is derived in docs/user_guide/precision.rst. */
+#include "knn_exact.h"
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define MR 12
+#elif defined(__AVX2__)
+#define MR 6
+#else
+#define MR 4
+#endif
+#define NV 2
+#define NR (NV * FW)
+#define UNIT 96       /* rows of a block; a multiple of MR and of NR */
+#define MAX_LIST 16   /* for k up to this, the k smallest are kept sorted */
+#define NEVER 1e35f   /* scaled squares are below 4 d */
+#define NOT_YET 1e30f
+#define ROUNDING 5.960464477539063e-08
+
+/* One sample, packed twice, and what its rows have found as queries. */
+typedef struct {
+    const sample_t *rows;
+    int64_t n, padded; /* padded: rounded up to UNIT, plus UNIT */
+    float *left;       /* panels of MR rows, times -2 */
+    float *right;      /* panels of NR rows */
+    float *norm;       /* squared norms; NEVER beyond n */
+    double largest;    /* largest squared norm */
+    int needs_left, needs_right;
+} packed_t;
+
+typedef struct {
+    int64_t n;
+    int k, room;
+    float *gate;     /* (padded,) a product below gate[i] - norm[j] may matter */
+    float *limit;    /* (padded,) a squared distance below it may matter */
+    float *slack;    /* (padded,) 2 S */
+    float *list;     /* (n, 1 + MAX_LIST) -NEVER, then the k smallest */
+    float *value;    /* (n, room) candidates */
+    int32_t *index;  /* (n, room) */
+    int32_t *count;  /* (n,) -1: more near ties than room */
+} found_t;
+
+/* ---- packing --------------------------------------------------------------------- */
+
+static void centred_row(const sample_t *s, int64_t i, const double *centre, double scale,
+                        float *out) {
+    int d = s->d;
+    if (s->is_double) {
+        const double *x = (const double *)s->rows + i * d;
+        for (int j = 0; j < d; j++) out[j] = (float)((x[j] - centre[j]) * scale);
+    } else {
+        const float *x = (const float *)s->rows + i * d;
+        for (int j = 0; j < d; j++) out[j] = (float)(((double)x[j] - centre[j]) * scale);
+    }
+}
+
+/* Pack rows i0 .. i0 + UNIT. `line` holds one row. */
+static void pack_unit(packed_t *p, int64_t i0, const double *centre, double scale, float *line) {
+    int d = p->rows->d;
+    for (int64_t i = i0; i < i0 + UNIT; i++) {
+        double square = 0;
+        if (i < p->n) {
+            centred_row(p->rows, i, centre, scale, line);
+            for (int j = 0; j < d; j++) square += (double)line[j] * line[j];
+        } else
+            memset(line, 0, sizeof(float) * (size_t)d);
+        p->norm[i] = i < p->n ? (float)square : NEVER;
+        if (p->left) {
+            float *a = p->left + (i / MR) * MR * d + i % MR;
+            for (int j = 0; j < d; j++) a[j * MR] = -2 * line[j];
+        }
+        if (p->right) {
+            float *b = p->right + (i / NR) * NR * d + i % NR;
+            for (int j = 0; j < d; j++) b[j * NR] = line[j];
+        }
+    }
+}
+
+static int pack(packed_t *p, const double *centre, double scale, int threads) {
+    int d = p->rows->d, status = KNN_OK;
+    size_t cells = (size_t)p->padded * (size_t)d * sizeof(float);
+    if (p->needs_left) p->left = knn_allocate(cells);
+    if (p->needs_right) p->right = knn_allocate(cells);
+    p->norm = knn_allocate((size_t)p->padded * sizeof(float));
+    if ((p->needs_left && !p->left) || (p->needs_right && !p->right) || !p->norm)
+        return KNN_NO_MEMORY;
+#pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
+    {
+        float *line = knn_allocate((size_t)d * sizeof(float));
+        if (!line) status = KNN_NO_MEMORY;
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < p->padded; i += UNIT)
+            if (line) pack_unit(p, i, centre, scale, line);
+        knn_free(line);
+    }
+    p->largest = 0;
+    for (int64_t i = 0; i < p->n && status == KNN_OK; i++)
+        if (p->norm[i] > p->largest) p->largest = p->norm[i];
+    return status;
+}
+
+/* ---- candidates ------------------------------------------------------------------ */
+
+static int found_make(found_t *f, const packed_t *from, const packed_t *into, int k,
+                      double relative) {
+    int64_t n = from->n, padded = from->padded;
+    f->n = n, f->k = k, f->room = 2 * k + 32;
+    f->gate = knn_allocate((size_t)padded * sizeof(float));
+    f->limit = knn_allocate((size_t)padded * sizeof(float));
+    f->slack = knn_allocate((size_t)padded * sizeof(float));
+    f->list = knn_allocate((size_t)n * (MAX_LIST + 1) * sizeof(float));
+    f->value = knn_allocate((size_t)n * (size_t)f->room * sizeof(float));
+    f->index = knn_allocate((size_t)n * (size_t)f->room * sizeof(int32_t));
+    f->count = knn_allocate((size_t)n * sizeof(int32_t));
+    if (!f->gate || !f->limit || !f->slack || !f->list || !f->value || !f->index || !f->count)
+        return KNN_NO_MEMORY;
+    for (int64_t i = 0; i < padded; i++) {
+        double reach = i < n ? sqrt((double)from->norm[i]) + sqrt(into->largest) : 0;
+        f->slack[i] = (float)(2.0001 * (relative * reach * reach) + (relative > 0 ? 1e-36 : 0));
+        f->limit[i] = f->gate[i] = i < n ? NOT_YET : -NEVER;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        float *list = f->list + i * (MAX_LIST + 1);
+        f->count[i] = 0;
+        list[0] = -NEVER;
+        for (int c = 1; c <= MAX_LIST; c++) list[c] = NOT_YET;
+    }
+    return KNN_OK;
+}
+
+static void found_free(found_t *f) {
+    knn_free(f->gate), knn_free(f->limit), knn_free(f->slack), knn_free(f->list);
+    knn_free(f->value), knn_free(f->index), knn_free(f->count);
+}
+
+/* The gate is a little wider than the limit: it is compared after two roundings more. */
+INL void set_limit(found_t *f, const float *norm, int64_t i, float kth) {
+    float limit = kth + f->slack[i];
+    f->limit[i] = limit;
+    f->gate[i] = (limit - norm[i]) + (1e-6f * (limit + norm[i]) + f->slack[i]);
+}
+
+static float kth_smallest(float *v, int32_t *index, int n, int k) {
+    int l = 0, r = n - 1;
+    while (l < r) {
+        float pivot = v[(l + r) / 2];
+        int i = l, j = r;
+        while (i <= j) {
+            while (v[i] < pivot) i++;
+            while (v[j] > pivot) j--;
+            if (i <= j) {
+                float x = v[i];
+                int32_t p = index[i];
+                v[i] = v[j], v[j] = x, index[i] = index[j], index[j] = p;
+                i++, j--;
+            }
+        }
+        if (k - 1 <= j)
+            r = j;
+        else if (k - 1 >= i)
+            l = i;
+        else
+            break;
+    }
+    return v[k - 1];
+}
+
+/* Drop what can no longer be a neighbour; give up on a row with too many near ties. */
+static void compact(found_t *f, const float *norm, int64_t i) {
+    float *value = f->value + i * f->room;
+    int32_t *index = f->index + i * f->room;
+    int kept = 0, count = f->count[i];
+    if (f->k > MAX_LIST && count >= f->k)
+        set_limit(f, norm, i, kth_smallest(value, index, count, f->k));
+    for (int c = 0; c < count; c++)
+        if (value[c] <= f->limit[i]) value[kept] = value[c], index[kept++] = index[c];
+    f->count[i] = kept;
+    if (kept > f->room - 8) {
+        f->count[i] = -1;
+        f->limit[i] = f->gate[i] = -NEVER;
+    }
+}
+
+INL void offer(found_t *f, const float *norm, int64_t i, float v, int32_t j) {
+    if (!(v <= f->limit[i])) return;
+    if (f->count[i] == f->room) {
+        compact(f, norm, i);
+        if (!(v <= f->limit[i])) return;
+    }
+    int64_t at = i * f->room + f->count[i]++;
+    f->value[at] = v, f->index[at] = j;
+    if (f->k > MAX_LIST) return;
+    float *list = f->list + i * (MAX_LIST + 1) + 1;
+    if (!(v < list[f->k - 1])) return;
+    float moved[MAX_LIST];
+    for (int c = 0; c < MAX_LIST; c++) {
+        float before = list[c - 1] > v ? list[c - 1] : v;
+        moved[c] = list[c] < before ? list[c] : before;
+    }
+    memcpy(list, moved, sizeof moved);
+    set_limit(f, norm, i, list[f->k - 1]);
+}
+
+/* ---- tiles ----------------------------------------------------------------------- */
+
+typedef struct {
+    const packed_t *from, *into;
+    found_t *rows, *columns; /* columns: NULL, or who looks the other way */
+    int same;                /* from == into: only pairs with column > row count */
+} product_t;
+
+/* Entries of one vector of a tile that passed the gate. */
+static void handle(const product_t *p, int64_t row, int64_t column, const float *c, unsigned hit) {
+    const float *left = p->from->norm, *right = p->into->norm;
+    for (; hit; hit &= hit - 1) {
+        int64_t j = column + lowest_bit(hit);
+        if (p->same && j <= row) continue;
+        float v = (c[j - column] + left[row]) + right[j];
+        offer(p->rows, left, row, v, (int32_t)j);
+        if (p->columns) offer(p->columns, right, j, v, (int32_t)row);
+    }
+}
+
+INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
+    int d = p->from->rows->d;
+    const float *RESTRICT a = p->from->left + row * d, *RESTRICT b = p->into->right + column * d;
+    vf c[MR][NV];
+    UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_set(0);
+    for (const float *end = a + (int64_t)d * MR; a < end; a += MR, b += NR) {
+        vf y[NV];
+        PREFETCH(b + 8 * NR), PREFETCH(b + 8 * NR + FW);
+        UNROLL for (int v = 0; v < NV; v++) y[v] = vf_load(b + v * FW);
+        UNROLL for (int i = 0; i < MR; i++) {
+            vf x = vf_set(a[i]);
+            UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_fma(x, y[v], c[i][v]);
+        }
+    }
+    const float *row_gate = p->rows->gate + row, *row_norm = p->from->norm + row;
+    UNROLL for (int i = 0; i < MR; i++) {
+        unsigned hit[NV], any = 0;
+        UNROLL for (int v = 0; v < NV; v++) {
+            int64_t at = column + v * FW;
+            vf bound = vf_sub(vf_set(row_gate[i]), vf_load(p->into->norm + at));
+            if (BOTH)
+                bound = vf_max(bound, vf_sub(vf_load(p->columns->gate + at), vf_set(row_norm[i])));
+            any |= hit[v] = vf_less(c[i][v], bound);
+        }
+        if (UNLIKELY(any)) {
+            float entries[NV][FW];
+            UNROLL for (int v = 0; v < NV; v++) {
+                if (!hit[v]) continue;
+                vf_store(entries[v], c[i][v]);
+                handle(p, row + i, column + v * FW, entries[v], hit[v]);
+            }
+        }
+    }
+}
+
+/* All pairs of rows [i0, i1) and columns [j0, j1). */
+static void product(const product_t *p, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+    for (int64_t block = i0; block < i1; block += UNIT) {
+        int64_t end = block + UNIT < i1 ? block + UNIT : i1;
+        int64_t first = p->same && j0 < block ? block : j0;
+        for (int64_t j = first / NR * NR; j < j1; j += NR)
+            for (int64_t i = block; i < end; i += MR) {
+                if (p->same && j + NR <= i) break;
+                if (p->columns)
+                    tile(1, p, i, j);
+                else
+                    tile(0, p, i, j);
+            }
+    }
+}
+
+/* Rows and columns are cut into segments; in each round every segment is used by one
+   thread, so that both sides of a pair can be updated without locks. */
+static void product_rounds(const product_t *p, int threads) {
+    int64_t n = p->from->n, m = p->into->n, parts = threads == 1 ? 1 : 4 * threads;
+    int64_t rows = ((n + parts - 1) / parts + UNIT - 1) / UNIT * UNIT;
+    int64_t columns = ((m + parts - 1) / parts + UNIT - 1) / UNIT * UNIT;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        if (p->same) {
+#pragma omp for schedule(dynamic, 1)
+            for (int64_t s = 0; s < parts; s++) {
+                int64_t end = (s + 1) * rows < n ? (s + 1) * rows : n;
+                product(p, s * rows, end, s * rows, end);
+            }
+        }
+        /* round r: a tournament inside one sample, shifted partners across two */
+        for (int64_t r = 0; r < (p->same ? parts - 1 : parts); r++) {
+#pragma omp for schedule(dynamic, 1)
+            for (int64_t s = 0; s < (p->same ? parts / 2 : parts); s++) {
+                int64_t a = s, b = (s + r) % parts;
+                if (p->same) {
+                    int64_t q = parts - 1;
+                    a = s == 0 ? q : (r + s) % q;
+                    b = s == 0 ? r : (r + q - s) % q;
+                    if (a > b) {
+                        int64_t swap = a;
+                        a = b, b = swap;
+                    }
+                }
+                int64_t end = (a + 1) * rows < n ? (a + 1) * rows : n;
+                int64_t last = (b + 1) * columns < m ? (b + 1) * columns : m;
+                product(p, a * rows, end, b * columns, last);
+            }
+        }
+    }
+}
+
+static void product_rows(const product_t *p, int threads) {
+    int64_t blocks = (p->from->n + UNIT - 1) / UNIT;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+    for (int64_t s = 0; s < blocks; s++) {
+        int64_t end = (s + 1) * UNIT < p->from->n ? (s + 1) * UNIT : p->from->n;
+        product(p, s * UNIT, end, 0, p->into->n);
+    }
+}
+
+/* ---- exact answers --------------------------------------------------------------- */
+
+/* A row with too many near ties: scan the data in float64, skipping rows that repeat k
+   earlier ones, and stop once k zeros are found. */
+static int64_t scan_alone(const sample_t *from, int64_t i, const sample_t *into, int self, int k,
+                          const uint8_t *surplus, double *best, int32_t *index) {
+    int count = 0;
+    int64_t measured = 0;
+    for (int64_t j = 0; j < into->n; j++) {
+        if ((self && i == j) || (surplus && surplus[j])) continue;
+        double limit = count == k ? best[k - 1] : INFINITY;
+        if (limit == 0) break;
+        keep_smallest(best, index, &count, k, exact_rows(from, i, into, j, limit), (int32_t)j);
+        measured++;
+    }
+    return measured;
+}
+
+static int64_t finish_row(const job_t *job, const block_t *block, found_t *f, int64_t i,
+                          const uint8_t *surplus, double *best, int32_t *index) {
+    const sample_t *from = &job->sample[block->from], *into = &job->sample[block->into];
+    int k = job->k, count = 0, self = block->from == block->into;
+    int64_t measured = f->count[i];
+    if (f->count[i] >= 0 && k > MAX_LIST) compact(f, f->slack, i);
+    if (f->count[i] < 0)
+        measured = scan_alone(from, i, into, self, k, surplus, best, index);
+    else
+        for (int c = 0; c < f->count[i]; c++) {
+            int64_t at = i * f->room + c;
+            if (f->value[at] > f->limit[i]) continue;
+            double limit = count == k ? best[k - 1] : INFINITY;
+            keep_smallest(best, index, &count, k,
+                          exact_rows(from, i, into, f->index[at], limit), f->index[at]);
+        }
+    for (int c = 0; c < k; c++) {
+        block->distances[i * k + c] = sqrt(best[c]);
+        if (block->indices) block->indices[i * k + c] = index[c];
+    }
+    return measured;
+}
+
+/* surplus[j] = 1 if row j repeats at least k + 1 earlier rows (one of which may be the
+   query itself): it can change no distance. NULL if there is no memory: only slower. */
+static uint8_t *surplus_rows(const sample_t *s, int k) {
+    size_t bytes = (size_t)s->d * (s->is_double ? 8 : 4), slots = 64;
+    while (slots < 2 * (size_t)s->n) slots *= 2;
+    int32_t *head = knn_allocate(slots * sizeof(int32_t));
+    int32_t *copies = knn_allocate((size_t)s->n * sizeof(int32_t));
+    uint8_t *surplus = knn_allocate((size_t)s->n);
+    if (head && copies && surplus) {
+        memset(head, 0xff, slots * sizeof(int32_t));
+        for (int64_t i = 0; i < s->n; i++) {
+            const unsigned char *row = (const unsigned char *)s->rows + (size_t)i * bytes;
+            uint64_t hash = 1469598103934665603u;
+            for (size_t b = 0; b < bytes; b += 4) {
+                uint32_t word;
+                memcpy(&word, row + b, 4);
+                hash = (hash ^ word) * 1099511628211u;
+            }
+            hash ^= hash >> 32;
+            size_t at = (size_t)hash & (slots - 1);
+            while (head[at] >= 0 && memcmp(row, (const unsigned char *)s->rows +
+                                                    (size_t)head[at] * bytes, bytes) != 0)
+                at = (at + 1) & (slots - 1);
+            if (head[at] < 0) head[at] = (int32_t)i, copies[i] = 0;
+            surplus[i] = ++copies[head[at]] > k + 1;
+        }
+    } else {
+        knn_free(surplus);
+        surplus = NULL;
+    }
+    knn_free(head), knn_free(copies);
+    return surplus;
+}
+
+static int finish(const job_t *job, const block_t *block, found_t *f, int64_t *n_candidates) {
+    int status = KNN_OK, k = job->k, any = 0;
+    int64_t total = 0;
+    uint8_t *surplus = NULL;
+    for (int64_t i = 0; i < f->n && !any; i++) any = f->count[i] < 0;
+    if (any) surplus = surplus_rows(&job->sample[block->into], k);
+#pragma omp parallel num_threads(job->n_threads) if (job->n_threads > 1) \
+    reduction(| : status) reduction(+ : total)
+    {
+        double *best = knn_allocate((size_t)k * sizeof(double));
+        int32_t *index = knn_allocate((size_t)k * sizeof(int32_t));
+        if (!best || !index) status = KNN_NO_MEMORY;
+#pragma omp for schedule(dynamic, 64)
+        for (int64_t i = 0; i < f->n; i++)
+            if (best && index) total += finish_row(job, block, f, i, surplus, best, index);
+        knn_free(best), knn_free(index);
+    }
+    knn_free(surplus);
+    *n_candidates += total;
+    return status;
+}
+
+/* ---- the job --------------------------------------------------------------------- */
+
+/* Centre of the second sample, and the power of two that brings |x - centre| below 1. If
+   all numbers are small integers the product is exact, and *relative becomes 0. */
+static double centre_and_scale(const job_t *job, double *centre, double *relative) {
+    int d = job->sample[0].d, integers = 1;
+    double largest = 0;
+    const sample_t *y = &job->sample[1];
+    int64_t step = y->n / 2048 + 1, rows = 0;
+    for (int j = 0; j < d; j++) centre[j] = 0;
+    for (int64_t i = 0; i < y->n; i += step, rows++)
+        for (int j = 0; j < d; j++)
+            centre[j] += y->is_double ? ((const double *)y->rows)[i * d + j]
+                                      : ((const float *)y->rows)[i * d + j];
+    for (int j = 0; j < d; j++) centre[j] /= (double)rows;
+    for (int s = 0; s < 2; s++) {
+        const sample_t *x = &job->sample[s];
+        for (int64_t i = 0; i < x->n && integers; i += step)
+            for (int j = 0; j < d && integers; j++) {
+                double v = x->is_double ? ((const double *)x->rows)[i * d + j]
+                                        : ((const float *)x->rows)[i * d + j];
+                integers = v == rint(v);
+            }
+    }
+    if (integers)
+        for (int j = 0; j < d; j++) centre[j] = rint(centre[j]);
+    for (int s = 0; s < 2; s++) {
+        const sample_t *x = &job->sample[s];
+        for (int64_t i = 0; i < x->n; i++) {
+            double most = 0;
+            int whole = 1;
+            if (x->is_double) {
+                const double *row = (const double *)x->rows + i * d;
+                for (int j = 0; j < d; j++) {
+                    double v = fabs(row[j] - centre[j]);
+                    most = v > most ? v : most;
+                }
+                if (integers)
+                    for (int j = 0; j < d; j++) whole &= row[j] == rint(row[j]);
+            } else {
+                const float *row = (const float *)x->rows + i * d;
+                for (int j = 0; j < d; j++) {
+                    double v = fabs(row[j] - centre[j]);
+                    most = v > most ? v : most;
+                }
+                if (integers)
+                    for (int j = 0; j < d; j++) whole &= row[j] == rintf(row[j]);
+            }
+            integers &= whole;
+            largest = most > largest ? most : largest;
+        }
+    }
+    double du = d * ROUNDING;
+    *relative = integers && 4.0 * d * largest * largest < 16777216.0
+                    ? 0
+                    : 0.5 * du / (1 - du) + 7 * ROUNDING;
+    return largest > 0 ? ldexp(1, -ilogb(largest) - 1) : 1;
+}
+
+static int gemm_block(const job_t *job, packed_t *packed, int row_block, int column_block,
+                      double relative, int64_t *n_candidates) {
+    const block_t *block = &job->block[row_block];
+    packed_t *from = &packed[block->from], *into = &packed[block->into];
+    found_t rows, columns;
+    memset(&rows, 0, sizeof rows), memset(&columns, 0, sizeof columns);
+    int same = from == into, other = column_block >= 0;
+    int status = found_make(&rows, from, into, job->k, relative);
+    if (other) status |= found_make(&columns, into, from, job->k, relative);
+    if (status == KNN_OK) {
+        product_t p = {from, into, &rows, same ? &rows : other ? &columns : NULL, same};
+        if (p.columns)
+            product_rounds(&p, job->n_threads);
+        else
+            product_rows(&p, job->n_threads);
+        status = finish(job, block, &rows, n_candidates);
+        if (other) status |= finish(job, &job->block[column_block], &columns, n_candidates);
+    }
+    found_free(&rows), found_free(&columns);
+    return status;
+}
+
+int FN(knn_gemm)(const job_t *job, int64_t *n_candidates) {
+    int d = job->sample[0].d, status = KNN_OK, crossed = -1;
+    packed_t packed[2];
+    double relative, *centre = knn_allocate((size_t)d * sizeof(double));
+    if (!centre) return KNN_NO_MEMORY;
+    memset(packed, 0, sizeof packed);
+    for (int b = 0; b < job->n_blocks; b++) {
+        packed[job->block[b].from].needs_left = 1;
+        packed[job->block[b].into].needs_right = 1;
+    }
+    double scale = centre_and_scale(job, centre, &relative);
+    for (int s = 0; s < 2; s++) {
+        packed_t *p = &packed[s];
+        p->rows = &job->sample[s], p->n = job->sample[s].n;
+        p->padded = (p->n + UNIT - 1) / UNIT * UNIT + UNIT;
+        if (p->needs_left || p->needs_right) status |= pack(p, centre, scale, job->n_threads);
+    }
+    for (int b = 0; b < job->n_blocks && status == KNN_OK; b++) {
+        int other = -1;
+        if (b == crossed) continue;
+        for (int c = b + 1; c < job->n_blocks; c++)
+            if (job->block[b].from != job->block[b].into &&
+                job->block[c].from == job->block[b].into && job->block[c].into == job->block[b].from)
+                other = crossed = c;
+        status = gemm_block(job, packed, b, other, relative, n_candidates);
+    }
+    for (int s = 0; s < 2; s++)
+        knn_free(packed[s].left), knn_free(packed[s].right), knn_free(packed[s].norm);
+    knn_free(centre);
+    return status;
+}
