@@ -129,7 +129,7 @@ class Run:
 
         stored = load_file(self.folder / "images.safetensors")
         return [
-            stored[f"{kind}/{label}"].astype(np.float32) / 255
+            (stored[f"{kind}/{label}"] / np.float32(255)).astype(np.float32)
             if f"{kind}/{label}" in stored
             else None
             for label in range(len(self.class_names))

@@ -438,8 +438,8 @@ def write_paper(folder: str | os.PathLike[str]) -> None:
                 [str(c), *(_mean_cell(k, v[i]) for k, v in means.columns.items())]
                 for i, c in enumerate(means.classes)
             ],
-            "Means over the measured classes: KL, success and coverage of the attack and "
-            "of the two controls without a GAN, and the number of queries.",
+            "Means over the measured classes: KL, success and coverage of the attack, "
+            "then of both controls without a GAN, and the number of queries.",
         ),
         scatter_figure(runs),
     ]
