@@ -5,6 +5,19 @@ class; :func:`kl_divergence` and :class:`KNNDivergence` compare two samples.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what type checkers see of the names that are loaded on first use
+    from kldiv._conditional import ConditionalKLScorer
+    from kldiv._estimators import (
+        KNNDivergence,
+        divergence,
+        estimate_divergence,
+        kl_divergence,
+    )
+    from kldiv._neighbors import NeighborDistances, neighbor_distances
+    from kldiv._report import DivergenceResult, PerClassReport
+    from kldiv._versions import show_versions
 
 __version__ = "0.1.0.dev0"
 

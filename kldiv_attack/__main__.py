@@ -1,0 +1,225 @@
+"""Command line: python -m kldiv_attack {demo, paper, attack}."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+INSTALL = 'python -m pip install "kldiv[attack,plot]"'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0, 2 after an error that is explained in one sentence, 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        options.command(options)
+    except KeyboardInterrupt:
+        return _say(
+            f"Interrupted. What is done is kept in {options.out}; the same command "
+            "goes on from there.",
+            130,
+        )
+    except ImportError as error:
+        return _say(f"Error: {error}. Install what is missing with {INSTALL}.", 2)
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        if options.traceback:
+            raise
+        return _say("Error: " + " ".join(str(error).split()), 2)
+    return 0
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kldiv_attack",
+        description="How far can a model inversion attack reconstruct each class of a "
+        "classifier's training images?",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = _command(
+        commands, "demo", _demo, "the whole path on embedded images, a few minutes"
+    )
+    _common(demo, out="runs/demo")
+    paper = _command(
+        commands, "paper", _paper, "Table 3 and Figure 2 of the paper, on EMNIST"
+    )
+    _common(paper, out="runs/paper")
+    paper.add_argument("--data", metavar="FOLDER", help="folder that holds EMNIST/raw")
+    paper.add_argument(
+        "--download", action="store_true", help="fetch missing EMNIST files"
+    )
+    paper.add_argument(
+        "--from",
+        dest="source",
+        metavar="FOLDER",
+        help="only rebuild the report from the run folders in FOLDER",
+    )
+    attack = _command(commands, "attack", _attack, "one attack on one victim")
+    _common(attack, out="runs/attack")
+    attack.add_argument(
+        "--train",
+        default="digits",
+        metavar="DATA",
+        help="private images, NAME[:SPLIT[:PART]], for instance emnist:mnist:train",
+    )
+    attack.add_argument(
+        "--aux",
+        default="glyphs:letters",
+        metavar="DATA",
+        help="the attacker's images, for instance emnist:letters:test",
+    )
+    attack.add_argument("--data", metavar="FOLDER", help="folder of files of the data")
+    attack.add_argument("--attacker", default="cgan", help="name of the attacker")
+    return parser
+
+
+def _command(commands: Any, name: str, function: Any, text: str) -> Any:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, *, out: str) -> None:
+    parser.add_argument(
+        "--out", default=out, metavar="FOLDER", help=f"where to write (default {out})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="the one seed (default 0)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the attacker, for instance --set loss=hinge; repeatable",
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="discard what the folder holds"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where an error comes from"
+    )
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """The attacker's parameters from --set; values are JSON or plain words."""
+    found = {}
+    for item in options.set:
+        name, sign, text = item.partition("=")
+        if not sign:
+            raise ValueError(f"--set {item}: expected NAME=VALUE.")
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found
+
+
+def _shared(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "restart": options.restart,
+        "verbose": 0 if options.quiet else 1,
+    }
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from kldiv_attack._demo import demo_table, run_demo
+    from kldiv_attack._summary import SUCCESS_TERMS
+
+    runs = run_demo(
+        options.out,
+        seed=options.seed,
+        attacker=_parameters(options),
+        **_shared(options),
+    )
+    print(demo_table(runs))
+    print(*map(_wrap, SUCCESS_TERMS), sep="\n")
+    print(f"Report: {Path(options.out) / 'report.html'}")
+
+
+def _paper(options: argparse.Namespace) -> None:
+    from kldiv_attack.paper import run_paper, table_3, write_paper
+
+    folder = options.out
+    if options.source is not None:
+        folder = options.source
+        write_paper(folder)
+    elif options.data is None:
+        raise ValueError(
+            "paper needs --data <folder that holds EMNIST/raw>, or --from <folder of "
+            "finished runs> to rebuild the report."
+        )
+    else:
+        run_paper(
+            options.data,
+            folder,
+            seed=options.seed,
+            attacker=_parameters(options),
+            download=options.download,
+            **_shared(options),
+        )
+    print(table_3(folder))
+    print(f"Report: {Path(folder) / 'report.html'}")
+
+
+def _attack(options: argparse.Namespace) -> None:
+    from kldiv_attack._demo import demo_table
+    from kldiv_attack.datasets import load_dataset
+    from kldiv_attack.experiment import run_experiment
+
+    train = _data(options.train, options.data)
+    size = load_dataset(**train).image_shape[1]
+    run = run_experiment(
+        {
+            "seed": options.seed,
+            "train": train,
+            "aux": _data(options.aux, options.data, size),
+            "attacker": {"name": options.attacker, **_parameters(options)},
+        },
+        options.out,
+        **_shared(options),
+    )
+    print(demo_table({run.facts["aux"]: run}))
+    print(f"Report: {Path(options.out) / 'report.html'}")
+
+
+def _data(text: str, root: str | None, size: int | None = None) -> dict[str, Any]:
+    """NAME[:SPLIT[:PART]] as options of ``load_dataset``."""
+    name, *rest = text.split(":")
+    if len(rest) > 2 or not name:
+        raise ValueError(f"{text!r}: expected NAME[:SPLIT[:PART]].")
+    parts = zip(("split", "part"), rest, strict=False)
+    found: dict[str, Any] = {"name": name, **{k: v for k, v in parts if v}}
+    if root is not None and name not in ("digits", "glyphs"):
+        found["root"] = root
+    if size is not None and name == "glyphs":
+        found["size"] = size
+    return found
+
+
+def _wrap(text: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text, 79, subsequent_indent="  ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

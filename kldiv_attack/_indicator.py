@@ -1,0 +1,209 @@
+"""Divergences per class of one run, under one or several choices of features."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from tqdm import tqdm
+
+from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
+from kldiv_attack._run_folder import (
+    read_json,
+    report_from_dict,
+    report_to_dict,
+    write_json,
+)
+from kldiv_attack.datasets import LabelledImages
+from kldiv_attack.victim import Judge
+
+#: What one entry of the setting ``indicator`` may say.
+INDICATOR: dict[str, Any] = {
+    "features": "pca6",
+    "n_neighbors": 1,
+    "correction": None,
+    "duplicates": "raise",
+    "max_rows": None,
+}
+
+
+def indicator_name(one: Mapping[str, Any]) -> str:
+    """How an entry of the setting ``indicator`` is called in tables."""
+    name, number = parse_features(one["features"])
+    features = {"pixels": "pixels", "pca": "PCA", "judge": "judge PCA"}[name]
+    features += f" {number}" if number else ""
+    correction = f", {one['correction']}" if one["correction"] else ""
+    return f"{features}, k={one['n_neighbors']}{correction}"
+
+
+def parse_features(text: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(pixels)|(pca|judge)([1-9][0-9]*)", str(text))
+    if not match:
+        raise ValueError(
+            f"features={text!r}: expected 'pixels', 'pca<d>' (principal components of "
+            "the pixels) or 'judge<d>' (of the judge's last hidden layer)."
+        )
+    return (match[1], 0) if match[1] else (match[2], int(match[3]))
+
+
+class _Features:
+    """Features of training and auxiliary images, fitted on the training images.
+
+    Equal images get equal features: each distinct image is transformed once, because a
+    matrix product can round equal rows differently and hide that rows are shared.
+    """
+
+    def __init__(
+        self, train: LabelledImages, aux: LabelledImages, judge: Judge
+    ) -> None:
+        images = np.concatenate([train.images, aux.images])
+        keys = [hashlib.blake2b(i.tobytes(), digest_size=16).digest() for i in images]
+        first: dict[bytes, int] = {}
+        self._place = np.array([first.setdefault(k, len(first)) for k in keys])
+        distinct = np.unique(self._place, return_index=True)[1]
+        self._images, self._n = images[distinct], len(train)
+        self._judge = judge
+        self._bases: dict[str, tuple[NDArray[np.float64], int]] = {}
+
+    def __call__(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        name, number = parse_features(text)
+        rows = self._base("judge" if name == "judge" else "pixels")
+        if number:
+            rows = self._components(name, rows, number)
+        rows = rows[self._place]
+        return rows[: self._n], rows[self._n :]
+
+    def _base(self, name: str) -> NDArray[np.float64]:
+        rows = self._images if name == "pixels" else self._judge.features(self._images)
+        return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+
+    def _components(
+        self, name: str, rows: NDArray[np.float64], number: int
+    ) -> NDArray[np.float64]:
+        if name not in self._bases:
+            fitted = rows[self._place[: self._n]]
+            most = min(fitted.shape)
+            pca = PCA(min(most, 50), random_state=0).fit(fitted)
+            self._bases[name] = pca.transform(rows), most
+        components, most = self._bases[name]
+        if number > components.shape[1]:
+            raise ValueError(
+                f"features={name}{number}: expected at most "
+                f"{components.shape[1]} components for {self._n} images of {most} "
+                "features."
+            )
+        return components[:, :number]
+
+
+def score_indicators(
+    entries: Sequence[Mapping[str, Any]],
+    train: LabelledImages,
+    aux: LabelledImages,
+    responses: NDArray[np.float64],
+    judge: Judge,
+    path: Path,
+    *,
+    random_state: int,
+    verbose: int,
+) -> dict[str, PerClassReport]:
+    """Divergence per class under every entry of the setting; kept in a file."""
+    if path.exists():
+        return {k: report_from_dict(v) for k, v in read_json(path).items()}
+    features = _Features(train, aux, judge)
+    labels = responses.argmax(axis=1)
+    reports = {}
+    for one in tqdm(entries, desc="divergence", disable=not verbose):
+        X, Y = features(one["features"])
+        reports[indicator_name(one)] = _score(
+            one,
+            (X, train.labels),
+            (Y, labels),
+            train.class_names,
+            random_state,
+        )
+    write_json(path, {k: report_to_dict(v) for k, v in reports.items()})
+    return reports
+
+
+Labelled = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+def _score(
+    one: Mapping[str, Any],
+    train: Labelled,
+    aux: Labelled,
+    class_names: Sequence[str],
+    seed: int,
+) -> PerClassReport:
+    """Divergence per class, beside what two parts of the training rows give."""
+    rng = np.random.default_rng(seed)
+    pair = _at_most(train, one["max_rows"], rng), _at_most(aux, one["max_rows"], rng)
+    estimator = KNNDivergence(
+        n_neighbors=one["n_neighbors"],
+        correction=one["correction"],
+        duplicates=one["duplicates"],
+    )
+    measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
+    split = _halves(pair[0], measured["n_aux"], rng)
+    same = _fill(ConditionalKLScorer(estimator, None).fit(*split), class_names)
+    names = list(class_names)
+    return PerClassReport(
+        classes=np.asarray(names),
+        columns={
+            "kl": measured["kl"],
+            "floor": same["kl"],
+            "n_train": measured["n_train"].astype(int),
+            "n_aux": measured["n_aux"].astype(int),
+            "coverage": measured["coverage"],
+        },
+        reasons=dict(measured.reasons),
+        settings={**one, "conditioning": "hard"},
+        title=f"Divergence per class, {indicator_name(one)}",
+    )
+
+
+def _at_most(
+    sample: Labelled, max_rows: int | None, rng: np.random.Generator
+) -> Labelled:
+    """At most so many random rows of every class."""
+    if max_rows is None:
+        return sample
+    X, y = sample
+    kept = [rng.permutation(np.flatnonzero(y == c))[:max_rows] for c in np.unique(y)]
+    rows = np.sort(np.concatenate(kept))
+    return X[rows], y[rows]
+
+
+def _halves(
+    train: Labelled, n_aux: NDArray[Any], rng: np.random.Generator
+) -> tuple[Labelled, Labelled]:
+    """Two parts of the training rows; the second as large as the auxiliary class.
+
+    It takes at most half of a class, so that something is left to compare it with.
+    """
+    X, y = train
+    second = np.zeros(len(y), dtype=bool)
+    for c, wanted in enumerate(n_aux.astype(int)):
+        rows = np.flatnonzero(y == c)
+        second[rng.permutation(rows)[: min(wanted, len(rows) // 2)]] = True
+    return (X[~second], y[~second]), (X[second], y[second])
+
+
+def _fill(scorer: ConditionalKLScorer, class_names: Sequence[str]) -> PerClassReport:
+    """The scorer's report with one row for every class, also those without rows."""
+    report = scorer.report()
+    columns = {k: np.full(len(class_names), np.nan) for k in report.columns}
+    for name in ("n_train", "n_aux"):
+        columns[name][:] = 0
+    for name, values in report.columns.items():
+        columns[name][report.classes] = values
+    reasons = {class_names[c]: why for c, why in report.reasons.items()}
+    for c in set(range(len(class_names))) - set(report.classes.tolist()):
+        reasons[class_names[c]] = "no training row has this label"
+    return PerClassReport(
+        np.asarray(class_names), columns, reasons, report.settings, report.title
+    )

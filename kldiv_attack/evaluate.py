@@ -1,0 +1,384 @@
+"""How far an attack got: success per class, and two controls without a GAN."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+from scipy.stats import binomtest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import FunctionTransformer
+
+from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
+from kldiv_attack.datasets import LabelledImages, check_images
+from kldiv_attack.victim import Judge, Victim, check_judge
+
+__all__ = ["CONTROLS", "confident_rows", "evaluate_attack", "random_rows"]
+
+Images = NDArray[np.float32]
+
+#: Feature distances that differ by less than this share of the largest feature
+#: are ties: a network's features of one image vary that much with the batch.
+_TIE = 1e-6
+
+
+def evaluate_attack(
+    reconstructions: ArrayLike | Mapping[int, ArrayLike],
+    private: LabelledImages,
+    judge: Judge,
+    *,
+    victim: Victim | None = None,
+    n_neighbors: int = 5,
+    max_rows: int = 500,
+    confidence_level: float = 0.95,
+    estimator: Any = None,
+    transformer: Any = None,
+    random_state: int = 0,
+    title: str = "Success of the attack",
+) -> PerClassReport:
+    """Measure per class how much of the private data an attack recovered.
+
+    Parameters
+    ----------
+    reconstructions : array of shape (n_classes, n, channels, height, width) or mapping
+        Images in [0, 1], what ``attacker.invert(range(n_classes), n)`` returns; or a
+        mapping from label to images, which may differ in number. A missing label, an
+        empty set and NaN images are "no reconstruction of this class".
+    private : LabelledImages
+        The images that the victim was trained on.
+    judge : Judge
+        A classifier other than the victim. Reconstructions that fool the attacked
+        network alone do not count.
+    victim : Victim, optional
+        The attacked classifier; only used to refuse it as a judge.
+    n_neighbors : int, default=5
+        Neighbours that set the size of the ball around a private row.
+    max_rows : int, default=500
+        Private rows per class that coverage and distances are measured on, drawn
+        with ``random_state``. Coverage depends on this number, so compare attacks
+        at the same one.
+    confidence_level : float, default=0.95
+        Level of the Wilson interval around the judge's accuracy.
+    estimator : KNNDivergence, optional
+        Estimator of the column ``divergence``; by default the published estimator
+        with one neighbour.
+    transformer : transformer of scikit-learn, optional
+        Features of the column ``divergence``; by default the leading principal
+        components of the private pixels, six of them where there are as many.
+    random_state : int, default=0
+        Seed of the draw of private rows.
+    title : str
+        Heading of the report.
+
+    Returns
+    -------
+    PerClassReport
+        One row per class of ``private`` with the columns
+
+        - ``rows``: private rows of the class;
+        - ``reconstructions``: images that were judged;
+        - ``accuracy``, ``accuracy_low``, ``accuracy_high``: share of them that the
+          judge puts into the class, with its interval;
+        - ``coverage``: share of private rows whose ball, up to their k-th private
+          neighbour in the judge's features, holds a reconstruction (Naeem et al.
+          2020; a reconstruction on the edge of the ball counts);
+        - ``nearest_distance``: mean distance, in the judge's features, from a
+          reconstruction to the nearest private row; ``private_distance``: the same
+          from a private row to the next one, for scale;
+        - ``divergence``: KL divergence of the private rows from the reconstructions,
+          in nats. Estimates may be negative.
+
+        What could not be measured is NaN, with a reason.
+
+    Raises
+    ------
+    ValueError
+        If the judge is the victim, or images of different shapes are compared.
+
+    References
+    ----------
+    .. [1] Naeem, Oh, Uh, Choi, Yoo, "Reliable fidelity and diversity metrics for
+       generative models", ICML 2020.
+    """
+    _check_options(n_neighbors, max_rows, confidence_level)
+    if victim is not None:
+        check_judge(judge, victim)
+    images = _by_label(reconstructions, private)
+    rng = np.random.default_rng(random_state)
+    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
+    reasons: dict[str, str] = {}
+    for label, name in enumerate(private.class_names):
+        rows = np.flatnonzero(private.labels == label)
+        drawn = np.sort(rng.permutation(rows)[:max_rows])
+        scored, reason = _score_class(
+            label,
+            images.get(label),
+            private.images[drawn],
+            judge,
+            n_neighbors,
+            confidence_level,
+        )
+        scored["rows"] = len(rows)
+        for column in _COLUMNS:
+            columns[column].append(scored.get(column, np.nan))
+        if reason:
+            reasons[name] = reason
+    estimator = default_estimator() if estimator is None else estimator
+    transformer = default_features(private) if transformer is None else transformer
+    divergences, missing = _divergences(images, private, estimator, transformer)
+    for label, reason in missing.items():
+        name = private.class_names[label]
+        reasons[name] = "; ".join(filter(None, [reasons.get(name), reason]))
+    table = {name: np.asarray(values) for name, values in columns.items()}
+    for name in ("rows", "reconstructions"):
+        table[name] = table[name].astype(int)
+    table["divergence"] = divergences
+    return PerClassReport(
+        classes=np.asarray(private.class_names),
+        columns=table,
+        reasons=reasons,
+        settings={
+            "private": private.name,
+            "n_neighbors": n_neighbors,
+            "max_rows": max_rows,
+            "confidence_level": confidence_level,
+            "interval": "Wilson",
+            "random_state": random_state,
+            "divergence": repr(estimator),
+            "features of the divergence": repr(transformer),
+        },
+        title=title,
+    )
+
+
+def default_estimator() -> KNNDivergence:
+    """The published estimator with one neighbour; repeated rows count once."""
+    return KNNDivergence(n_neighbors=1, correction=None, duplicates="drop")
+
+
+def default_features(private: LabelledImages) -> PCA:
+    """Six leading principal components, or as many as the images have."""
+    return PCA(min(6, len(private), int(np.prod(private.image_shape))), random_state=0)
+
+
+_COLUMNS = (
+    "rows",
+    "reconstructions",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "coverage",
+    "nearest_distance",
+    "private_distance",
+)
+
+
+def random_rows(
+    images: ArrayLike, responses: ArrayLike, n: int, *, random_state: int = 0
+) -> dict[int, Images]:
+    """Control without a GAN: random auxiliary rows that the victim puts in a class.
+
+    Parameters
+    ----------
+    images : array of shape (n_aux, channels, height, width)
+        Auxiliary images.
+    responses : array of shape (n_aux, n_classes)
+        The victim's answers to them.
+    n : int
+        Rows per class; fewer where the victim gave the class fewer rows.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    dict of int to ndarray
+        Images per class, without the classes that the victim never answered.
+    """
+    rng = np.random.default_rng(random_state)
+    return _pick(images, responses, lambda rows, _: rng.permutation(rows)[:n])
+
+
+def confident_rows(
+    images: ArrayLike, responses: ArrayLike, n: int, *, random_state: int = 0
+) -> dict[int, Images]:
+    """Control without a GAN: the auxiliary rows most surely put in a class.
+
+    Parameters
+    ----------
+    images : array of shape (n_aux, channels, height, width)
+        Auxiliary images.
+    responses : array of shape (n_aux, n_classes)
+        The victim's answers to them.
+    n : int
+        Rows per class; fewer where the victim gave the class fewer rows.
+    random_state : int, default=0
+        Seed that decides between equally sure rows.
+
+    Returns
+    -------
+    dict of int to ndarray
+        Images per class, without the classes that the victim never answered.
+    """
+    rng = np.random.default_rng(random_state)
+
+    def surest(rows: NDArray[np.intp], sure: NDArray[Any]) -> NDArray[np.intp]:
+        mixed = rng.permutation(len(rows))
+        return rows[mixed[np.argsort(-sure[mixed], kind="stable")[:n]]]
+
+    return _pick(images, responses, surest)
+
+
+#: The attackers that every attack must be printed beside.
+CONTROLS: dict[str, Callable[..., dict[int, Images]]] = {
+    "random": random_rows,
+    "confident": confident_rows,
+}
+
+
+def _pick(
+    images: ArrayLike,
+    responses: ArrayLike,
+    choose: Callable[[NDArray[np.intp], NDArray[Any]], NDArray[np.intp]],
+) -> dict[int, Images]:
+    pictures, answers = check_images(images), np.asarray(responses)
+    if answers.ndim != 2 or len(answers) != len(pictures):
+        raise ValueError(
+            f"responses: expected shape ({len(pictures)}, n_classes), one row of class "
+            f"probabilities per auxiliary image, got {answers.shape}."
+        )
+    label = answers.argmax(axis=1)
+    chosen = {}
+    for c in range(answers.shape[1]):
+        rows = np.flatnonzero(label == c)
+        if len(rows):
+            chosen[c] = pictures[choose(rows, answers[rows, c])]
+    return chosen
+
+
+def _check_options(n_neighbors: int, max_rows: int, level: float) -> None:
+    if not isinstance(n_neighbors, int | np.integer) or n_neighbors < 1:
+        raise ValueError(
+            f"n_neighbors={n_neighbors!r}: expected a whole number of at least 1."
+        )
+    if max_rows <= n_neighbors:
+        raise ValueError(
+            f"max_rows={max_rows} leaves no row a neighbour number {n_neighbors}; "
+            f"expected at least {n_neighbors + 1}."
+        )
+    if not 0 < level < 1:
+        raise ValueError(f"confidence_level={level}: expected between 0 and 1.")
+
+
+def _by_label(
+    reconstructions: ArrayLike | Mapping[int, ArrayLike], private: LabelledImages
+) -> dict[int, Images]:
+    """Usable images per label; labels without any are left out."""
+    if isinstance(reconstructions, Mapping):
+        given = {int(label): value for label, value in reconstructions.items()}
+    else:
+        given = dict(enumerate(_as_array(reconstructions)))
+        if len(given) != private.n_classes:
+            raise ValueError(
+                f"reconstructions: expected {private.n_classes} classes on the first "
+                f"axis, one per class of {private.name}, got {len(given)}. Pass a "
+                "mapping from label to images for some of the classes."
+            )
+    outside = sorted(set(given) - set(range(private.n_classes)))
+    if outside:
+        raise ValueError(
+            f"reconstructions: labels {outside} are not classes of {private.name}, "
+            f"which has 0 to {private.n_classes - 1}."
+        )
+    kept = {}
+    for label, value in given.items():
+        array = _as_array(value)
+        if not len(array) or np.isnan(array).all():
+            continue
+        array = check_images(array, name=f"reconstructions of class {label}")
+        if array.shape[1:] != private.image_shape:
+            raise ValueError(
+                f"reconstructions of class {label} have shape {array.shape[1:]}, the "
+                f"private images {private.image_shape}."
+            )
+        kept[label] = array
+    return kept
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value)
+
+
+def _score_class(
+    label: int,
+    images: Images | None,
+    private: Images,
+    judge: Judge,
+    n_neighbors: int,
+    level: float,
+) -> tuple[dict[str, float], str]:
+    if images is None:
+        return {"reconstructions": 0}, "no reconstruction of this class"
+    hits = int((_as_array(judge.predict(images)) == label).sum())
+    interval = binomtest(hits, len(images)).proportion_ci(level, method="wilson")
+    scored = {
+        "reconstructions": len(images),
+        "accuracy": hits / len(images),
+        "accuracy_low": float(interval.low),
+        "accuracy_high": float(interval.high),
+    }
+    if len(private) < n_neighbors + 1:
+        return scored, (
+            f"coverage with n_neighbors={n_neighbors} needs at least "
+            f"{n_neighbors + 1} private rows, the class has {len(private)}"
+        )
+    seen = _as_array(judge.features(private)).astype(np.float64)
+    made = _as_array(judge.features(images)).astype(np.float64)
+    within = cdist(seen, seen)
+    np.fill_diagonal(within, np.inf)
+    across = cdist(seen, made)
+    radius = np.partition(within, n_neighbors - 1, axis=1)[:, n_neighbors - 1]
+    slack = _TIE * max(float(np.abs(seen).max()), float(np.abs(made).max()))
+    scored["coverage"] = float((across.min(axis=1) <= radius + slack).mean())
+    scored["nearest_distance"] = float(across.min(axis=0).mean())
+    scored["private_distance"] = float(within.min(axis=1).mean())
+    return scored, ""
+
+
+def _divergences(
+    images: dict[int, Images],
+    private: LabelledImages,
+    estimator: Any,
+    transformer: Any,
+) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Divergence of private from reconstructed rows per label, and what prevented it.
+
+    Each class goes through the scorer alone, so that a class whose reconstructions
+    cannot be scored (all of them one image, say) does not take the others along.
+    """
+    rows = private.images.reshape(len(private), -1)
+    features = clone(transformer).fit(rows.astype(np.float64))
+    scorer = ConditionalKLScorer(
+        estimator=estimator, transformer=FunctionTransformer(features.transform)
+    )
+    values, reasons = np.full(private.n_classes, np.nan), {}
+    for label, made in images.items():
+        own = rows[private.labels == label].astype(np.float64)
+        other = made.reshape(len(made), -1).astype(np.float64)
+        if not len(own):
+            reasons[label] = "no private row of this class"
+            continue
+        try:
+            scorer.fit(
+                (own, np.full(len(own), label)), (other, np.full(len(other), label))
+            )
+        except ValueError as error:
+            reasons[label] = f"divergence: {error}"
+            continue
+        values[label] = scorer.score_per_class()[0]
+        if label in scorer.report().reasons:
+            reasons[label] = f"divergence: {scorer.report().reasons[label]}"
+    return values, reasons

@@ -1,0 +1,144 @@
+"""The command line: what it prints, how it ends, how it goes on."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kldiv_attack.__main__ import main
+from kldiv_attack._summary import SUCCESS_HEADER
+from tests.attack.conftest import STEPS
+
+DIGITS = list("0123456789")
+QUICK = ["--quiet", "--set", f"steps={STEPS}"]
+
+
+def words(folder, *more):
+    return ["attack", "--out", str(folder), "--quiet", *more]
+
+
+def test_demo_prints_one_table_and_writes_the_report(tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out), *QUICK]) == 0
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[0].split() == list(SUCCESS_HEADER)
+    rows = [line.split() for line in lines if line.split()[:1] in [[c] for c in DIGITS]]
+    assert [row[0] for row in rows] == DIGITS * 3
+    for name in ("held-out digits", "glyph letters", "glyph letters and digits"):
+        assert sum(line.startswith(f"{name} (") for line in lines) == 1
+    page = (out / "report.html").read_text()
+    assert page.count("<img") >= 10
+    assert "<h2>Glyph letters and digits</h2>" in page
+
+
+def test_attack_runs_on_named_data_and_is_not_repeated(tmp_path, capsys):
+    out = tmp_path / "run"
+    more = ["--train", "digits", "--aux", "glyphs:digits", "--set", f"steps={STEPS}"]
+    assert main(words(out, *more)) == 0
+    first = capsys.readouterr().out
+    assert "glyphs/digits/train" in first
+    stamp = (out / "results.json").stat().st_mtime_ns
+    assert main(words(out, *more)) == 0
+    assert capsys.readouterr().out == first
+    assert (out / "results.json").stat().st_mtime_ns == stamp
+    config = json.loads((out / "config.json").read_text())["config"]
+    assert config["attacker"]["steps"] == STEPS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["attack", "--aux", "nist"], "dataset 'nist': expected one of"),
+        (["attack", "--aux", "glyphs:greek"], "split='greek': expected one of"),
+        (["attack", "--attacker", "magic"], "magic"),
+        (["attack", "--set", "steps"], "--set steps: expected NAME=VALUE"),
+        (["attack", "--set", "pace=3"], "pace"),
+        (["attack", "--aux", "emnist:letters:test"], "--data"),
+        (["paper"], "paper needs --data"),
+        (["paper", "--data", "nowhere"], "nowhere"),
+        (["paper", "--from", "nowhere"], "holds no finished run"),
+    ],
+)
+def test_an_error_is_one_sentence_with_exit_code_2(
+    tmp_path, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--quiet"]) == 2
+    text = capsys.readouterr().err.strip()
+    last = text.splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert message in last
+    assert "Traceback" not in text
+    with pytest.raises((ValueError, OSError, RuntimeError)):
+        main([*arguments, "--quiet", "--traceback"])
+
+
+def test_words_that_do_not_exist_end_with_code_2(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["dem"])
+    assert end.value.code == 2
+    assert "demo" in capsys.readouterr().err
+
+
+def test_help_names_the_three_commands(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("demo", "paper", "attack"))
+
+
+def launch(arguments):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "kldiv_attack", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def results(folder):
+    found = json.loads((folder / "results.json").read_text())
+    del found["seconds"]
+    return found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path):
+    more = ["--set", "steps=600"]
+    whole = launch(words(tmp_path / "whole", *more))
+    assert whole.wait(120) == 0, whole.stderr.read()
+    folder = tmp_path / "broken"
+    # The same victim and judge, so that only the attack is interrupted.
+    shutil.copytree(tmp_path / "whole" / "models", folder / "models")
+    process = launch(words(folder, *more))
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoint.safetensors").exists():
+        assert process.poll() is None, "ended before the first checkpoint"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in text
+    assert "Traceback" not in text
+    assert not (folder / "results.json").exists()
+
+    again = launch(words(folder, *more))
+    assert again.wait(120) == 0, again.stderr.read()
+
+    assert results(folder) == results(tmp_path / "whole")
+    assert (folder / "metrics.jsonl").read_bytes() == (
+        tmp_path / "whole" / "metrics.jsonl"
+    ).read_bytes()
+    for process in (whole, again):
+        process.communicate()

@@ -1,0 +1,172 @@
+"""Table 3 and Figure 2: rebuilt from folders, and true on EMNIST."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kldiv_attack import paper
+from kldiv_attack._indicator import INDICATOR, score_indicators
+from kldiv_attack.datasets import load_dataset
+from kldiv_attack.experiment import RunError, load_run, run_experiment
+from kldiv_attack.paper import (
+    PUBLISHED_TABLE_3,
+    correlations,
+    figure_2,
+    success_table,
+    table_3,
+    write_paper,
+)
+from kldiv_attack.victim import train_judge, train_victim
+
+SPLITS = {
+    "mnist": {"name": "digits", "part": "test"},
+    "letters": {"name": "glyphs", "split": "letters", "size": 8, "n_per_class": 40},
+    "balanced": {"name": "glyphs", "split": "balanced", "size": 8, "n_per_class": 30},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Run folders as `run_paper` leaves them, on small images."""
+    return tmp_path_factory.mktemp("paper")
+
+
+@pytest.fixture
+def runs(folder, quick, quick_models):
+    entries = [{"features": "pca6", "n_neighbors": 5}, {"features": "pca3"}]
+    for name, aux in SPLITS.items():
+        run_experiment(
+            {**quick, "aux": aux, "indicator": entries},
+            folder / name,
+            models=quick_models,
+            verbose=0,
+        )
+    return folder
+
+
+def test_table_3_holds_our_numbers_beside_the_published_ones(runs):
+    table = table_3(runs)
+    for name, published in PUBLISHED_TABLE_3.items():
+        run = load_run(runs / name)
+        np.testing.assert_array_equal(table[name], run.indicator["kl"])
+        np.testing.assert_array_equal(table[f"{name} (paper)"], published)
+    assert len(table.classes) == 10
+    assert table.settings["features"] == "pca6"
+    other = table_3(runs, "PCA 3, k=1")
+    assert not np.array_equal(other["letters"], table["letters"], equal_nan=True)
+    with pytest.raises(ValueError, match=r"expected one of \['PCA 6, k=5'"):
+        table_3(runs, "PCA 4, k=1")
+
+
+def test_figure_2_has_a_panel_per_auxiliary_set(runs):
+    figure = figure_2(runs, n_columns=5)
+    titles = [panel.get_title() for panel in figure.axes]
+    assert titles == ["private images", *(f"attack with {n}" for n in SPLITS)]
+    for panel in figure.axes:
+        picture = panel.get_images()[0].get_array()
+        # Ten rows of five images of 8 pixels, two pixels around each.
+        assert picture.shape[:2] == (102, 52)
+        assert picture.min() < 0.1
+        assert picture.max() > 0.9
+
+
+def test_the_success_table_means_over_classes_with_both_controls(runs):
+    table = success_table(runs)
+    assert table.classes.tolist() == list(SPLITS)
+    letters = load_run(runs / "letters")
+    assert table["success"][1] == np.nanmean(letters.success["accuracy"])
+    assert table["random coverage"][1] == np.nanmean(
+        letters.controls["random"]["coverage"]
+    )
+    assert table["queries"].tolist() == [
+        load_run(runs / n).facts["n_queries"] for n in SPLITS
+    ]
+
+
+def test_correlations_are_over_all_pairs(runs):
+    found = correlations(runs)
+    assert list(found) == ["PCA 6, k=5", "PCA 3, k=1"]
+    kl, coverage = [], []
+    for name in SPLITS:
+        run = load_run(runs / name)
+        kl += run.indicator["kl"].tolist()
+        coverage += run.success["coverage"].tolist()
+    ranks = [np.argsort(np.argsort(-np.array(v))) for v in (kl, coverage)]
+    known = np.isfinite(kl) & np.isfinite(coverage)
+    if known.all() and len(set(coverage)) == len(coverage):  # no ties: by hand
+        assert found["PCA 6, k=5"][0] == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    # The sign: more divergence, less coverage.
+    assert found["PCA 6, k=5"][0] < 0
+
+
+def test_the_report_is_rebuilt_from_folders_alone(runs, monkeypatch):
+    write_paper(runs)
+    first = (runs / "report.md").read_text()
+    page = (runs / "report.html").read_text()
+
+    def refuse(*_, **__):
+        raise AssertionError("a rebuild must not load data or train")
+
+    monkeypatch.setattr(paper, "run_experiment", refuse)
+    (runs / "report.md").unlink()
+    write_paper(runs)
+
+    assert (runs / "report.md").read_text() == first
+    assert "| class | mnist | mnist (paper) | letters |" in first
+    assert "9.59" in first, "published numbers"
+    assert "pixels" in first, "the choice of features is explained"
+    assert "PCA 3, k=1" in first, "alternatives are printed"
+    assert page.count("<img") == page.count('alt="') >= 5
+    assert (runs / "figure_2.png").read_bytes().startswith(b"\x89PNG")
+    stored = json.loads((runs / "table_3.json").read_text())
+    assert len(stored["columns"]) == 6
+
+
+def test_a_missing_or_unfinished_run_is_named(tmp_path):
+    (tmp_path / "mnist").mkdir()
+    for build in (table_3, figure_2, success_table, write_paper):
+        with pytest.raises(RunError, match=r"mnist holds no finished run.*--data"):
+            build(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def emnist_tables(emnist_root, tmp_path_factory):
+    """KL per class for each auxiliary split, with a victim of two epochs."""
+    train = load_dataset("emnist", emnist_root, "mnist", part="train")
+    victim = train_victim(train, epochs=2, random_state=0, verbose=0)
+    judge = train_judge(train.subset(slice(2000)), epochs=1, random_state=0, verbose=0)
+    folder = tmp_path_factory.mktemp("indicator")
+    tables = {}
+    for name in PUBLISHED_TABLE_3:
+        aux = load_dataset("emnist", emnist_root, name, part="test")
+        reports = score_indicators(
+            [{**INDICATOR, **paper.INDICATORS[0]}],
+            train,
+            aux,
+            victim.query(aux.images).astype(float),
+            judge,
+            folder / f"{name}.json",
+            random_state=0,
+            verbose=0,
+        )
+        tables[name] = next(iter(reports.values()))
+    return tables
+
+
+@pytest.mark.emnist
+def test_emnist_divergences_are_ordered_as_in_the_paper(emnist_tables):
+    kl = {name: table["kl"] for name, table in emnist_tables.items()}
+    assert (kl["mnist"] < kl["balanced"]).all()
+    assert (kl["mnist"] < kl["letters"]).all()
+    means = [kl[name].mean() for name in ("mnist", "balanced", "letters")]
+    assert means == sorted(means)
+    assert kl["mnist"].min() >= 0
+    assert kl["mnist"].max() <= 0.6
+
+
+@pytest.mark.emnist
+def test_emnist_features_are_the_finest_that_tell_equal_laws(emnist_tables):
+    floor = emnist_tables["mnist"]["floor"]
+    assert floor.max() < 0.3
+    assert np.abs(emnist_tables["mnist"]["kl"] - floor).max() < 0.3
