@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from kldiv._kernels import _ks
 
@@ -33,6 +33,7 @@ class Relabellings:
         self.n_blocks = -(-(n_permutations + 1) // LANES)
         top = np.iinfo(np.uint64).max
         size = (self.n_blocks, 32)
+        self._local = threading.local()
         self._seeds = rng.integers(top, size=size, dtype=np.uint64, endpoint=True)
 
     def lanes(self, block: int) -> int:
@@ -40,8 +41,12 @@ class Relabellings:
         return min(LANES, self.n_permutations + 1 - block * LANES)
 
     def labels(self, block: int) -> NDArray[np.uint8]:
-        """1 where a row is called X, shape (n + m, 64)."""
-        labels = np.empty((self.n + self.m, LANES), dtype=np.uint8)
+        """1 where a row is called X, shape (n + m, 64); valid until the next call."""
+        # New pages would cost more than the labels; each thread keeps its own.
+        labels: NDArray[np.uint8] | None = getattr(self._local, "labels", None)
+        if labels is None:
+            labels = np.zeros((self.n + self.m, LANES), dtype=np.uint8)
+            self._local.labels = labels
         if self.n_permutations > 0:
             _ks.relabel(labels, self.n, self._seeds[block])
         if block == 0:
@@ -67,12 +72,11 @@ class Relabellings:
 
 
 def parallel(work: Callable[[Any], T], items: Iterable[Any], threads: int) -> list[T]:
-    """Map over items in threads; the kernels and BLAS work without the interpreter."""
-    with threadpool_limits(1, user_api="blas"):
-        if threads == 1:
-            return [work(item) for item in items]
-        tasks = (delayed(work)(item) for item in items)
-        return list(Parallel(n_jobs=threads, backend="threading")(tasks))
+    """Map over items in threads; the kernels work without the interpreter's lock."""
+    if threads == 1:
+        return [work(item) for item in items]
+    tasks = (delayed(work)(item) for item in items)
+    return list(Parallel(n_jobs=threads, backend="threading")(tasks))
 
 
 def permutation_pvalue(values: NDArray[Any]) -> Any:

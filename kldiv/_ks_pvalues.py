@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import smirnov
-from scipy.stats import false_discovery_control, ksone, kstwo, kstwobign
+from scipy.special import gammaln, smirnov
+from scipy.stats import ksone, kstwo, kstwobign
 
 from kldiv._kernels import _ks
 
@@ -16,6 +16,10 @@ Array = NDArray[np.float64]
 
 # scipy's rule: exact up to this many rows in the larger sample.
 LARGEST_EXACT = 10_000
+# Above, the series of Pelz and Good is good to ten digits where Durbin's matrix was used.
+LARGEST_DURBIN = 5000
+# Logarithms of binomials keep ten digits up to here.
+LARGEST_SUM = 100_000
 PVALUE_METHODS = ("auto", "exact", "asymp")
 
 
@@ -69,18 +73,35 @@ def _exact(statistic: Array, n: int, m: int, alternative: str) -> Array:
 
 
 def kstwo_sf(statistic: Array, n: int) -> Array:
-    """``scipy.stats.kstwo.sf`` for one n, with its two commonest branches vectorised."""
+    """``scipy.stats.kstwo.sf`` for one n, compiled or vectorised where n > 140.
+
+    The choice among formulas is that of Simard and L'Ecuyer 2011.
+    """
     distinct, place = np.unique(statistic, return_inverse=True)
     pvalue = np.empty(len(distinct))
-    tail = (n > 140) & (n * distinct**2 >= 2.2) & (distinct < 1)
-    series = (n > 140) & ~tail & (n * distinct > 1) & (distinct < 0.5)
-    series &= (n * distinct**1.5 > 1.4) | (n > 100_000)
-    rest = ~tail & ~series
-    pvalue[tail] = 2 * smirnov(n, distinct[tail])
-    pvalue[tail & (n * distinct**2 >= 370)] = 0
+    usual = (n > 140) & (n * distinct > 1) & (distinct < 0.5)
+    tail = usual & (n * distinct**2 >= 2.2)
+    durbin = usual & (n * distinct**1.5 <= 1.4) & (n <= LARGEST_DURBIN)
+    series = usual & ~tail & ~durbin
+    pvalue[tail] = 2 * one_sided_sf(distinct[tail], n)
     pvalue[series] = 1 - _pelz_good_cdf(distinct[series], n)
-    pvalue[rest] = kstwo.sf(distinct[rest], n)
+    if durbin.any():
+        probability = np.empty(durbin.sum())
+        _ks.durbin_cdf(distinct[durbin], n, probability)
+        pvalue[durbin] = 1 - probability
+    pvalue[~usual] = kstwo.sf(distinct[~usual], n)
     return pvalue[place]
+
+
+def one_sided_sf(statistic: Array, n: int) -> Array:
+    """P(D_n^+ >= x), the sum of Birnbaum and Tingey 1951."""
+    if n > LARGEST_SUM:
+        return np.asarray(smirnov(n, statistic))
+    pvalue = np.empty(len(statistic))
+    if len(pvalue):
+        log_factorial = gammaln(np.arange(n + 1) + 1.0)
+        _ks.one_sided_sf(statistic, log_factorial, pvalue)
+    return pvalue
 
 
 def _pelz_good_cdf(statistic: Array, n: int) -> Array:
@@ -125,7 +146,11 @@ def holm(pvalue: Array) -> Array:
 
 def benjamini_hochberg(pvalue: Array) -> Array:
     """Adjusted p-values that control the false discovery rate."""
-    return np.asarray(false_discovery_control(pvalue))
+    order = np.argsort(pvalue)[::-1]
+    stepped = pvalue[order] * len(pvalue) / np.arange(len(pvalue), 0, -1)
+    adjusted = np.empty(len(pvalue))
+    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(stepped))
+    return adjusted
 
 
 ADJUSTMENTS: dict[str, Callable[[Array], Array]] = {

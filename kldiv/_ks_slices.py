@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kldiv._kernels import _ks
 from kldiv._ks_permutations import LANES, Relabellings, relabelled_gaps
@@ -68,7 +69,8 @@ def max_sliced_gaps(
         found[block] = search.directions[:, 0]
         return np.rint(np.abs(search.gaps) * r.multiple).astype(np.int64)
 
-    gaps = r.collect(work, threads)
+    with threadpool_limits(1, user_api="blas"):
+        gaps = r.collect(work, threads)
     direction = whiten @ found[0]
     norm = float(np.linalg.norm(direction))
     return gaps, direction / norm if norm > 0 else direction

@@ -29,6 +29,12 @@ cdef extern from "ks_columns.h" nogil:
         double *row
     )
 
+    void ks_one_sided_sf(
+        const double *statistic, int64_t size, const double *log_factorial, int64_t n,
+        double *pvalue
+    )
+    double ks_durbin_cdf(double x, int64_t n)
+
 cdef extern from "ks_lanes.h" nogil:
     void ks_relabel(uint8_t *labels, int64_t rows, int64_t n, const uint64_t *seed)
     void ks_scan16(
@@ -72,14 +78,18 @@ cdef extern from "ks_orthants.h" nogil:
 cdef int64_t BLOCK = 16
 
 
-cdef int _fill_block(
+cdef void _fill_block(
     const real[:, :] X, int64_t column, int64_t width, int64_t size, double *value
 ) noexcept nogil:
-    cdef int64_t row, k
-    for row in range(X.shape[0]):
+    """Copy columns to contiguous doubles, eight rows at a time."""
+    cdef int64_t first, row, last, k
+    first = 0
+    while first < X.shape[0]:
+        last = min(first + 8, X.shape[0])
         for k in range(width):
-            value[k * size + row] = X[row, column + k]
-    return 0
+            for row in range(first, last):
+                value[k * size + row] = X[row, column + k]
+        first += 8
 
 
 def column_gaps(
@@ -188,6 +198,28 @@ def exact_pvalues(
                     n, m, n // divisor, m // divisor, steps[k], two_sided, row
                 )
         free(row)
+
+
+def one_sided_sf(
+    const double[::1] statistic, const double[::1] log_factorial, double[::1] pvalue
+):
+    """P(D_n^+ >= x) for x in (0, 1); log_factorial holds log k! for k = 0 to n."""
+    with nogil:
+        ks_one_sided_sf(
+            &statistic[0], statistic.shape[0], &log_factorial[0],
+            log_factorial.shape[0] - 1, &pvalue[0],
+        )
+
+
+def durbin_cdf(const double[::1] statistic, int64_t n, double[::1] probability):
+    """P(D_n < x) for x between 1 / n and 1 / 2."""
+    cdef int64_t k
+    with nogil:
+        for k in range(statistic.shape[0]):
+            probability[k] = ks_durbin_cdf(statistic[k], n)
+            if probability[k] < 0:
+                with gil:
+                    raise MemoryError("no room for the matrices of Durbin's formula")
 
 
 def relabel(uint8_t[:, ::1] labels, int64_t n, const uint64_t[::1] seed):

@@ -376,4 +376,79 @@ static double ks_exact_lattice(
     return old[n];
 }
 
+/* P(D_n^+ >= x) = x sum_j C(n, j) (1 - x - j/n)^(n - j) (x + j/n)^(j - 1). */
+static void ks_one_sided_sf(
+    const double *statistic, int64_t size, const double *log_factorial, int64_t n,
+    double *pvalue
+) {
+    for (int64_t k = 0; k < size; k++) {
+        double x = statistic[k], total = 0.0;
+        for (int64_t j = 0; j <= n; j++) {
+            double share = x + (double)j / n;
+            if (share >= 1.0) break;
+            double term = log_factorial[n] - log_factorial[j] - log_factorial[n - j]
+                + (double)(n - j) * log1p(-share) + (double)(j - 1) * log(share);
+            if (term > -745.0) total += exp(term);
+        }
+        pvalue[k] = x * total;
+    }
+}
+
+/* out = a * b, all size x size */
+KS_CLONES static void ks_multiply(
+    const double *RESTRICT a, const double *RESTRICT b, int size, double *RESTRICT out
+) {
+    for (int i = 0; i < size; i++) {
+        double *row = out + i * size;
+        for (int k = 0; k < size; k++) row[k] = 0.0;
+        for (int j = 0; j < size; j++)
+            for (int k = 0; k < size; k++) row[k] += a[i * size + j] * b[j * size + k];
+    }
+}
+
+/* P(D_n < x) for 1 / n < x < 1 / 2 by powers of Durbin's matrix, set up as in
+ * Marsaglia, Tsang and Wang 2003. Returns -1 when memory runs out. */
+static double ks_durbin_cdf(double x, int64_t n) {
+    int k = (int)(n * x) + 1, size = 2 * k - 1;
+    double h = k - n * x, logarithm = lgamma(n + 1.0) - n * log((double)n);
+    size_t area = (size_t)size * size;
+    double *memory = malloc(4 * area * sizeof(double));
+    if (!memory) return -1.0;
+    double *base = memory, *power = base + area, *product = power + area;
+    double *inverse_factorial = product + area; /* k >= 2, so size + 1 fit */
+    inverse_factorial[0] = 1.0;
+    for (int i = 1; i <= size; i++)
+        inverse_factorial[i] = inverse_factorial[i - 1] / i;
+    for (int i = 0; i < size; i++)
+        for (int j = 0; j < size; j++) {
+            double value = i - j + 1 < 0 ? 0.0 : 1.0;
+            if (j == 0) value -= pow(h, i + 1);
+            if (i == size - 1) value -= pow(h, size - j);
+            if (j == 0 && i == size - 1 && 2 * h > 1) value += pow(2 * h - 1, size);
+            base[i * size + j] = i - j + 1 < 0 ? 0.0 : value * inverse_factorial[i - j + 1];
+            power[i * size + j] = i == j;
+        }
+    double base_log = 0.0, power_log = 0.0;
+    for (int64_t left = n; left > 0; left /= 2) {
+        double *spare = product;
+        if (left % 2) {
+            ks_multiply(power, base, size, spare);
+            product = power;
+            power = spare;
+            power_log += base_log;
+        }
+        spare = product;
+        ks_multiply(base, base, size, spare);
+        product = base;
+        base = spare;
+        base_log *= 2;
+        double centre = base[(k - 1) * size + k - 1]; /* keep away from overflow */
+        for (size_t a = 0; a < area; a++) base[a] /= centre;
+        base_log += log(centre);
+    }
+    logarithm += power_log + log(power[(k - 1) * size + k - 1]);
+    free(memory);
+    return exp(logarithm);
+}
+
 #endif

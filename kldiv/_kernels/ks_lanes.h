@@ -125,19 +125,21 @@ static void ks_relabel(uint8_t *labels, int64_t rows, int64_t n, const uint64_t 
     for (int a = 0; a < 4; a++)
         for (int k = 0; k < 8; k++) stream.state[a][k] = seed[a * 8 + k];
     stream.used = 16;
-    /* Adding is cheaper than taking away: aim two standard deviations low. */
-    double share = (few - 2.0 * sqrt((double)few)) / (double)rows;
-    int threshold = share > 0.0 ? (int)(256.0 * share) : 0;
+    /* A row to add is found sooner than one to take away, so aim a little low. */
+    double expected = (double)few / (double)rows;
+    double spread = sqrt(expected * (1.0 - expected) / (double)rows);
+    double share = expected - (1.0 - 2.0 * expected) * spread;
+    int threshold = share > 0.0 ? (int)(256.0 * share + 0.5) : 0;
     uint8_t flip = few != n;
     ks_coin_labels(labels, rows, threshold, flip, stream.state, count);
     for (int lane = 0; lane < LANES; lane++) {
-        while (count[lane] != few) {
-            uint8_t *label =
-                &labels[ks_random_below(&stream, (uint32_t)rows) * LANES + lane];
-            if ((*label ^ flip) == (count[lane] > few)) {
-                count[lane] += count[lane] > few ? -1 : 1;
-                *label ^= 1;
-            }
+        uint8_t wanted = (uint8_t)((count[lane] < few) ^ flip);
+        int64_t missing = count[lane] < few ? few - count[lane] : count[lane] - few;
+        while (missing > 0) { /* without a branch on what the drawn row is called */
+            int64_t row = ks_random_below(&stream, (uint32_t)rows);
+            uint8_t *label = labels + row * LANES + lane;
+            missing -= *label != wanted;
+            *label = wanted;
         }
     }
 }
