@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kldiv._kernels import _ks
+import kldiv._kernels._ks as kernels
 from kldiv._ks_orthants import check_dimension, orthant_gaps
 from kldiv._ks_permutations import (
     Relabellings,
@@ -284,8 +285,8 @@ def ks_test(
             X, Y = X.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
     elif n_permutations and method in ("columns", "rows"):
         raise ValueError(
-            f"n_permutations={n_permutations} with method={method!r} needs two samples; "
-            "against a law the p-values are known. Use n_permutations=0."
+            f"n_permutations={n_permutations} with method={method!r} needs two "
+            "samples; against a law the p-values are known. Use n_permutations=0."
         )
     task = _Task(
         X,
@@ -305,7 +306,9 @@ def ks_test(
 
 def _check_count(value: Any, name: str, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer of at least {least}; got {value!r}.")
+        raise TypeError(
+            f"{name} must be an integer of at least {least}; got {value!r}."
+        )
     if value < least:
         raise ValueError(f"{name} must be at least {least}; got {value}.")
 
@@ -356,7 +359,7 @@ def _column_gaps(
     edges = np.linspace(0, d, min(threads, d) + 1).astype(int)
 
     def work(part: slice) -> None:
-        _ks.column_gaps(
+        kernels.column_gaps(
             X[:, part],
             Y[:, part],
             side >= 0,
@@ -364,7 +367,7 @@ def _column_gaps(
             *(out[part] for out in (high, high_at, low, low_at)),
         )
 
-    parallel(work, [slice(*e) for e in zip(edges[:-1], edges[1:], strict=True)], threads)
+    parallel(work, [slice(*pair) for pair in pairwise(edges)], threads)
     minus = (side < 0) | ((side == 0) & (-low > high))
     statistic = np.where(minus, np.clip(-low, 0, 1), high)
     sign = np.where(minus, -1, 1).astype(np.int8)

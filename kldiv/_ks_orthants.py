@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._kernels import _ks
+import kldiv._kernels._ks as kernels
 from kldiv._ks_permutations import LANES, Relabellings, dense_ranks, sorted_order
 from kldiv._validation import FloatArray
 
@@ -51,7 +51,7 @@ def _plane(
         tree = np.zeros((ranks + 1, LANES), dtype=integer)
         below = np.zeros((ranks, LANES), dtype=integer)
         on_x, on_y = np.empty((2, LANES), dtype=np.int64)
-        _ks.plane(
+        kernels.plane(
             order[0], last[0], second, ranks, labels, r.up, r.down, tree, below,
             on_x, on_y,
         )  # fmt: skip
@@ -78,7 +78,7 @@ def _orthants(
         scratch = np.empty((2**d, words), dtype=np.uint64)
         flag = np.empty(64 * words, dtype=np.uint8)
         on_x, on_y = np.zeros((2, lanes), dtype=np.int64)
-        _ks.orthants(ranks, label, r.up, r.down, scratch, flag, on_x, on_y)
+        kernels.orthants(ranks, label, r.up, r.down, scratch, flag, on_x, on_y)
         return on_x + on_y
 
     return r.collect(work, threads)

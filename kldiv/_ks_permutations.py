@@ -1,4 +1,4 @@
-"""Relabellings of two pooled samples, and the gaps of many columns under each of them."""
+"""Relabellings of two pooled samples, and the gaps of many columns under each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from kldiv._kernels import _ks
+import kldiv._kernels._ks as kernels
 
 LANES = 64
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Relabellings:
             labels = np.zeros((self.n + self.m, LANES), dtype=np.uint8)
             self._local.labels = labels
         if self.n_permutations > 0:
-            _ks.relabel(labels, self.n, self._seeds[block])
+            kernels.relabel(labels, self.n, self._seeds[block])
         if block == 0:
             labels[:, 0] = 0
             labels[: self.n, 0] = 1
@@ -102,7 +102,7 @@ def relabelled_gaps(
 
     def work(_: int, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
         best = np.empty((len(values), LANES), dtype=np.int64)
-        _ks.scan(order, last, labels, r.up, r.down, r.multiple, side, best)
+        kernels.scan(order, last, labels, r.up, r.down, r.multiple, side, best)
         return best
 
     return r.collect(work, threads)
@@ -113,7 +113,7 @@ def sorted_order(values: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.ui
     order = np.argsort(values, axis=1)
     ascending = np.take_along_axis(values, order, axis=1)
     last = np.ones(values.shape, dtype=np.uint8)
-    np.not_equal(ascending[:, 1:], ascending[:, :-1], out=last[:, :-1], casting="unsafe")
+    last[:, :-1] = ascending[:, 1:] != ascending[:, :-1]
     return order.astype(np.int32), last
 
 

@@ -1,4 +1,4 @@
-"""Laws of the one-dimensional Kolmogorov-Smirnov statistic under the null hypothesis."""
+"""Laws of the one-dimensional Kolmogorov-Smirnov statistic under the null."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, smirnov
 from scipy.stats import ksone, kstwo, kstwobign
 
-from kldiv._kernels import _ks
+import kldiv._kernels._ks as kernels
 
 Array = NDArray[np.float64]
 
 # scipy's rule: exact up to this many rows in the larger sample.
 LARGEST_EXACT = 10_000
-# Above, the series of Pelz and Good is good to ten digits where Durbin's matrix was used.
+# Above, the series of Pelz and Good has ten digits wherever Durbin's matrix was used.
 LARGEST_DURBIN = 5000
 # Logarithms of binomials keep ten digits up to here.
 LARGEST_SUM = 100_000
@@ -66,7 +66,7 @@ def _exact(statistic: Array, n: int, m: int, alternative: str) -> Array:
     distinct, place = np.unique(steps, return_inverse=True)
     pvalue = np.empty(len(distinct))
     # Short rows and long columns: the lattice is symmetric in the two samples.
-    _ks.exact_pvalues(
+    kernels.exact_pvalues(
         distinct, min(n, m), max(n, m), divisor, alternative == "two-sided", pvalue
     )
     return np.clip(pvalue, 0, 1)[place]
@@ -87,7 +87,7 @@ def kstwo_sf(statistic: Array, n: int) -> Array:
     pvalue[series] = 1 - _pelz_good_cdf(distinct[series], n)
     if durbin.any():
         probability = np.empty(durbin.sum())
-        _ks.durbin_cdf(distinct[durbin], n, probability)
+        kernels.durbin_cdf(distinct[durbin], n, probability)
         pvalue[durbin] = 1 - probability
     pvalue[~usual] = kstwo.sf(distinct[~usual], n)
     return pvalue[place]
@@ -100,7 +100,7 @@ def one_sided_sf(statistic: Array, n: int) -> Array:
     pvalue = np.empty(len(statistic))
     if len(pvalue):
         log_factorial = gammaln(np.arange(n + 1) + 1.0)
-        _ks.one_sided_sf(statistic, log_factorial, pvalue)
+        kernels.one_sided_sf(statistic, log_factorial, pvalue)
     return pvalue
 
 

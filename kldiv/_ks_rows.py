@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._kernels import _ks
+import kldiv._kernels._ks as kernels
 from kldiv._ks_permutations import LANES, Relabellings, sorted_order
 from kldiv._validation import FloatArray
 
@@ -49,7 +49,7 @@ def relabelled_row_gaps(
 
     def work(_: int, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
         gaps = np.zeros((rows, LANES), dtype=np.int64)
-        _ks.row_gaps(row, before, after, last[0], labels, r.m, gaps)
+        kernels.row_gaps(row, before, after, last[0], labels, r.m, gaps)
         return np.asarray((gaps * labels).sum(axis=0))
 
     return r.collect(work, threads)

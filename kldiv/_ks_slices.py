@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from kldiv._kernels import _ks
+import kldiv._kernels._ks as kernels
 from kldiv._ks_permutations import LANES, Relabellings, relabelled_gaps
 from kldiv._validation import FloatArray
 
@@ -32,7 +32,8 @@ def sliced_gaps(
 ) -> NDArray[np.int64]:
     """Sum of the gaps over all directions, per relabelling, in units of 1 / lcm."""
     projected = pooled.astype(np.float64) @ directions
-    return np.asarray(relabelled_gaps(projected, relabellings, threads).sum(axis=0))
+    gaps = relabelled_gaps(projected, relabellings, threads)
+    return np.asarray(gaps.sum(axis=0))
 
 
 def max_sliced_gaps(
@@ -67,7 +68,8 @@ def max_sliced_gaps(
         for step in ASCENT_STEPS:
             search.try_directions(search.ascended(step))
         found[block] = search.directions[:, 0]
-        return np.rint(np.abs(search.gaps) * r.multiple).astype(np.int64)
+        steps = np.abs(search.gaps) * r.multiple
+        return np.asarray(np.rint(steps), dtype=np.int64)
 
     with threadpool_limits(1, user_api="blas"):
         gaps = r.collect(work, threads)
@@ -116,7 +118,7 @@ class _Search:
         lanes = projected.shape[1]
         gaps, locations = np.empty((2, lanes))
         values = np.array(projected.T, order="C")
-        _ks.labelled_gaps(values, self.labels, 0, self.n, gaps, locations)
+        kernels.labelled_gaps(values, self.labels, 0, self.n, gaps, locations)
         return gaps, locations
 
     def try_directions(self, directions: Array) -> None:
