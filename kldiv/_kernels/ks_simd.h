@@ -2,14 +2,17 @@
 #ifndef KLDIV_KS_SIMD_H
 #define KLDIV_KS_SIMD_H
 
+#include <stdint.h>
+
 #if defined(_MSC_VER)
 #define RESTRICT __restrict
 #else
 #define RESTRICT restrict
 #endif
 
-/* Functions so marked are compiled for several instruction sets, chosen at load time. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) \
+/* Functions so marked are compiled for several instruction sets, chosen at load time
+ * where the C library can do that (musl cannot). */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) \
     && !defined(__clang__) && __GNUC__ >= 12
 #define KS_CLONES \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
