@@ -1,4 +1,4 @@
-"""Kolmogorov-Smirnov tests and distances in one and many dimensions."""
+"""Kolmogorov-Smirnov tests in one and many dimensions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 import kldiv._kernels._ks as kernels
 from kldiv._ks_orthants import check_dimension, orthant_gaps
@@ -34,6 +32,7 @@ from kldiv._ks_rows import (
 )
 from kldiv._ks_slices import max_sliced_gaps, random_directions, sliced_gaps
 from kldiv._neighbors import n_threads
+from kldiv._report import KSResult
 from kldiv._validation import FloatArray, check_choice, check_n_jobs, check_sample
 
 Array = NDArray[np.float64]
@@ -41,73 +40,6 @@ Array = NDArray[np.float64]
 ALTERNATIVES = {"two-sided": 0, "greater": 1, "less": -1}
 # Rows drawn from a law, for each row of X, by the methods that compare two samples.
 DRAWS_PER_ROW = 4
-
-
-@dataclass(frozen=True)
-class KSResult:
-    """A Kolmogorov-Smirnov test and how it was obtained.
-
-    Attributes
-    ----------
-    statistic : float or ndarray of shape (n_features,)
-        Per column for ``"columns"`` (a float if X is a vector), else one number.
-    pvalue : float or ndarray of shape (n_features,)
-        Goes with `statistic`; ``nan`` where only permutations give a p-value and none
-        were asked for. For ``"rows"`` without permutations it is the mean of the row
-        p-values, which is *not* a valid p-value.
-    global_statistic : float
-        The largest column statistic for ``"columns"``, else `statistic`.
-    global_pvalue : float
-        Valid p-value of "both laws are equal": Bonferroni over the columns, or the
-        permutation p-value of the largest column statistic; twice the mean for
-        ``"rows"``; else `pvalue`.
-    method : str
-        The key of the method.
-    pvalue_method : str
-        ``"exact"``, ``"asymp"``, ``"permutation"`` or ``"none"``.
-    alternative : str
-        ``"two-sided"``, ``"greater"`` or ``"less"``.
-    n, m : int
-        Rows of X and of Y; m is 0 against a law that was evaluated, and the number of
-        rows drawn from it where a sample stood for it.
-    n_features : int
-        Columns.
-    n_permutations : int
-        Relabellings besides the given one.
-    statistic_location, statistic_sign : ndarray of shape (n_features,) or scalar
-        ``"columns"`` only: where the gap is reached and whether the distribution
-        function of X is the larger (1) or the smaller one (-1) there.
-    pvalue_bonferroni, pvalue_holm, pvalue_benjamini_hochberg : ndarray of shape \
-(n_features,)
-        ``"columns"`` only: adjusted for the number of columns.
-    row_statistic, row_pvalue : ndarray of shape (n,)
-        ``"rows"`` only: one test per row of X.
-    direction : ndarray of shape (n_features,)
-        ``"max-sliced"`` only: unit vector along which the gap was found.
-    n_directions : int
-        Random directions, for the sliced methods.
-    """
-
-    statistic: Any
-    pvalue: Any
-    global_statistic: float
-    global_pvalue: float
-    method: str
-    pvalue_method: str
-    alternative: str
-    n: int
-    m: int
-    n_features: int
-    n_permutations: int = 0
-    statistic_location: Any = None
-    statistic_sign: Any = None
-    pvalue_bonferroni: Array | None = None
-    pvalue_holm: Array | None = None
-    pvalue_benjamini_hochberg: Array | None = None
-    row_statistic: Array | None = None
-    row_pvalue: Array | None = None
-    direction: Array | None = None
-    n_directions: int = 0
 
 
 @dataclass(frozen=True)
@@ -268,8 +200,8 @@ def ks_test(
     check_choice(method, tuple(METHODS), "method")
     check_choice(alternative, tuple(ALTERNATIVES), "alternative")
     check_choice(pvalue_method, PVALUE_METHODS, "pvalue_method")
-    _check_count(n_permutations, "n_permutations", 0)
-    _check_count(n_directions, "n_directions", 1)
+    check_count(n_permutations, "n_permutations", 0)
+    check_count(n_directions, "n_directions", 1)
     check_n_jobs(n_jobs)
     if alternative != "two-sided" and method != "columns":
         raise ValueError(
@@ -304,7 +236,7 @@ def ks_test(
     return METHODS[method](task)
 
 
-def _check_count(value: Any, name: str, least: int) -> None:
+def check_count(value: Any, name: str, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(
             f"{name} must be an integer of at least {least}; got {value!r}."
@@ -495,126 +427,3 @@ METHODS: dict[str, Callable[[_Task], KSResult]] = {
     "max-sliced": _max_sliced,
     "fasano-franceschini": _fasano_franceschini,
 }
-
-
-class KSDistance(BaseEstimator):
-    """Kolmogorov-Smirnov distance of samples from a reference.
-
-    ``KSDistance().fit(reference).score(X)`` is the distance, between 0 and 1, so it
-    ends a pipeline. See the user guide, "Kolmogorov-Smirnov".
-
-    Parameters
-    ----------
-    method : {"columns", "rows", "sliced", "max-sliced", "fasano-franceschini"}
-        What is compared; the default ``"columns"`` scores the largest column gap.
-    n_directions : int, default=100
-        Random directions of the sliced methods.
-    n_jobs : int, optional
-        Threads; None is one, -1 all available ones.
-    random_state : None, int or Generator
-        Seed of directions and relabellings.
-
-    Attributes
-    ----------
-    reference_ : ndarray of shape (m, n_features)
-        The reference sample.
-    n_features_in_ : int
-        Columns of the reference.
-    feature_names_in_ : ndarray of str
-        Column names, if the reference was a data frame.
-
-    See Also
-    --------
-    ks_test : The test in one call.
-    KNNDivergence : A divergence with the same interface.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from kldiv import KSDistance
-    >>> rng = np.random.default_rng(0)
-    >>> reference, X = rng.normal(size=(300, 2)), rng.normal(1, 1, (200, 2))
-    >>> round(KSDistance().fit(reference).score(X), 1)
-    0.4
-    """
-
-    def __init__(
-        self,
-        method: str = "columns",
-        n_directions: int = 100,
-        n_jobs: int | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self.method = method
-        self.n_directions = n_directions
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-
-    def fit(self, X: ArrayLike, y: Any = None) -> KSDistance:
-        """Store the reference sample.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, n_features)
-            Sample of the reference law.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        KSDistance
-            This estimator.
-        """
-        check_choice(self.method, tuple(METHODS), "method")
-        _check_count(self.n_directions, "n_directions", 1)
-        check_n_jobs(self.n_jobs)
-        self.reference_ = validate_data(
-            self, X, dtype=[np.float64, np.float32], order="C"
-        )
-        return self
-
-    def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Distance of X from the reference.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Sample.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        float
-            `global_statistic` of :func:`ks_test`; 0 means alike.
-        """
-        return self.test(X).global_statistic
-
-    def test(self, X: ArrayLike, *, n_permutations: int = 0) -> KSResult:
-        """Test whether X follows the law of the reference.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Sample.
-        n_permutations : int, default=0
-            As in :func:`ks_test`.
-
-        Returns
-        -------
-        KSResult
-            Statistics and p-values.
-        """
-        check_is_fitted(self)
-        X = validate_data(
-            self, X, dtype=[np.float64, np.float32], order="C", reset=False
-        )
-        return ks_test(
-            X,
-            self.reference_,
-            method=self.method,
-            n_permutations=n_permutations,
-            n_directions=self.n_directions,
-            n_jobs=self.n_jobs,
-            random_state=self.random_state,
-        )

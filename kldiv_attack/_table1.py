@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from kldiv import KNNDivergence, ks_test
 from kldiv._divergences import CORRECTIONS
+from kldiv._estimators import KNNDivergence
+from kldiv._ks import ks_test
 
 Array = NDArray[np.float64]
 
@@ -290,7 +291,10 @@ def _divergence_table(found: Mapping[str, Any]) -> str:
     rows = found["rows"]
     lines = [
         ["printed in the paper", *(_published(row["d"], 0) for row in rows)],
-        ["closed form, whole auxiliary law: d/2", *(f"{row['d'] / 2:g}" for row in rows)],
+        [
+            "closed form, whole auxiliary law: d/2",
+            *(f"{row['d'] / 2:g}" for row in rows),
+        ],
         ["closed form, given f(x') = 0", *("inf" for _ in rows)],
         [
             "closed form, both laws given f(x') = 0",
@@ -299,10 +303,12 @@ def _divergence_table(found: Mapping[str, Any]) -> str:
     ]
     for correction in rows[0]["estimates"][0]:
         for key, words in (("whole", "whole law"), ("given", "given f(x') = 0")):
-            values = [[one[correction][key] for one in row["estimates"]] for row in rows]
-            means = [f"{np.mean(v):.3g} ± {np.std(v, ddof=1):.2g}" for v in values]
+            values = [
+                [one[correction][key] for one in row["estimates"]] for row in rows
+            ]
+            means = [f"{np.mean(v):.3g} ± {np.std(v):.2g}" for v in values]
             lines.append([f"estimate, correction={correction}, {words}", *means])
-    header = ["divergence in nats", *(f"d = {row['d']}" for row in rows)]
+    header = ["nats, mean ± deviation over seeds", *(f"d = {row['d']}" for row in rows)]
     return _markdown(header, lines)
 
 

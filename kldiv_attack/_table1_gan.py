@@ -1,8 +1,9 @@
-"""The simulation's conditional GAN: small networks, one per repetition, side by side."""
+"""The simulation's conditional GAN: small networks, one per repetition."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class Networks:
     ) -> None:
         self.leak = leak
         self.parameters: list[torch.Tensor] = []
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        for inputs, outputs in pairwise(sizes):
             bound = inputs**-0.5
             for shape in ((count, inputs, outputs), (count, 1, outputs)):
                 drawn = torch.rand(shape, generator=generator) * 2 * bound - bound
@@ -117,11 +118,11 @@ def _train(
             size_of_slope = slope[:, :, :d].square().sum(2).mean(1)
             loss = loss + PENALTY_EVERY * PENALTY / 2 * size_of_slope
         judge_step.zero_grad()
-        loss.sum().backward()
+        loss.sum().backward()  # type: ignore[no-untyped-call]
         judge_step.step()
         loss = F.softplus(-judge(made(wanted))).mean((1, 2))
         maker_step.zero_grad()
-        loss.sum().backward()
+        loss.sum().backward()  # type: ignore[no-untyped-call]
         maker_step.step()
         with torch.no_grad():
             for mean, newest in zip(averaged, maker.parameters, strict=True):

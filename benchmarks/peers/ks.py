@@ -10,17 +10,14 @@ without their file, or an installed module, their lines say "not installed".
 import argparse
 import importlib
 import importlib.util
-import os
 import platform
 import time
 import warnings
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-
 import numpy as np
 import scipy
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from kldiv import ks_test
 
@@ -51,12 +48,14 @@ def load(path, module):
 
 def line(question, ours, peer, peer_seconds, wanted, note=""):
     if peer_seconds is None:
-        print(f"| {question} | {1e3 * ours:.4g} | {peer}: not installed | | {wanted} |")
+        print(
+            f"| {question} | {1e3 * ours:.4g} | {peer}: not installed | | {wanted} | |"
+        )
         return
     ratio = f"{peer_seconds / ours:.4g}"
     print(
         f"| {question} | {1e3 * ours:.4g} | {peer}: {1e3 * peer_seconds:.4g} | "
-        f"{ratio} | {wanted} | {note}"
+        f"{ratio} | {wanted} | {note} |"
     )
 
 
@@ -125,7 +124,7 @@ def plane(rng, ndtest):
     mine = seconds(
         [lambda: ks_test(X, Y, method="fasano-franceschini", n_permutations=999)], 2
     )[0]
-    print(f"| the same with 999 permutations | {1e3 * mine:.4g} | | | |")
+    print(f"| the same with 999 permutations | {1e3 * mine:.4g} | | | | |")
 
 
 def interleave(ours, name, theirs):
@@ -136,7 +135,7 @@ def interleave(ours, name, theirs):
 def large_plane(rng):
     X, Y = rng.standard_normal((100_000, 2)), rng.standard_normal((100_000, 2))
     (mine,) = seconds([lambda: ks_test(X, Y, method="fasano-franceschini")], 2)
-    print(f"| 2-d, n=m=100000, statistic | {1e3 * mine:.4g} | | | finishes |")
+    print(f"| 2-d, n=m=100000, statistic | {1e3 * mine:.4g} | | | finishes | |")
 
 
 def space(rng, ddks):
@@ -162,9 +161,12 @@ def main():
     parser.add_argument("--ddks", help="file ddks/methods/ddks.py")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    threadpool_limits(1)
     rng = np.random.default_rng(0)
     print(f"{platform.machine()}, numpy {np.__version__}, scipy {scipy.__version__}")
-    print("| task | kldiv, ms | peer, ms | times faster | wanted |\n|---|---|---|---|---|")
+    print(
+        "| task | kldiv, ms | peer, ms | times faster | wanted |\n|---|---|---|---|---|"
+    )
     X, Y = gaussian_columns(rng)
     columns("784 columns, 6000 and 1000 rows, Gaussian float32", X, Y, 4)
     X, Y = pixel_columns(rng)
