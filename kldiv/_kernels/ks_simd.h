@@ -12,7 +12,7 @@
 
 /* Functions so marked are compiled for several instruction sets, chosen at load time
  * where the C library can do that (musl cannot). */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) \
+#if !defined(KLDIV_NO_CLONES) && defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) \
     && !defined(__clang__) && __GNUC__ >= 12
 #define KS_CLONES \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
