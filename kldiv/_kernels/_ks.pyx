@@ -11,68 +11,63 @@ ctypedef fused integer:
     int32_t
     int64_t
 
-cdef extern from "ks_columns.h" nogil:
+cdef extern from "ks.h" nogil:
     ctypedef struct ks_gap:
+        int64_t n, m
+        int above, below
         double high, low, high_at, low_at
     ctypedef struct ks_space:
         pass
     int ks_space_make(ks_space *space, int64_t size)
     void ks_space_free(ks_space *space)
-    void ks_gap_start(ks_gap *gap, int64_t n, int64_t m, int above, int below)
-    int ks_segment(
-        ks_gap *gap, double *value, uint8_t *in_x, int64_t size, int64_t i,
-        int64_t j, ks_space *given
-    )
-    double ks_exact_equal(int64_t n, int64_t h, int two_sided)
-    double ks_exact_lattice(
-        int64_t n, int64_t m, int64_t n1, int64_t m1, int64_t h, int two_sided,
-        double *row
-    )
 
-    void ks_one_sided_sf(
-        const double *statistic, int64_t size, const double *log_factorial, int64_t n,
-        double *pvalue
-    )
-    double ks_durbin_cdf(double x, int64_t n)
+    ctypedef struct ks_table:
+        int (*ks_segment)(
+            ks_gap *gap, double *value, uint8_t *in_x, int64_t size, ks_space *space
+        ) noexcept nogil
+        double (*ks_exact_equal)(int64_t n, int64_t h, int two_sided) noexcept nogil
+        double (*ks_exact_lattice)(
+            int64_t n, int64_t m, int64_t n1, int64_t m1, int64_t h, int two_sided,
+            double *row
+        ) noexcept nogil
+        void (*ks_one_sided_sf)(
+            const double *statistic, int64_t size, const double *log_factorial,
+            int64_t n, double *pvalue
+        ) noexcept nogil
+        double (*ks_durbin_cdf)(double x, int64_t n) noexcept nogil
+        void (*ks_relabel)(
+            uint8_t *labels, int64_t rows, int64_t n, const uint64_t *seed
+        ) noexcept nogil
+        void (*ks_scan)(
+            const int32_t *order, const uint8_t *last, int64_t rows,
+            const uint8_t *labels, int64_t up, int64_t down, int64_t multiple,
+            int side, int64_t *best
+        ) noexcept nogil
+        void (*ks_plane32)(
+            const int32_t *first, const uint8_t *last, const int32_t *second,
+            int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,
+            int64_t down, int32_t *tree, int32_t *below, int64_t *best_x,
+            int64_t *best_y
+        ) noexcept nogil
+        void (*ks_plane64)(
+            const int32_t *first, const uint8_t *last, const int32_t *second,
+            int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,
+            int64_t down, int64_t *tree, int64_t *below, int64_t *best_x,
+            int64_t *best_y
+        ) noexcept nogil
+        void (*ks_rows)(
+            const int32_t *row, const int32_t *before, const int32_t *after,
+            const uint8_t *last, int64_t size, const uint8_t *labels, int64_t m,
+            int64_t *gap
+        ) noexcept nogil
+        void (*ks_orthants)(
+            const int32_t *rank, int64_t rows, int d, const uint64_t *label,
+            int64_t lanes, int64_t up, int64_t down, uint64_t *set, uint8_t *flag,
+            int64_t *best_x, int64_t *best_y
+        ) noexcept nogil
+    const ks_table *ks_best_table()
 
-cdef extern from "ks_lanes.h" nogil:
-    void ks_relabel(uint8_t *labels, int64_t rows, int64_t n, const uint64_t *seed)
-    void ks_scan16(
-        const int32_t *order, const uint8_t *last, int64_t rows,
-        const uint8_t *labels, int64_t up, int64_t down, int side, int64_t *best
-    )
-    void ks_scan32(
-        const int32_t *order, const uint8_t *last, int64_t rows,
-        const uint8_t *labels, int64_t up, int64_t down, int side, int64_t *best
-    )
-    void ks_scan64(
-        const int32_t *order, const uint8_t *last, int64_t rows,
-        const uint8_t *labels, int64_t up, int64_t down, int side, int64_t *best
-    )
-    void ks_plane32(
-        const int32_t *first, const uint8_t *last, const int32_t *second,
-        int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,
-        int64_t down, int32_t *tree, int32_t *below, int64_t *best_x,
-        int64_t *best_y
-    )
-    void ks_plane64(
-        const int32_t *first, const uint8_t *last, const int32_t *second,
-        int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,
-        int64_t down, int64_t *tree, int64_t *below, int64_t *best_x,
-        int64_t *best_y
-    )
-    void ks_rows(
-        const int32_t *row, const int32_t *before, const int32_t *after,
-        const uint8_t *last, int64_t size, const uint8_t *labels, int64_t m,
-        int64_t *gap
-    )
-
-cdef extern from "ks_orthants.h" nogil:
-    void ks_orthants(
-        const int32_t *rank, int64_t rows, int d, const uint64_t *label,
-        int64_t lanes, int64_t up, int64_t down, uint64_t *set, uint8_t *flag,
-        int64_t *best_x, int64_t *best_y
-    )
+cdef const ks_table *C = ks_best_table()
 
 # Columns copied together, so that rows are read a cache line at a time.
 cdef int64_t BLOCK = 16
@@ -108,6 +103,7 @@ def column_gaps(
     cdef ks_space space
     cdef double *value
     cdef uint8_t *in_x
+    gap.n, gap.m, gap.above, gap.below = n, m, above, below
     with nogil:
         value = <double *> malloc(BLOCK * size * sizeof(double))
         in_x = <uint8_t *> malloc(size)
@@ -121,9 +117,8 @@ def column_gaps(
                 for k in range(width):
                     for a in range(size):
                         in_x[a] = a < n
-                    ks_gap_start(&gap, n, m, above, below)
-                    failed |= ks_segment(
-                        &gap, value + k * size, in_x, size, 0, 0, &space
+                    failed |= C.ks_segment(
+                        &gap, value + k * size, in_x, size, &space
                     )
                     high[column + k] = gap.high
                     high_at[column + k] = gap.high_at
@@ -153,6 +148,7 @@ def labelled_gaps(
     cdef ks_gap gap
     cdef ks_space space
     cdef uint8_t *in_x
+    gap.n, gap.m, gap.above, gap.below = n, size - n, True, True
     with nogil:
         in_x = <uint8_t *> malloc(size)
         failed = ks_space_make(&space, size)
@@ -160,10 +156,7 @@ def labelled_gaps(
             for lane in range(lanes):
                 for a in range(size):
                     in_x[a] = labels[a, first + lane]
-                ks_gap_start(&gap, n, size - n, True, True)
-                failed |= ks_segment(
-                    &gap, &values[lane, 0], in_x, size, 0, 0, &space
-                )
+                failed |= C.ks_segment(&gap, &values[lane, 0], in_x, size, &space)
                 if -gap.low > gap.high:
                     signed_gap[lane] = gap.low
                     location[lane] = gap.low_at
@@ -192,9 +185,9 @@ def exact_pvalues(
             if steps[k] <= 0:
                 pvalue[k] = 1.0
             elif n == m:
-                pvalue[k] = ks_exact_equal(n, steps[k], two_sided)
+                pvalue[k] = C.ks_exact_equal(n, steps[k], two_sided)
             else:
-                pvalue[k] = ks_exact_lattice(
+                pvalue[k] = C.ks_exact_lattice(
                     n, m, n // divisor, m // divisor, steps[k], two_sided, row
                 )
         free(row)
@@ -205,7 +198,7 @@ def one_sided_sf(
 ):
     """P(D_n^+ >= x) for x in (0, 1); log_factorial holds log k! for k = 0 to n."""
     with nogil:
-        ks_one_sided_sf(
+        C.ks_one_sided_sf(
             &statistic[0], statistic.shape[0], &log_factorial[0],
             log_factorial.shape[0] - 1, &pvalue[0],
         )
@@ -216,7 +209,7 @@ def durbin_cdf(const double[::1] statistic, int64_t n, double[::1] probability):
     cdef int64_t k
     with nogil:
         for k in range(statistic.shape[0]):
-            probability[k] = ks_durbin_cdf(statistic[k], n)
+            probability[k] = C.ks_durbin_cdf(statistic[k], n)
             if probability[k] < 0:
                 with gil:
                     raise MemoryError("no room for the matrices of Durbin's formula")
@@ -225,7 +218,7 @@ def durbin_cdf(const double[::1] statistic, int64_t n, double[::1] probability):
 def relabel(uint8_t[:, ::1] labels, int64_t n, const uint64_t[::1] seed):
     """Fill `labels` (rows, 64) with 64 random ways to call n rows X."""
     with nogil:
-        ks_relabel(&labels[0, 0], labels.shape[0], n, &seed[0])
+        C.ks_relabel(&labels[0, 0], labels.shape[0], n, &seed[0])
 
 
 def scan(
@@ -240,21 +233,10 @@ def scan(
     cdef int64_t column, rows = labels.shape[0]
     with nogil:
         for column in range(order.shape[0]):
-            if multiple < 32767:
-                ks_scan16(
-                    &order[column, 0], &last[column, 0], rows, &labels[0, 0], up,
-                    down, side, &best[column, 0],
-                )
-            elif multiple < 2147483647:
-                ks_scan32(
-                    &order[column, 0], &last[column, 0], rows, &labels[0, 0], up,
-                    down, side, &best[column, 0],
-                )
-            else:
-                ks_scan64(
-                    &order[column, 0], &last[column, 0], rows, &labels[0, 0], up,
-                    down, side, &best[column, 0],
-                )
+            C.ks_scan(
+                &order[column, 0], &last[column, 0], rows, &labels[0, 0], up, down,
+                multiple, side, &best[column, 0],
+            )
 
 
 def plane(
@@ -266,13 +248,13 @@ def plane(
     """Largest quadrant sums centred on rows of X and of Y, for 64 relabellings."""
     with nogil:
         if integer is int32_t:
-            ks_plane32(
+            C.ks_plane32(
                 &first[0], &last[0], &second[0], labels.shape[0], ranks,
                 &labels[0, 0], up, down, &tree[0, 0], &below[0, 0], &best_x[0],
                 &best_y[0],
             )
         else:
-            ks_plane64(
+            C.ks_plane64(
                 &first[0], &last[0], &second[0], labels.shape[0], ranks,
                 &labels[0, 0], up, down, &tree[0, 0], &below[0, 0], &best_x[0],
                 &best_y[0],
@@ -286,7 +268,7 @@ def orthants(
 ):
     """Largest orthant sums centred on rows of X and of Y; labels are packed bits."""
     with nogil:
-        ks_orthants(
+        C.ks_orthants(
             &rank[0, 0], rank.shape[1], <int> rank.shape[0], &label[0, 0],
             label.shape[0], up, down, &scratch[0, 0], &flag[0], &best_x[0], &best_y[0],
         )
@@ -299,7 +281,7 @@ def row_gaps(
 ):
     """Gap of each row's coordinates to the pooled rows of Y, for 64 relabellings."""
     with nogil:
-        ks_rows(
+        C.ks_rows(
             &row[0], &before[0], &after[0], &last[0], row.shape[0], &labels[0, 0], m,
             &gap[0, 0],
         )

@@ -4,80 +4,15 @@
  * the gap could still beat the largest gap seen at a bucket edge are opened and treated
  * the same way. On ordinary data that is linear in the number of values, without a sort.
  */
-#ifndef KLDIV_KS_COLUMNS_H
-#define KLDIV_KS_COLUMNS_H
-
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ks_simd.h"
+#include "ks.h"
 
 #define KS_SMALL 24
 #define KS_LEVELS 512 /* so few occupied buckets suggest discrete data */
-#define KS_MAX_BUCKETS 65536
 #define KS_SLACK 1e-12 /* rounding of an edge gap; only widens what is opened */
-
-typedef struct {
-    int64_t n, m;            /* sizes of X and Y */
-    int above, below;        /* which of F_x - F_y and F_y - F_x are searched */
-    double bar;              /* largest gap seen so far, at a point or an edge */
-    double high, low;        /* extremes of F_x - F_y */
-    double high_at, low_at;  /* where */
-    int high_in_x, low_in_x; /* whether a row of X lies there */
-} ks_gap;
-
-typedef struct {
-    double *value;
-    uint8_t *in_x;
-    int32_t *bucket;
-    int32_t *start;
-    int64_t *count; /* two per bucket; X in the high half, Y in the low half */
-    double *level;  /* the value of a bucket that holds only one */
-} ks_space;
-
-static void ks_space_free(ks_space *space) {
-    free(space->value);
-    free(space->in_x);
-    free(space->bucket);
-    free(space->start);
-    free(space->count);
-    free(space->level);
-}
-
-static int64_t ks_bucket_count(int64_t size) {
-    int64_t buckets = 32;
-    while (buckets < size / 5 && buckets < KS_MAX_BUCKETS) buckets *= 2;
-    return buckets;
-}
-
-static int ks_space_make(ks_space *space, int64_t size) {
-    size_t n = (size_t)size, buckets = (size_t)ks_bucket_count(size);
-    space->value = malloc(n * sizeof(double));
-    space->in_x = malloc(n);
-    space->bucket = malloc(n * sizeof(int32_t));
-    space->start = malloc(buckets * sizeof(int32_t));
-    space->count = malloc(2 * buckets * sizeof(int64_t));
-    space->level = malloc(buckets * sizeof(double));
-    if (space->value && space->in_x && space->bucket && space->start && space->count
-        && space->level)
-        return 0;
-    ks_space_free(space);
-    return -1;
-}
-
-static void ks_gap_start(ks_gap *gap, int64_t n, int64_t m, int above, int below) {
-    gap->n = n;
-    gap->m = m;
-    gap->above = above;
-    gap->below = below;
-    gap->bar = 0.0; /* reached beyond the last value */
-    gap->high = -INFINITY;
-    gap->low = INFINITY;
-    gap->high_at = gap->low_at = 0.0;
-    gap->high_in_x = gap->low_in_x = 0;
-}
 
 /* The gap just after `value`, with i rows of X and j of Y at or below it. */
 static inline void ks_visit(ks_gap *gap, double value, int64_t i, int64_t j, int in_x) {
@@ -153,7 +88,7 @@ static void ks_sweep(
     }
 }
 
-KS_CLONES static void ks_range(
+static void ks_range(
     const double *value, int64_t size, double *low, double *high
 ) {
     double lo[8], hi[8];
@@ -177,7 +112,7 @@ KS_CLONES static void ks_range(
     *high = hi[0];
 }
 
-KS_CLONES static void ks_assign(
+static void ks_assign(
     const double *value, int64_t size, double low, double scale, int32_t *bucket
 ) {
     for (int64_t a = 0; a < size; a++) bucket[a] = (int32_t)((value[a] - low) * scale);
@@ -263,7 +198,7 @@ static int64_t ks_choose(
 
 /* Search one stretch of values, with i rows of X and j of Y below it. `value` and
  * `in_x` may be reordered. Returns -1 when memory runs out. */
-static int ks_segment(
+static int ks_open(
     ks_gap *gap, double *value, uint8_t *in_x, int64_t size, int64_t i, int64_t j,
     ks_space *given
 ) {
@@ -310,7 +245,7 @@ static int ks_segment(
             ks_visit(gap, space->level[k], i + x, j + y, x > 0);
         } else {
             int64_t first = space->start[k] - x - y; /* filling moved start to the end */
-            failed = ks_segment(
+            failed = ks_open(
                 gap, space->value + first, space->in_x + first, x + y, i, j, NULL
             );
         }
@@ -321,8 +256,19 @@ static int ks_segment(
     return failed;
 }
 
+int KS(ks_segment)(
+    ks_gap *gap, double *value, uint8_t *in_x, int64_t size, ks_space *space
+) {
+    gap->bar = 0.0; /* reached beyond the last value */
+    gap->high = -INFINITY;
+    gap->low = INFINITY;
+    gap->high_at = gap->low_at = 0.0;
+    gap->high_in_x = gap->low_in_x = 0;
+    return ks_open(gap, value, in_x, size, 0, 0, space);
+}
+
 /* P(D >= h / lcm(n, n)) for two samples of n rows; two-sided or one-sided. */
-static double ks_exact_equal(int64_t n, int64_t h, int two_sided) {
+double KS(ks_exact_equal)(int64_t n, int64_t h, int two_sided) {
     double p = 0.0;
     for (int64_t k = two_sided ? n / h : 1; k >= 1; k--) {
         double ratio = 1.0;
@@ -335,7 +281,7 @@ static double ks_exact_equal(int64_t n, int64_t h, int two_sided) {
     return two_sided ? 2.0 * p : p;
 }
 
-KS_CLONES static void ks_lattice_step(
+static void ks_lattice_step(
     const double *RESTRICT old, double *RESTRICT new, int64_t first, int64_t last,
     double s
 ) {
@@ -350,7 +296,7 @@ static int64_t ks_floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); 
  * a weighted mean of non-negative ones, so small probabilities keep their digits.
  * `n1`, `m1` are n and m over their greatest common divisor. `row` holds two arrays of
  * n + 3 doubles. */
-static double ks_exact_lattice(
+double KS(ks_exact_lattice)(
     int64_t n, int64_t m, int64_t n1, int64_t m1, int64_t h, int two_sided, double *row
 ) {
     double *old = row + 1, *new = row + n + 4;
@@ -377,7 +323,7 @@ static double ks_exact_lattice(
 }
 
 /* P(D_n^+ >= x) = x sum_j C(n, j) (1 - x - j/n)^(n - j) (x + j/n)^(j - 1). */
-static void ks_one_sided_sf(
+void KS(ks_one_sided_sf)(
     const double *statistic, int64_t size, const double *log_factorial, int64_t n,
     double *pvalue
 ) {
@@ -395,7 +341,7 @@ static void ks_one_sided_sf(
 }
 
 /* out = a * b, all size x size */
-KS_CLONES static void ks_multiply(
+static void ks_multiply(
     const double *RESTRICT a, const double *RESTRICT b, int size, double *RESTRICT out
 ) {
     for (int i = 0; i < size; i++) {
@@ -408,7 +354,7 @@ KS_CLONES static void ks_multiply(
 
 /* P(D_n < x) for 1 / n < x < 1 / 2 by powers of Durbin's matrix, set up as in
  * Marsaglia, Tsang and Wang 2003. Returns -1 when memory runs out. */
-static double ks_durbin_cdf(double x, int64_t n) {
+double KS(ks_durbin_cdf)(double x, int64_t n) {
     int k = (int)(n * x) + 1, size = 2 * k - 1;
     double h = k - n * x, logarithm = lgamma(n + 1.0) - n * log((double)n);
     size_t area = (size_t)size * size;
@@ -450,5 +396,3 @@ static double ks_durbin_cdf(double x, int64_t n) {
     free(memory);
     return exp(logarithm);
 }
-
-#endif

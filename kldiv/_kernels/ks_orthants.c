@@ -4,18 +4,14 @@
  * rows below in several coordinates at once are found by AND, counted by population
  * count, and differenced into the counts of the 2^d orthants.
  */
-#ifndef KLDIV_KS_ORTHANTS_H
-#define KLDIV_KS_ORTHANTS_H
-
-#include <stdint.h>
 #include <string.h>
 
-#include "ks_simd.h"
+#include "ks.h"
 
 #define KS_MAX_ORTHANTS 32
 
 /* Set bit r of `bits` where rank[r] <= limit. `flag` is scratch of 64 * words bytes. */
-KS_CLONES static void ks_below(
+static void ks_below(
     const int32_t *rank, int64_t rows, int32_t limit, uint8_t *flag, uint64_t *bits
 ) {
     for (int64_t row = 0; row < rows; row++) flag[row] = rank[row] <= limit;
@@ -32,7 +28,7 @@ KS_CLONES static void ks_below(
     }
 }
 
-KS_CLONES static int64_t ks_count_common(
+static int64_t ks_count_common(
     const uint64_t *RESTRICT a, const uint64_t *RESTRICT b, int64_t words
 ) {
     int64_t count = 0;
@@ -40,7 +36,7 @@ KS_CLONES static int64_t ks_count_common(
     return count;
 }
 
-KS_CLONES static void ks_intersect(
+static void ks_intersect(
     const uint64_t *RESTRICT a, const uint64_t *RESTRICT b, int64_t words,
     uint64_t *RESTRICT out
 ) {
@@ -68,7 +64,7 @@ static int64_t ks_largest_orthant(
 
 /* rank: d * rows dense ranks; label: lanes * words bits, 1 for X. set: 2^d * words
  * scratch words, flag: 64 * words scratch bytes. best_x, best_y: lanes zeros. */
-static void ks_orthants(
+void KS(ks_orthants)(
     const int32_t *rank, int64_t rows, int d, const uint64_t *label, int64_t lanes,
     int64_t up, int64_t down, uint64_t *set, uint8_t *flag, int64_t *best_x,
     int64_t *best_y
@@ -101,5 +97,3 @@ static void ks_orthants(
         }
     }
 }
-
-#endif

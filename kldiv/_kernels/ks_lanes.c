@@ -4,14 +4,10 @@
  * weighs `up`, a row of Y `-down`; these are m / g and n / g with g = gcd(n, m), so that
  * sums are lcm(n, m) times a difference of distribution functions, in whole numbers.
  */
-#ifndef KLDIV_KS_LANES_H
-#define KLDIV_KS_LANES_H
-
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-#include "ks_simd.h"
+#include "ks.h"
 
 #define LANES 64
 
@@ -40,7 +36,7 @@ static inline void ks_random_bytes(uint64_t state[4][8], uint64_t out[8]) {
 typedef uint64_t ks_words __attribute__((vector_size(64)));
 typedef uint8_t ks_bytes __attribute__((vector_size(64)));
 
-KS_CLONES static void ks_coin_labels(
+static void ks_coin_labels(
     uint8_t *labels, int64_t rows, int threshold, uint8_t flip, uint64_t state[4][8],
     int64_t *count
 ) {
@@ -119,7 +115,9 @@ static inline int64_t ks_random_below(ks_stream *stream, uint32_t bound) {
 /* 64 uniformly random ways to call n of `rows` rows X. Coins with the same bias for
  * every row give a uniform subset of each size; the size is then put right by flipping
  * uniformly chosen rows. `seed` holds 32 words. */
-static void ks_relabel(uint8_t *labels, int64_t rows, int64_t n, const uint64_t *seed) {
+void KS(ks_relabel)(
+    uint8_t *labels, int64_t rows, int64_t n, const uint64_t *seed
+) {
     ks_stream stream;
     int64_t count[LANES], few = 2 * n <= rows ? n : rows - n;
     for (int a = 0; a < 4; a++)
@@ -147,7 +145,7 @@ static void ks_relabel(uint8_t *labels, int64_t rows, int64_t n, const uint64_t 
 /* Largest weighted prefix sum over the sorted order; `last` marks the end of each run
  * of equal values. side: 0 both, 1 upwards, -1 downwards. */
 #define KS_DEFINE_SCAN(NAME, T)                                                        \
-    KS_CLONES static void NAME(                                                        \
+    static void NAME(                                                                  \
         const int32_t *order, const uint8_t *last, int64_t rows,                       \
         const uint8_t *labels, int64_t up, int64_t down, int side, int64_t *best       \
     ) {                                                                                \
@@ -174,12 +172,25 @@ KS_DEFINE_SCAN(ks_scan16, int16_t)
 KS_DEFINE_SCAN(ks_scan32, int32_t)
 KS_DEFINE_SCAN(ks_scan64, int64_t)
 
+/* No sum exceeds multiple = lcm(n, m), which chooses the width of the integers. */
+void KS(ks_scan)(
+    const int32_t *order, const uint8_t *last, int64_t rows, const uint8_t *labels,
+    int64_t up, int64_t down, int64_t multiple, int side, int64_t *best
+) {
+    if (multiple < INT16_MAX)
+        ks_scan16(order, last, rows, labels, up, down, side, best);
+    else if (multiple < INT32_MAX)
+        ks_scan32(order, last, rows, labels, up, down, side, best);
+    else
+        ks_scan64(order, last, rows, labels, up, down, side, best);
+}
+
 /* Fasano-Franceschini in the plane: 64 relabellings, O(rows log rows).
  * first: row numbers by ascending coordinate one, `last` its run ends; second: dense
  * rank of coordinate two, from 0 to ranks - 1. tree: (ranks + 1) * 64 zeros; below:
  * ranks * 64 zeros. Results: largest |orthant sum| centred on rows of X, of Y. */
 #define KS_DEFINE_PLANE(NAME, T)                                                       \
-    KS_CLONES static void NAME(                                                        \
+    void NAME(                                                                         \
         const int32_t *first, const uint8_t *last, const int32_t *second,              \
         int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up, int64_t down,  \
         T *tree, T *below, int64_t *best_x, int64_t *best_y                            \
@@ -236,14 +247,14 @@ KS_DEFINE_SCAN(ks_scan64, int64_t)
         }                                                                              \
     }
 
-KS_DEFINE_PLANE(ks_plane32, int32_t)
-KS_DEFINE_PLANE(ks_plane64, int64_t)
+KS_DEFINE_PLANE(KS(ks_plane32), int32_t)
+KS_DEFINE_PLANE(KS(ks_plane64), int64_t)
 
 /* Gap between the coordinates of each row and the pooled coordinates of the rows called
  * Y: size values in ascending order, each with its row and the position within its row
  * (1 to width; for tied values of one row, `before` and `after` the run). gap holds
  * rows * 64 zeros and receives the largest |F_row - F_Y| * width * m. */
-KS_CLONES static void ks_rows(
+void KS(ks_rows)(
     const int32_t *row, const int32_t *before, const int32_t *after,
     const uint8_t *last, int64_t size, const uint8_t *labels, int64_t m, int64_t *gap
 ) {
@@ -273,5 +284,3 @@ KS_CLONES static void ks_rows(
         }
     }
 }
-
-#endif
