@@ -1,0 +1,176 @@
+"""Pages that follow from the packages: the API reference and the changelog.
+
+The public names come from ``__all__``, the tables of choices from the registries and
+the changelog from the fragments in ``docs/whats_new``, so that no page has to be edited
+when a divergence, a backend, an attacker or a data set is added.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+SCORE = {
+    "Divergences of two samples": [
+        "kl_divergence",
+        "divergence",
+        "estimate_divergence",
+        "KNNDivergence",
+    ],
+    "One score per class": ["ConditionalKLScorer"],
+    "Kolmogorov-Smirnov": ["ks_test", "KSDistance"],
+    "Neighbours": ["neighbor_distances", "NeighborDistances"],
+}
+ATTACK = {
+    "Data": ["load_dataset", "LabelledImages"],
+    "Victims": ["train_victim", "Victim"],
+    "Attackers": ["make_attacker"],
+}
+MODULES = {
+    "kldiv": ["kldiv.datasets", "kldiv.plots"],
+    "kldiv_attack": ["kldiv_attack.datasets", "kldiv_attack.attackers"],
+}
+# Heading, module and name of each family's dict, what a key is passed to.
+REGISTRIES = {
+    "kldiv": [
+        ("Divergences", "kldiv._divergences", "DIVERGENCES", "divergence"),
+        ("Corrections", "kldiv._divergences", "CORRECTIONS", "correction"),
+        ("Neighbour searches", "kldiv._backends", "BACKENDS", "algorithm"),
+        ("Kolmogorov-Smirnov methods", "kldiv._ks", "METHODS", "method"),
+    ],
+    "kldiv_attack": [
+        ("Attackers", "kldiv_attack.attackers", "ATTACKERS", "make_attacker(name)"),
+        ("Data sets", "kldiv_attack.datasets", "DATASETS", "load_dataset(name)"),
+    ],
+}
+KINDS = {
+    "feature": "New",
+    "change": "Changed",
+    "fix": "Fixed",
+    "deprecation": "Deprecated",
+    "doc": "Documentation",
+}
+
+
+def write(docs: Path) -> None:
+    """Write ``api/*.rst`` and ``whats_new/index.rst`` below `docs`."""
+    pages = {
+        docs / "api" / "index.rst": reference_page(),
+        docs / "api" / "kldiv.rst": api_page("kldiv", SCORE),
+        docs / "api" / "kldiv_attack.rst": api_page("kldiv_attack", ATTACK),
+        docs / "whats_new" / "index.rst": changelog(docs / "whats_new"),
+    }
+    for path, text in pages.items():
+        path.parent.mkdir(exist_ok=True)
+        # An unchanged page keeps its time stamp, so that Sphinx does not rebuild it.
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def heading(text: str, mark: str) -> list[str]:
+    return [text, mark * len(text), ""]
+
+
+def reference_page() -> str:
+    """The page that leads to both packages."""
+    lines = [*heading("Reference", "="), ".. toctree::", "   :maxdepth: 2", ""]
+    return "\n".join([*lines, "   kldiv", "   kldiv_attack"]) + "\n"
+
+
+def api_page(package: str, groups: Mapping[str, list[str]]) -> str:
+    """The reference page of one package."""
+    module = importlib.import_module(package)
+    public = [name for name in module.__all__ if resolve(package, name) is not None]
+    grouped = {name for names in groups.values() for name in names}
+    groups = {**groups, "Results and tools": [n for n in public if n not in grouped]}
+    lines = [f".. _api-{package}:", "", *heading(package, "=")]
+    lines += [f".. automodule:: {package}", ""]
+    for title, names in groups.items():
+        lines += listing(title, [name for name in names if name in public])
+    for name in MODULES[package]:
+        lines += module_listing(name)
+    for entry in REGISTRIES[package]:
+        lines += registry_table(*entry)
+    return "\n".join(lines) + "\n"
+
+
+def listing(title: str, names: list[str], module: str = "") -> list[str]:
+    """A section with a summary table that leads to one page per name."""
+    if not names:
+        return []
+    head = heading(title, "-") + ([f".. automodule:: {module}", ""] if module else [])
+    rows = [f"   {name}" for name in names]
+    return [*head, ".. autosummary::", "   :toctree: generated", "", *rows, ""]
+
+
+def module_listing(name: str) -> list[str]:
+    """The public functions and classes of a public module, if it exists."""
+    try:
+        module = importlib.import_module(name)
+    except ImportError:
+        return []
+    names = getattr(module, "__all__", ())
+    public = [n for n in names if callable(getattr(module, n))]
+    if not public:
+        return []
+    package = name.partition(".")[0]
+    return [
+        *listing(f"``{name}``", public, name),
+        f".. currentmodule:: {package}",
+        "",
+    ]
+
+
+def registry_table(title: str, module: str, name: str, used: str) -> list[str]:
+    """What each key of a family stands for; nothing if the family does not exist."""
+    registry = resolve(module, name)
+    if registry is None:
+        return []
+    lines = heading(title, "-")
+    if not isinstance(registry, Mapping):
+        keys = ", ".join(f"``{key!r}``" for key in registry)
+        return [*lines, f"Accepted by ``{used}``: {keys}.", ""]
+    lines += [
+        f"Accepted by ``{used}``:",
+        "",
+        ".. list-table::",
+        "   :widths: 30 70",
+        "",
+    ]
+    for key, described in registry.items():
+        lines += [f"   * - ``{key!r}``", f"     - {first_line(described)}"]
+    return [*lines, ""]
+
+
+def resolve(module: str, name: str) -> Any:
+    """The attribute, or None where the module or the name is missing."""
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        return None
+
+
+def first_line(described: Callable[..., Any] | Any) -> str:
+    """The first line of a docstring."""
+    text = inspect.getdoc(described) or ""
+    return text.partition("\n")[0]
+
+
+def changelog(folder: Path) -> str:
+    """Fragments ``<number>.<kind>.rst`` by kind, newest first."""
+    lines = [".. _whats-new:", "", *heading("What is new", "=")]
+    lines += heading("Unreleased", "-")
+    for kind, title in KINDS.items():
+        fragments = sorted(
+            folder.glob(f"*.{kind}.rst"), key=lambda path: int(path.name.split(".")[0])
+        )
+        if fragments:
+            lines += heading(title, "~")
+        for path in fragments:
+            first, *rest = path.read_text().strip().splitlines()
+            lines += [f"* {first}", *(f"  {line}".rstrip() for line in rest)]
+        lines += [""] if fragments else []
+    return "\n".join(lines) + "\n"
