@@ -52,6 +52,13 @@ class NeighborDistances:
     xx_indices, xy_indices, yy_indices, yx_indices : ndarray of int32, or None
         Row numbers of the neighbours, for ``return_indices=True``. Among equal
         distances any row may be named.
+
+    Examples
+    --------
+    >>> from kldiv import neighbor_distances
+    >>> found = neighbor_distances([[0.0], [1.0]], [[4.0], [6.0]], n_neighbors=1)
+    >>> found.block("xy").tolist()
+    [[4.0], [3.0]]
     """
 
     n: int

@@ -51,6 +51,13 @@ class DivergenceResult:
         Share of rows of X whose k-th-neighbour ball within X holds at least one row of
         Y (Naeem et al. 2020). Low coverage means that the true value can be infinite
         and the estimate only says "large".
+
+    Examples
+    --------
+    >>> from kldiv import estimate_divergence
+    >>> result = estimate_divergence([0.1, 0.4, 0.8], [0.3, 0.7, 0.9], n_neighbors=2)
+    >>> result.n, result.m, result.n_neighbors, result.n_duplicates
+    (3, 3, 2, 0)
     """
 
     value: float
@@ -152,6 +159,23 @@ class PerClassReport:
         Parameters and facts that hold for the whole table.
     title : str
         What the table shows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kldiv import PerClassReport
+    >>> report = PerClassReport(
+    ...     classes=np.array(["cat", "dog"]),
+    ...     columns={"kl": np.array([0.5, np.nan])},
+    ...     reasons={"dog": "no auxiliary row"},
+    ... )
+    >>> print(report.to_markdown())
+    | class |    kl |
+    |------:|------:|
+    |   cat | 0.500 |
+    |   dog |   nan |
+    <BLANKLINE>
+    * class dog: no auxiliary row
     """
 
     classes: NDArray[Any]

@@ -31,6 +31,13 @@ def versions() -> dict[str, str]:
 
 
 def show_versions() -> None:
-    """Print the versions of Python, kldiv and its dependencies."""
+    """Print the versions of Python, kldiv and its dependencies.
+
+    Examples
+    --------
+    >>> import kldiv
+    >>> kldiv.show_versions()
+            python: ...
+    """
     for name, text in versions().items():
         sys.stdout.write(f"{name:>14}: {text}\n")

@@ -1,0 +1,110 @@
+"""Docstrings of public names are complete, and every example in them and in the pages
+prints what it says."""
+
+import doctest
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+from numpydoc.docscrape import get_doc_object
+from numpydoc.validate import validate
+
+ROOT = Path(__file__).parent.parent
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+# numpydoc's codes for what a public name must have: sections in order and with their
+# underlines, a one-line summary, every parameter by its name and no other, what is
+# returned, an example. Codes of style (where a summary starts, "See Also" everywhere)
+# are left to the author.
+REQUIRED = {
+    *("GL03", "GL06", "GL07", "GL08", "GL09", "GL10"),
+    *("SS01", "SS03", "SS04", "SS06"),
+    *("PR01", "PR02", "PR03", "PR10", "RT01", "EX01"),
+}
+# A method may say all there is in one line; if it has sections, they must fit.
+REQUIRED_OF_METHODS = REQUIRED - {"PR01", "RT01", "EX01"}
+
+PUBLIC = [
+    f"{package}.{name}"
+    for package in ("kldiv",)
+    for name in importlib.import_module(package).__all__
+]
+
+
+def with_examples(folder, pattern):
+    """Files below `folder` that hold an example, relative to the checkout."""
+    return [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / folder).rglob(pattern))
+        if ">>> " in path.read_text(encoding="utf-8") and "_build" not in path.parts
+    ]
+
+
+MODULES = [*with_examples("kldiv", "*.py"), *with_examples("kldiv_attack", "*.py")]
+PAGES = [
+    name
+    for name in with_examples("docs", "*.rst")
+    if not name.startswith(("docs/api/", "docs/auto_examples/"))
+]
+
+
+def public_object(name):
+    package, _, attribute = name.partition(".")
+    if package == "kldiv_attack":
+        pytest.importorskip("torch")
+    return getattr(importlib.import_module(package), attribute)
+
+
+def complaints(name, required):
+    return [
+        f"{name}: {code} {text}"
+        for code, text in validate(name)["errors"]
+        if code in required
+    ]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_docstrings_are_complete(name):
+    described = public_object(name)
+    required = set(REQUIRED)
+    if inspect.isclass(described) and hasattr(described, "__dataclass_fields__"):
+        # The fields of a record are its attributes; both lists must agree.
+        required.discard("PR01")
+        attributes = {
+            part.strip()
+            for entry in get_doc_object(described)["Attributes"]
+            for part in entry.name.split(",")
+        }
+        assert attributes >= set(described.__dataclass_fields__)
+    found = complaints(name, required)
+    if inspect.isclass(described):
+        for method, function in vars(described).items():
+            if not method.startswith("_") and inspect.isroutine(function):
+                found += complaints(f"{name}.{method}", REQUIRED_OF_METHODS)
+    assert not found, "\n".join(found)
+
+
+def run_doctest(test):
+    report = []
+    results = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=report.append)
+    assert results.attempted > 0
+    assert not results.failed, "".join(report)
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_examples_in_docstrings(path):
+    if path.startswith("kldiv_attack"):
+        pytest.importorskip("torch")
+    name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    tests = [t for t in finder.find(importlib.import_module(name)) if t.examples]
+    assert tests
+    for test in tests:
+        run_doctest(test)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_examples_in_pages(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    run_doctest(doctest.DocTestParser().get_doctest(text, {}, path, path, 0))
