@@ -1,0 +1,1 @@
+"""One file for each stage of the pipeline; see ``docs/benchmarks``."""
