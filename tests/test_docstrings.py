@@ -4,6 +4,7 @@ prints what it says."""
 import doctest
 import importlib
 import inspect
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -33,18 +34,23 @@ PUBLIC = [
 
 
 def with_examples(folder, pattern):
-    """Files below `folder` that hold an example, relative to the checkout."""
+    """Files below `folder` that hold an example, relative to its parent."""
     return [
-        path.relative_to(ROOT).as_posix()
-        for path in sorted((ROOT / folder).rglob(pattern))
+        path.relative_to(folder.parent).as_posix()
+        for path in sorted(folder.rglob(pattern))
         if ">>> " in path.read_text(encoding="utf-8") and "_build" not in path.parts
     ]
 
 
-MODULES = [*with_examples("kldiv", "*.py"), *with_examples("kldiv_attack", "*.py")]
+MODULES = [  # found without importing, because kldiv_attack needs torch
+    path
+    for package in ("kldiv", "kldiv_attack")
+    for folder in find_spec(package).submodule_search_locations
+    for path in with_examples(Path(folder), "*.py")
+]
 PAGES = [
     name
-    for name in with_examples("docs", "*.rst")
+    for name in with_examples(ROOT / "docs", "*.rst")
     if not name.startswith(("docs/api/", "docs/auto_examples/"))
 ]
 
