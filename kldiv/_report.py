@@ -119,6 +119,13 @@ class KSResult:
         ``"max-sliced"`` only: unit vector along which the gap was found.
     n_directions : int
         Random directions, for the sliced methods.
+
+    Examples
+    --------
+    >>> from kldiv import ks_test
+    >>> result = ks_test([0.1, 0.2, 0.4, 0.8], [0.5, 0.6, 0.7, 0.9])
+    >>> float(result.statistic), result.pvalue_method, result.n, result.m
+    (0.75, 'exact', 4, 4)
     """
 
     statistic: Any

@@ -101,6 +101,18 @@ def evaluate_attack(
     ----------
     .. [1] Naeem, Oh, Uh, Choi, Yoo, "Reliable fidelity and diversity metrics for
        generative models", ICML 2020.
+    
+    Examples
+    --------
+    >>> from kldiv_attack import evaluate_attack, load_dataset
+    >>> from kldiv_attack.victim import train_judge
+    >>> private = load_dataset("digits", part="train")
+    >>> public = load_dataset("digits", part="test")
+    >>> judge = train_judge(private, epochs=3, batch_size=32)
+    >>> guesses = {c: public.images[public.labels == c][:20] for c in range(10)}
+    >>> report = evaluate_attack(guesses, private, judge)
+    >>> report["reconstructions"].tolist()
+    [20, 20, 20, 20, 20, 20, 20, 20, 20, 20]
     """
     _check_options(n_neighbors, max_rows, confidence_level)
     if victim is not None:

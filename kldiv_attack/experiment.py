@@ -183,6 +183,21 @@ def run_experiment(
     -----
     The indicator needs no attack and is computed before it, so that data that cannot
     be scored are found in the first minute.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from kldiv_attack import run_experiment
+    >>> config = {
+    ...     "victim": {"epochs": 2},
+    ...     "judge": {"epochs": 2},
+    ...     "attacker": {"name": "cgan", "steps": 2},
+    ...     "evaluate": {"n_reconstructions": 10},
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     run = run_experiment(config, folder, verbose=0)
+    >>> list(run.controls), len(run.success.classes)
+    (['random', 'confident'], 10)
     """
     folder = Path(folder)
     models = folder / "models" if models is None else Path(models)

@@ -182,6 +182,14 @@ def table_3(
     ------
     RunError
         If a run folder is missing or unfinished.
+
+    Examples
+    --------
+    >>> from kldiv_attack import table_3
+    >>> table_3("nowhere")
+    Traceback (most recent call last):
+        ...
+    kldiv_attack._run_folder.RunError: nowhere/mnist holds no finished run. ...
     """
     runs = _runs(folder)
     first = runs["mnist"]
@@ -226,6 +234,14 @@ def figure_2(
     ------
     RunError
         If a run folder is missing or unfinished.
+
+    Examples
+    --------
+    >>> from kldiv_attack import figure_2
+    >>> figure_2("nowhere")
+    Traceback (most recent call last):
+        ...
+    kldiv_attack._run_folder.RunError: nowhere/mnist holds no finished run. ...
     """
     runs = _runs(folder)
     return draw_grids(_grids(runs), runs["mnist"].class_names, n_columns=n_columns)

@@ -197,6 +197,8 @@ class Victim(_Classifier):
         Largest number of images that may be asked about; unlimited by default.
     device : str, default="auto"
         Where to compute.
+    settings : dict, optional
+        How the network was trained, for reports.
 
     Attributes
     ----------
@@ -207,6 +209,17 @@ class Victim(_Classifier):
     --------
     train_victim : Train one.
     Victim.from_callable : Wrap a model of your own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    >>> victim = Victim(network, ("cat", "dog"), (1, 8, 8), budget=5)
+    >>> victim.query(np.zeros((3, 1, 8, 8), dtype=np.float32)).shape
+    (3, 2)
+    >>> victim.n_queries
+    3
     """
 
     kind = "victim"
@@ -568,6 +581,15 @@ def train_victim(
     -------
     Victim
         Frozen, in evaluation mode.
+
+    Examples
+    --------
+    >>> from kldiv_attack import load_dataset, train_victim
+    >>> digits = load_dataset("digits", part="train")
+    >>> victim = train_victim(digits, epochs=3, batch_size=32)
+    >>> answers = victim.query(digits.images).argmax(axis=1)
+    >>> bool((answers == digits.labels).mean() > 0.8)
+    True
     """
     network, settings = _train(
         "victim", data, epochs, width, batch_size, learning_rate, 0.0, val, device,

@@ -130,8 +130,11 @@ def registry_table(title: str, module: str, name: str, used: str) -> list[str]:
     if registry is None:
         return []
     lines = heading(title, "-")
-    if not isinstance(registry, Mapping):
-        keys = ", ".join(f"``{key!r}``" for key in registry)
+    described = dict.fromkeys(registry, "")
+    if isinstance(registry, Mapping):
+        described = {key: first_line(value) for key, value in registry.items()}
+    if len(set(described.values())) == 1 < len(described):  # nothing tells them apart
+        keys = ", ".join(f"``{key!r}``" for key in described)
         return [*lines, f"Accepted by ``{used}``: {keys}.", ""]
     lines += [
         f"Accepted by ``{used}``:",
@@ -140,8 +143,8 @@ def registry_table(title: str, module: str, name: str, used: str) -> list[str]:
         "   :widths: 30 70",
         "",
     ]
-    for key, described in registry.items():
-        lines += [f"   * - ``{key!r}``", f"     - {first_line(described)}"]
+    for key, text in described.items():
+        lines += [f"   * - ``{key!r}``", f"     - {text}"]
     return [*lines, ""]
 
 
@@ -155,7 +158,7 @@ def resolve(module: str, name: str) -> Any:
 
 def first_line(described: Callable[..., Any] | Any) -> str:
     """The first line of a docstring."""
-    text = inspect.getdoc(described) or ""
+    text = inspect.getdoc(getattr(described, "func", described)) or ""
     return text.partition("\n")[0]
 
 

@@ -27,6 +27,14 @@ class LabelledImages:
     ------
     ValueError
         If shapes, value range or labels do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = np.zeros((2, 1, 8, 8), dtype=np.float32)
+    >>> data = LabelledImages(images, np.array([1, 0]), ("cat", "dog"), "two images")
+    >>> len(data), data.n_classes, data.image_shape
+    (2, 2, (1, 8, 8))
     """
 
     images: NDArray[np.float32]
