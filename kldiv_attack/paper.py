@@ -167,7 +167,7 @@ def table_3(
     Parameters
     ----------
     folder : path
-        What :func:`run_paper` filled.
+        What ``run_paper`` filled.
     indicator : str, optional
         One of the features that the runs were scored under, as named in the report;
         the first by default.
@@ -221,7 +221,7 @@ def figure_2(
     Parameters
     ----------
     folder : path
-        What :func:`run_paper` filled.
+        What ``run_paper`` filled.
     n_columns : int, default=8
         Reconstructions per class.
 
@@ -260,7 +260,7 @@ def success_table(folder: str | os.PathLike[str]) -> PerClassReport:
     Parameters
     ----------
     folder : path
-        What :func:`run_paper` filled.
+        What ``run_paper`` filled.
 
     Returns
     -------
@@ -296,7 +296,7 @@ def correlations(folder: str | os.PathLike[str]) -> dict[str, tuple[float, float
     Parameters
     ----------
     folder : path
-        What :func:`run_paper` filled.
+        What ``run_paper`` filled.
 
     Returns
     -------
@@ -414,7 +414,7 @@ def write_paper(folder: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     folder : path
-        What :func:`run_paper` filled.
+        What ``run_paper`` filled.
 
     Raises
     ------

@@ -113,10 +113,11 @@ def module_listing(name: str) -> list[str]:
     except ImportError:
         return []
     names = getattr(module, "__all__", ())
-    public = [n for n in names if callable(getattr(module, n))]
+    package = name.partition(".")[0]
+    above = set(importlib.import_module(package).__all__)
+    public = [n for n in names if callable(getattr(module, n)) and n not in above]
     if not public:
         return []
-    package = name.partition(".")[0]
     return [
         *listing(f"``{name}``", public, name),
         f".. currentmodule:: {package}",
