@@ -30,7 +30,8 @@ default_role = "code"
 nitpicky = True
 # Types of other libraries, and numpydoc's words for shapes, have no page here.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(numpy|np|scipy|pandas|pd|sklearn|matplotlib|torch|joblib|NDArray)(\..*)?"),
+    (r"py:.*", r"(numpy|np|scipy|sklearn|joblib|NDArray)(\..*)?"),
+    (r"py:.*", r"(pandas|pd|matplotlib|torch)(\..*)?"),
     (r"py:.*", r"(ArrayLike|Axes|DataFrame|FloatArray|Tensor|Path|PathLike|Any)"),
     (r"py:.*", r"(collections|pathlib|typing|dataclasses)\..*"),
 ]

@@ -113,7 +113,7 @@ class CGANAttacker(Attacker):
 
     See Also
     --------
-    make_attacker : Any attacker by name.
+    kldiv_attack.make_attacker : Any attacker by name.
 
     References
     ----------
