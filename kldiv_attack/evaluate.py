@@ -101,7 +101,7 @@ def evaluate_attack(
     ----------
     .. [1] Naeem, Oh, Uh, Choi, Yoo, "Reliable fidelity and diversity metrics for
        generative models", ICML 2020.
-    
+
     Examples
     --------
     >>> from kldiv_attack import evaluate_attack, load_dataset
