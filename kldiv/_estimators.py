@@ -6,25 +6,22 @@ import warnings
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._backends import BACKENDS
-from kldiv._divergences import (
-    CORRECTIONS,
-    DIVERGENCES,
-    adaptive_log_ratio,
-    expanded_log_ratio,
-    fixed_log_ratio,
-)
+from kldiv._coordinates import SCALES, in_range
+from kldiv._divergences import DIVERGENCES
 from kldiv._duplicates import (
     DUPLICATE_POLICIES,
     DuplicateCounts,
     count_duplicates,
     refuse_duplicates,
+    row_ids,
 )
-from kldiv._neighbors import NeighborDistances, n_threads, search
+from kldiv._log_ratio import CORRECTIONS, choose_correction, estimate_log_ratio
+from kldiv._neighbors import n_threads
 from kldiv._report import DivergenceResult
 from kldiv._validation import (
     FloatArray,
@@ -238,6 +235,7 @@ class KNNDivergence(BaseEstimator):
         "correction": ("auto", *CORRECTIONS),
         "algorithm": ("auto", *BACKENDS),
         "duplicates": DUPLICATE_POLICIES,
+        "scale": SCALES,
     }
 
     def __init__(
@@ -249,6 +247,7 @@ class KNNDivergence(BaseEstimator):
         duplicates: str = "raise",
         n_jobs: int | None = None,
         random_state: Any = None,
+        scale: str | None = "auto",
     ) -> None:
         self.divergence = divergence
         self.n_neighbors = n_neighbors
@@ -257,6 +256,7 @@ class KNNDivergence(BaseEstimator):
         self.duplicates = duplicates
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.scale = scale
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""
@@ -334,15 +334,30 @@ class KNNDivergence(BaseEstimator):
         if counts.total and self.duplicates == "drop":
             X, Y = np.ascontiguousarray(X[keep_x]), np.ascontiguousarray(Y[keep_y])
         check_sizes(self.n_neighbors, len(X), len(Y))
-        threads = n_threads(self.n_jobs)
-        neighbors = search(
-            X, Y, self.n_neighbors, algorithm=self.algorithm, threads=threads
+        for name, sample in (("X", X), ("Y", Y)):
+            if (sample == sample[0]).all():
+                raise ValueError(
+                    f"all {len(sample)} rows of {name} are equal, so no neighbour has "
+                    "a positive distance: the sample has no density and the divergence "
+                    "is infinite or undefined."
+                )
+        ids = row_ids(X, Y) if counts.total and self.duplicates == "expand" else None
+        X, Y = in_range(X, Y)
+        correction = choose_correction(self.correction, len(X), len(Y), X.shape[1])
+        ratio = estimate_log_ratio(
+            X,
+            Y,
+            self.n_neighbors,
+            correction=correction,
+            scale=self.scale,
+            algorithm=self.algorithm,
+            threads=n_threads(self.n_jobs),
+            ids=ids,
         )
-        correction = choose_correction(self.correction, X.shape[1])
-        log_ratio = _log_ratio(X, Y, neighbors, correction, threads)
+        neighbors = ratio.neighbors
         ball = neighbors.block("xx")[:, -1]
         return self._result(
-            value=DIVERGENCES[self.divergence](log_ratio),
+            value=DIVERGENCES[self.divergence](ratio.values),
             n=len(X),
             m=len(Y),
             n_features=X.shape[1],
@@ -350,6 +365,8 @@ class KNNDivergence(BaseEstimator):
             algorithm=neighbors.algorithm,
             n_duplicates=counts.total,
             coverage=float((neighbors.block("xy")[:, 0] <= ball).mean()),
+            scale=ratio.scale,
+            n_components=ratio.n_components,
         )
 
     def _result(self, **values: Any) -> DivergenceResult:
@@ -379,34 +396,6 @@ class KNNDivergence(BaseEstimator):
             n_duplicates=counts.total,
             coverage=1.0,
         )
-
-
-def choose_correction(correction: str | None, n_features: int) -> str | None:
-    """The correction that ``"auto"`` stands for.
-
-    The adaptive choice of k has the smaller bias up to five dimensions, the fixed one
-    above (closed forms of Gaussian pairs with 500 to 1000 rows).
-    """
-    if correction == "auto":
-        return "adaptive" if n_features <= 5 else None
-    return correction
-
-
-def _log_ratio(
-    X: FloatArray,
-    Y: FloatArray,
-    neighbors: NeighborDistances,
-    correction: str | None,
-    threads: int,
-) -> NDArray[np.float64]:
-    """Estimated log p/q at each row of X, in nats."""
-    if correction == "adaptive":
-        return adaptive_log_ratio(X, Y, neighbors, threads)
-    if (neighbors.block("xx")[:, -1] == 0).any() or (
-        neighbors.block("xy")[:, -1] == 0
-    ).any():
-        return expanded_log_ratio(X, Y, neighbors, threads)
-    return fixed_log_ratio(neighbors)
 
 
 def _informative_columns(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:

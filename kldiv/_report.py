@@ -51,6 +51,11 @@ class DivergenceResult:
         Share of rows of X whose k-th-neighbour ball within X holds at least one row of
         Y (Naeem et al. 2020). Low coverage means that the true value can be infinite
         and the estimate only says "large".
+    scale : str or None
+        Coordinates in which neighbours were searched: None for those given,
+        "standard", "whiten", or "normal" (columns made nearly Gaussian).
+    n_components : int or None
+        Gaussians in the reference of each sample, None without references.
     """
 
     value: float
@@ -67,6 +72,8 @@ class DivergenceResult:
     standard_error: float | None = None
     confidence_interval: tuple[float, float] | None = None
     pvalue: float | None = None
+    scale: str | None = None
+    n_components: int | None = None
 
 
 @dataclass(frozen=True)
