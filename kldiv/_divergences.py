@@ -1,16 +1,169 @@
-"""Divergences as pure formulas on estimates of log p/q at the rows of X."""
+"""Divergences as formulas on estimates of the log density ratio.
+
+`x` holds estimates of log p/q at the rows of X, `y` of log q/p at the rows of Y. With k
+neighbours the error of such an estimate is, given the densities, the log of a ratio of
+two independent Gamma(k) variables, so that its mean is zero and the mean of the s-th
+power of the ratio is known (Poczos and Schneider 2011): `power_mean` divides by it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist, pdist
+from scipy.special import gammaln
+
+Floats = NDArray[np.float64]
+
+_ROWS_PER_BLOCK = 1000
+_ROWS_FOR_MEDIAN = 1000
 
 
-def kl(log_ratio: NDArray[np.float64]) -> float:
-    """Kullback-Leibler divergence D(P || Q): the mean of log p/q under P, nats."""
-    return float(log_ratio.mean())
+@dataclass(frozen=True)
+class Divergence:
+    """One divergence.
+
+    Attributes
+    ----------
+    compute : callable
+        ``compute(x, y, k, order)`` for needs "x" and "xy", with log ratios; or
+        ``compute(X, Y)`` for needs "samples".
+    needs : {"x", "xy", "samples"}
+        Log ratios at the rows of X, at the rows of both, or the samples themselves.
+    """
+
+    compute: Callable[..., float]
+    needs: str = "x"
 
 
-DIVERGENCES: dict[str, Callable[[NDArray[np.float64]], float]] = {"kl": kl}
+def power_mean(x: Floats, s: float, k: int | None) -> float:
+    """Mean under P of (p/q)**s; unbiased for densities constant in the balls."""
+    if k is not None and abs(s) >= k:
+        raise ValueError(
+            f"the power {s:g} of the density ratio has a mean only for n_neighbors "
+            f"above {abs(s):g}; got n_neighbors={k}. Raise n_neighbors."
+        )
+    log_noise = gammaln(k + s) + gammaln(k - s) - 2 * gammaln(k) if k else 0.0
+    top = (s * x).max()
+    return float(np.exp(top - log_noise) * np.exp(s * x - top).mean())
+
+
+def kl(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Kullback-Leibler: mean of log p/q under P."""
+    return float(x.mean())
+
+
+def jeffreys(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Sum of the Kullback-Leibler divergences in both directions."""
+    return float(x.mean() + y.mean())
+
+
+def renyi(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Renyi divergence of the given order; order 1 is Kullback-Leibler."""
+    if order == 1:
+        return float(x.mean())
+    return float(np.log(power_mean(x, order - 1, k)) / (order - 1))
+
+
+def tsallis(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Tsallis divergence of the given order; order 1 is Kullback-Leibler."""
+    if order == 1:
+        return float(x.mean())
+    return (power_mean(x, order - 1, k) - 1) / (order - 1)
+
+
+def hellinger(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Squared Hellinger distance, 1 minus the integral of sqrt(p q)."""
+    return 1 - power_mean(x, -0.5, k)
+
+
+def bhattacharyya(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Bhattacharyya distance, minus the log of the integral of sqrt(p q)."""
+    return -float(np.log(power_mean(x, -0.5, k)))
+
+
+def chi2(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Pearson's chi-square divergence, the integral of p**2/q, minus 1."""
+    return power_mean(x, 1.0, k) - 1
+
+
+def jensen_shannon(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Jensen-Shannon divergence, between 0 and log 2 (plug-in)."""
+    halves = [np.log(2) - np.logaddexp(0, -side).mean() for side in (x, y)]
+    return float(sum(halves) / 2)
+
+
+def total_variation(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Total variation distance, between 0 and 1 (plug-in)."""
+    halves = [np.maximum(-np.expm1(-side), 0).mean() for side in (x, y)]
+    return float(sum(halves) / 2)
+
+
+def energy(X: Floats, Y: Floats) -> float:
+    """Energy distance (Szekely and Rizzo 2013), unbiased: the square of a metric."""
+    return 2 * _mean_across(X, Y) - _mean_within(X) - _mean_within(Y)
+
+
+def mmd(X: Floats, Y: Floats) -> float:
+    """Squared maximum mean discrepancy (Gretton et al. 2012, eq. 3), unbiased.
+
+    Gaussian kernel exp(-d**2 / (2 h**2)) with h the median distance of pooled rows.
+    """
+    pooled = np.concatenate([X, Y])
+    step = max(1, len(pooled) // _ROWS_FOR_MEDIAN)
+    width = float(np.median(pdist(pooled[::step])))
+
+    def kernel(distances: Floats) -> Floats:
+        return np.exp(-((distances / width) ** 2) / 2)
+
+    return (
+        _mean_within(X, kernel)
+        + _mean_within(Y, kernel)
+        - 2 * _mean_across(X, Y, kernel)
+    )
+
+
+def _same(distances: Floats) -> Floats:
+    return distances
+
+
+def _mean_across(
+    X: Floats, Y: Floats, kernel: Callable[[Floats], Floats] = _same
+) -> float:
+    blocks = range(0, len(X), _ROWS_PER_BLOCK)
+    total = sum(kernel(cdist(X[i : i + _ROWS_PER_BLOCK], Y)).sum() for i in blocks)
+    return float(total / (len(X) * len(Y)))
+
+
+def _mean_within(X: Floats, kernel: Callable[[Floats], Floats] = _same) -> float:
+    n = len(X)
+    own = n * float(kernel(np.zeros(1))[0])
+    return (_mean_across(X, X, kernel) * n * n - own) / (n * (n - 1))
+
+
+def of_generator(generator: Callable[[Floats], Floats]) -> Divergence:
+    """The f-divergence, mean of f(p/q) under Q, of a user's generator f (plug-in)."""
+
+    def compute(x: Floats, y: Floats, k: int | None, order: float) -> float:
+        ratios = np.exp(x)
+        return float((np.asarray(generator(ratios)) / ratios).mean())
+
+    return Divergence(compute)
+
+
+DIVERGENCES: dict[str, Divergence] = {
+    "kl": Divergence(kl),
+    "jeffreys": Divergence(jeffreys, "xy"),
+    "renyi": Divergence(renyi),
+    "tsallis": Divergence(tsallis),
+    "hellinger": Divergence(hellinger),
+    "bhattacharyya": Divergence(bhattacharyya),
+    "chi2": Divergence(chi2),
+    "jensen-shannon": Divergence(jensen_shannon, "xy"),
+    "total-variation": Divergence(total_variation, "xy"),
+    "energy": Divergence(energy, "samples"),
+    "mmd": Divergence(mmd, "samples"),
+}

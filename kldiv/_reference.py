@@ -156,6 +156,7 @@ def fit_mixture(
     smoothing: float,
     *,
     start: Floats | None = None,
+    steps: int = _STEPS,
 ) -> tuple[Mixture, Floats]:
     """Mixture by expectation-maximisation, and the responsibilities, shape (n, c).
 
@@ -167,7 +168,7 @@ def fit_mixture(
         return fit_gaussian(X), np.ones((n, 1))
     shares = _start(X, n_components) if start is None else start
     previous = -np.inf
-    for _ in range(_STEPS):
+    for _ in range(steps):
         mixture = _maximise(X, shares, smoothing * d)
         logs = mixture.log_components(X)
         total = logsumexp(logs, axis=1)
@@ -235,6 +236,15 @@ def _maximise(X: Floats, shares: Floats, pseudo_rows: float) -> Mixture:
         np.maximum(values, 1e-10 * values.max()),
         np.ascontiguousarray(bases),
     )
+
+
+def refit(mixture: Mixture, X: Floats) -> Mixture:
+    """The same mixture fitted to other rows of the same law, starting from it."""
+    if len(mixture.weights) == 1:
+        return fit_gaussian(X)
+    logs = mixture.log_components(X)
+    shares = np.exp(logs - logsumexp(logs, axis=1)[:, None])
+    return fit_mixture(X, len(mixture.weights), SMOOTHING, start=shares, steps=3)[0]
 
 
 def choose_components(

@@ -427,7 +427,8 @@ class _Mixture:
             scaled = np.linalg.solve(root, (rows - mean).T)
             logs[:, c] = -0.5 * (scaled**2).sum(axis=0) - np.log(np.diag(root)).sum()
         total: Floats = logsumexp(logs + np.log(self.weights), axis=1)
-        return total - d / 2 * np.log(2 * np.pi)
+        total -= d / 2 * np.log(2 * np.pi)
+        return total
 
 
 def _draw_pair(
