@@ -1,154 +1,169 @@
-"""Divergences as pure formulas on neighbour distances.
+"""Divergences as formulas on estimates of the log density ratio.
 
-With x_1..x_n from P, y_1..y_m from Q, rho_i the distance from x_i to its k-th
-neighbour among the other x and nu_i to its k-th neighbour among the y,
-
-    log p(x_i) / q(x_i)  is estimated by  d log(nu_i / rho_i) + log(m / (n - 1)),
-
-and the Kullback-Leibler divergence is the mean over i: Perez-Cruz 2008 (eq. 14),
-Wang, Kulkarni and Verdu 2009 (eq. 5).
+`x` holds estimates of log p/q at the rows of X, `y` of log q/p at the rows of Y. With k
+neighbours the error of such an estimate is, given the densities, the log of a ratio of
+two independent Gamma(k) variables, so that its mean is zero and the mean of the s-th
+power of the ratio is known (Poczos and Schneider 2011): `power_mean` divides by it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma
+from scipy.spatial.distance import cdist, pdist
+from scipy.special import gammaln
 
-from kldiv._backends import BACKENDS
-from kldiv._duplicates import row_ids
-from kldiv._kernels._distances import ball_members
-from kldiv._neighbors import NeighborDistances
-from kldiv._validation import FloatArray
+Floats = NDArray[np.float64]
 
-CORRECTIONS = (None, "adaptive")
-
-# A closed ball holds the row that defines its radius, however the two were rounded.
-_RADIUS_SLACK = 1e-12
+_ROWS_PER_BLOCK = 1000
+_ROWS_FOR_MEDIAN = 1000
 
 
-def fixed_log_ratio(neighbors: NeighborDistances) -> NDArray[np.float64]:
-    """log p/q at each row of X by the published estimator, shape (n,), nats."""
-    rho, nu = neighbors.block("xx")[:, -1], neighbors.block("xy")[:, -1]
-    ratio: NDArray[np.float64] = neighbors.n_features * np.log(nu / rho) + np.log(
-        neighbors.m / (neighbors.n - 1)
-    )
-    return ratio
+@dataclass(frozen=True)
+class Divergence:
+    """One divergence.
 
-
-def ball_log_ratio(
-    rho: NDArray[np.float64],
-    nu: NDArray[np.float64],
-    k_rho: NDArray[np.intp],
-    k_nu: NDArray[np.intp],
-    neighbors: NeighborDistances,
-) -> NDArray[np.float64]:
-    """log p/q at each row of X when the neighbour counts differ per row, nats.
-
-    A ball that holds k of N other rows has expected log mass digamma(k) up to a
-    term in N alone (Wang, Kulkarni and Verdu 2009, eq. 29).
+    Attributes
+    ----------
+    compute : callable
+        ``compute(x, y, k, order)`` for needs "x" and "xy", with log ratios; or
+        ``compute(X, Y)`` for needs "samples".
+    needs : {"x", "xy", "samples"}
+        Log ratios at the rows of X, at the rows of both, or the samples themselves.
     """
-    ratio: NDArray[np.float64] = (
-        neighbors.n_features * np.log(nu / rho)
-        + digamma(k_rho)
-        - digamma(k_nu)
-        + np.log(neighbors.m / (neighbors.n - 1))
-    )
-    return ratio
+
+    compute: Callable[..., float]
+    needs: str = "x"
 
 
-def adaptive_log_ratio(
-    X: FloatArray, Y: FloatArray, neighbors: NeighborDistances, threads: int
-) -> NDArray[np.float64]:
-    """log p/q at each row of X with k chosen per row, shape (n,), nats.
-
-    Both samples are counted in the larger of the two k-th neighbour balls (Wang,
-    Kulkarni and Verdu 2009, section IV), and each radius is that of the farthest
-    row counted.
-    """
-    rho, nu, _, _ = positive_balls(X, Y, neighbors, threads)
-    radii = np.maximum(rho, nu)
-    k_rho, rho = _closed_balls(X, X, radii, True, threads)
-    k_nu, nu = _closed_balls(X, Y, radii, False, threads)
-    return ball_log_ratio(rho, nu, k_rho, k_nu, neighbors)
-
-
-def expanded_log_ratio(
-    X: FloatArray, Y: FloatArray, neighbors: NeighborDistances, threads: int
-) -> NDArray[np.float64]:
-    """log p/q at each row of X, k grown to the first positive distance, nats."""
-    return ball_log_ratio(*positive_balls(X, Y, neighbors, threads), neighbors)
-
-
-def positive_balls(
-    X: FloatArray, Y: FloatArray, neighbors: NeighborDistances, threads: int
-) -> tuple[
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]
-]:
-    """Radii in X and in Y, and rows in each ball, where k-th distances may be zero.
-
-    Rows with a positive k-th distance keep it and k. The others get the first
-    positive distance and the number of rows at most that far away.
-    """
-    rho, nu = neighbors.block("xx")[:, -1].copy(), neighbors.block("xy")[:, -1].copy()
-    k_rho = np.full(len(X), neighbors.n_neighbors, dtype=np.intp)
-    k_nu = k_rho.copy()
-    for radius, count, data, own in ((rho, k_rho, X, 1), (nu, k_nu, Y, 0)):
-        rows = np.flatnonzero(radius == 0)
-        if rows.size == 0:
-            continue
-        queries = np.ascontiguousarray(X[rows])
-        radius[rows] = _first_positive(queries, data, "XY"[own == 0], threads)
-        # The row itself is a member of its own sample; it does not count.
-        count[rows] = (
-            _closed_balls(queries, data, radius[rows], False, threads)[0] - own
-        )
-    return rho, nu, k_rho, k_nu
-
-
-def _first_positive(
-    queries: FloatArray, data: FloatArray, name: str, threads: int
-) -> NDArray[np.float64]:
-    """Smallest positive distance from each query to a row of data."""
-    distinct = np.ascontiguousarray(data[np.unique(row_ids(data))])
-    if len(distinct) < 2:
+def power_mean(x: Floats, s: float, k: int | None) -> float:
+    """Mean under P of (p/q)**s; unbiased for densities constant in the balls."""
+    if k is not None and abs(s) >= k:
         raise ValueError(
-            f"all {len(data)} rows of {name} are equal, so no neighbour has a positive "
-            "distance: the sample has no density and the divergence is infinite or "
-            "undefined."
+            f"the power {s:g} of the density ratio has a mean only for n_neighbors "
+            f"above {abs(s):g}; got n_neighbors={k}. Raise n_neighbors."
         )
-    nearest = BACKENDS["tree"](
-        queries, distinct, 2, exclude_self=False, n_threads=threads
+    log_noise = gammaln(k + s) + gammaln(k - s) - 2 * gammaln(k) if k else 0.0
+    top = (s * x).max()
+    return float(np.exp(top - log_noise) * np.exp(s * x - top).mean())
+
+
+def kl(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Kullback-Leibler: mean of log p/q under P."""
+    return float(x.mean())
+
+
+def jeffreys(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Sum of the Kullback-Leibler divergences in both directions."""
+    return float(x.mean() + y.mean())
+
+
+def renyi(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Renyi divergence of the given order; order 1 is Kullback-Leibler."""
+    if order == 1:
+        return float(x.mean())
+    return float(np.log(power_mean(x, order - 1, k)) / (order - 1))
+
+
+def tsallis(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Tsallis divergence of the given order; order 1 is Kullback-Leibler."""
+    if order == 1:
+        return float(x.mean())
+    return (power_mean(x, order - 1, k) - 1) / (order - 1)
+
+
+def hellinger(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Squared Hellinger distance, 1 minus the integral of sqrt(p q)."""
+    return 1 - power_mean(x, -0.5, k)
+
+
+def bhattacharyya(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Bhattacharyya distance, minus the log of the integral of sqrt(p q)."""
+    return -float(np.log(power_mean(x, -0.5, k)))
+
+
+def chi2(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Pearson's chi-square divergence, the integral of p**2/q, minus 1."""
+    return power_mean(x, 1.0, k) - 1
+
+
+def jensen_shannon(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Jensen-Shannon divergence, between 0 and log 2 (plug-in)."""
+    halves = [np.log(2) - np.logaddexp(0, -side).mean() for side in (x, y)]
+    return float(sum(halves) / 2)
+
+
+def total_variation(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    """Total variation distance, between 0 and 1 (plug-in)."""
+    halves = [np.maximum(-np.expm1(-side), 0).mean() for side in (x, y)]
+    return float(sum(halves) / 2)
+
+
+def energy(X: Floats, Y: Floats) -> float:
+    """Energy distance (Szekely and Rizzo 2013), unbiased: the square of a metric."""
+    return 2 * _mean_across(X, Y) - _mean_within(X) - _mean_within(Y)
+
+
+def mmd(X: Floats, Y: Floats) -> float:
+    """Squared maximum mean discrepancy (Gretton et al. 2012, eq. 3), unbiased.
+
+    Gaussian kernel exp(-d**2 / (2 h**2)) with h the median distance of pooled rows.
+    """
+    pooled = np.concatenate([X, Y])
+    step = max(1, len(pooled) // _ROWS_FOR_MEDIAN)
+    width = float(np.median(pdist(pooled[::step])))
+
+    def kernel(distances: Floats) -> Floats:
+        return np.exp(-((distances / width) ** 2) / 2)
+
+    return (
+        _mean_within(X, kernel)
+        + _mean_within(Y, kernel)
+        - 2 * _mean_across(X, Y, kernel)
     )
-    return np.where(nearest[:, 0] > 0, nearest[:, 0], nearest[:, 1])
 
 
-def _closed_balls(
-    queries: FloatArray,
-    data: FloatArray,
-    radii: NDArray[np.float64],
-    exclude_self: bool,
-    threads: int,
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of data in each ball and the largest of their distances."""
-    counts, largest = np.empty(len(queries), dtype=np.intp), np.empty(len(queries))
-    ball_members(
-        queries,
-        data,
-        radii * (1 + _RADIUS_SLACK),
-        exclude_self,
-        counts,
-        largest,
-        threads,
-    )
-    return counts, largest
+def _same(distances: Floats) -> Floats:
+    return distances
 
 
-def kl(log_ratio: NDArray[np.float64]) -> float:
-    """Kullback-Leibler divergence D(P || Q): the mean of log p/q under P, nats."""
-    return float(log_ratio.mean())
+def _mean_across(
+    X: Floats, Y: Floats, kernel: Callable[[Floats], Floats] = _same
+) -> float:
+    blocks = range(0, len(X), _ROWS_PER_BLOCK)
+    total = sum(kernel(cdist(X[i : i + _ROWS_PER_BLOCK], Y)).sum() for i in blocks)
+    return float(total / (len(X) * len(Y)))
 
 
-DIVERGENCES: dict[str, Callable[[NDArray[np.float64]], float]] = {"kl": kl}
+def _mean_within(X: Floats, kernel: Callable[[Floats], Floats] = _same) -> float:
+    n = len(X)
+    own = n * float(kernel(np.zeros(1))[0])
+    return (_mean_across(X, X, kernel) * n * n - own) / (n * (n - 1))
+
+
+def of_generator(generator: Callable[[Floats], Floats]) -> Divergence:
+    """The f-divergence, mean of f(p/q) under Q, of a user's generator f (plug-in)."""
+
+    def compute(x: Floats, y: Floats, k: int | None, order: float) -> float:
+        ratios = np.exp(x)
+        return float((np.asarray(generator(ratios)) / ratios).mean())
+
+    return Divergence(compute)
+
+
+DIVERGENCES: dict[str, Divergence] = {
+    "kl": Divergence(kl),
+    "jeffreys": Divergence(jeffreys, "xy"),
+    "renyi": Divergence(renyi),
+    "tsallis": Divergence(tsallis),
+    "hellinger": Divergence(hellinger),
+    "bhattacharyya": Divergence(bhattacharyya),
+    "chi2": Divergence(chi2),
+    "jensen-shannon": Divergence(jensen_shannon, "xy"),
+    "total-variation": Divergence(total_variation, "xy"),
+    "energy": Divergence(energy, "samples"),
+    "mmd": Divergence(mmd, "samples"),
+}

@@ -51,11 +51,17 @@ class DivergenceResult:
         Share of rows of X whose k-th-neighbour ball within X holds at least one row of
         Y (Naeem et al. 2020). Low coverage means that the true value can be infinite
         and the estimate only says "large".
+    scale : str or None
+        Coordinates in which neighbours were searched: None for those given,
+        "standard", "whiten", or "normal" (columns made nearly Gaussian).
+    n_components : int or None
+        Gaussians in the reference of each sample, None without references.
 
     Examples
     --------
     >>> from kldiv import estimate_divergence
-    >>> result = estimate_divergence([0.1, 0.4, 0.8], [0.3, 0.7, 0.9], n_neighbors=2)
+    >>> X, Y = [0.1, 0.4, 0.8], [0.3, 0.7, 0.9]
+    >>> result = estimate_divergence(X, Y, n_neighbors=2, correction=None)
     >>> result.n, result.m, result.n_neighbors, result.n_duplicates
     (3, 3, 2, 0)
     """
@@ -74,6 +80,8 @@ class DivergenceResult:
     standard_error: float | None = None
     confidence_interval: tuple[float, float] | None = None
     pvalue: float | None = None
+    scale: str | None = None
+    n_components: int | None = None
 
 
 @dataclass(frozen=True)

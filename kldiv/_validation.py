@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -205,3 +205,31 @@ def check_probabilities(
             "logits, apply a softmax first."
         )
     return array
+
+
+def check_level(level: Any) -> None:
+    """Raise ValueError unless `level` is None or strictly between 0 and 1."""
+    if level is not None and not 0 < level < 1:
+        raise ValueError(
+            "confidence_level must be between 0 and 1, for instance 0.95, or None for "
+            f"no interval; got {level!r}."
+        )
+
+
+def check_n_permutations(n_permutations: Any) -> int:
+    """Raise unless `n_permutations` is an integer of at least 0."""
+    if isinstance(n_permutations, bool) or not isinstance(n_permutations, Integral):
+        raise TypeError(
+            f"n_permutations must be an integer, 0 for none; got {n_permutations!r}."
+        )
+    if n_permutations < 0:
+        raise ValueError(f"n_permutations must be at least 0, got {n_permutations}.")
+    return int(n_permutations)
+
+
+def check_order(order: Any) -> None:
+    """Raise unless `order` is a positive number."""
+    if isinstance(order, bool) or not isinstance(order, Real):
+        raise TypeError(f"order must be a positive number, got {order!r}.")
+    if not 0 < float(order) < np.inf:
+        raise ValueError(f"order must be a positive number, got {order!r}.")

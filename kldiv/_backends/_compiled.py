@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import kldiv._kernels._knn as _knn
-from kldiv._backends._filter import bytes_available, search_int8, search_pca
+from kldiv._backends._filter import search_int8, search_pca
 from kldiv._validation import FloatArray
 
 #: Algorithms of the compiled core, each with the metrics that it knows.

@@ -1,0 +1,217 @@
+"""Standard errors, confidence intervals and permutation p-values.
+
+The standard error is a grouped jackknife: each sample in turn is left out group by
+group. Neighbours are searched once per group, and the neighbours without a group are
+merged from the stored blocks of the others; references are fitted again without the
+group. There is no bootstrap with replacement, because repeated rows have no neighbour
+distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from kldiv._log_ratio import LogRatio, adaptive_balls, ball_log_ratio, positive_balls
+from kldiv._neighbors import search
+from kldiv._reference import Balls, References, refit
+from kldiv._validation import FloatArray
+
+Floats = NDArray[np.float64]
+Functional = Callable[..., float]
+
+_GROUPS, _GROUPS_OF_MIXTURES, _FEWEST_GROUPS = 20, 10, 5
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard error of an estimate.
+
+    Attributes
+    ----------
+    standard_error : float
+        In the unit of the estimate.
+    degrees : float
+        Degrees of freedom of the standard error (Satterthwaite).
+    """
+
+    standard_error: float
+    degrees: float
+
+    def interval(self, value: float, level: float) -> tuple[float, float]:
+        """Student interval around `value`."""
+        reach = stats.t.ppf(0.5 + level / 2, self.degrees) * self.standard_error
+        return float(value - reach), float(value + reach)
+
+
+def jackknife(
+    ratios: Sequence[LogRatio], functional: Functional, threads: int
+) -> Spread | None:
+    """Grouped jackknife of a functional of log ratios.
+
+    `ratios` holds the log ratio at the rows of X, or that and the one at the rows of Y
+    with the samples exchanged; `functional` takes as many arrays. Returns None if the
+    samples do not have five groups with more rows than neighbours.
+    """
+    first = ratios[0]
+    k, n, m = first.neighbors.n_neighbors, len(first.X), len(first.Y)
+    wanted = _GROUPS if (first.n_components or 1) == 1 else _GROUPS_OF_MIXTURES
+    n_groups = min(wanted, n // (k + 1), m // (k + 1))
+    if n_groups < _FEWEST_GROUPS:
+        return None
+    rng = np.random.default_rng(0)
+    groups = [rng.permutation(rows) % n_groups for rows in (n, m)]
+    without = [
+        _LeaveOut(ratio, groups[i], groups[1 - i], n_groups, threads)
+        for i, ratio in enumerate(ratios)
+    ]
+    variances = []
+    for from_x in (True, False):
+        values = [
+            functional(*(part(from_x ^ bool(i), g) for i, part in enumerate(without)))
+            for g in range(n_groups)
+        ]
+        variances.append((n_groups - 1) * float(np.var(values)))
+    total = sum(variances)
+    if total == 0:
+        return Spread(0.0, n_groups - 1.0)
+    degrees = (n_groups - 1) * total**2 / sum(v**2 for v in variances)
+    return Spread(float(np.sqrt(total)), degrees)
+
+
+class _LeaveOut:
+    """log p/q at the rows that stay when a group of X or of Y is left out."""
+
+    def __init__(
+        self,
+        ratio: LogRatio,
+        x_groups: NDArray[np.intp],
+        y_groups: NDArray[np.intp],
+        n_groups: int,
+        threads: int,
+    ) -> None:
+        self.ratio, self.threads = ratio, threads
+        self.groups = {True: x_groups, False: y_groups}
+        plain = ratio.correction != "adaptive" and (
+            (ratio.balls.k_rho == ratio.neighbors.n_neighbors).all()
+            and (ratio.balls.k_nu == ratio.neighbors.n_neighbors).all()
+        )
+        self.blocks = (
+            {own: self._blocks(own, n_groups) for own in (True, False)}
+            if plain
+            else None
+        )
+
+    def __call__(self, own: bool, group: int) -> Floats:
+        ratio = self.ratio
+        stays = self.groups[own] != group
+        X = ratio.X[stays] if own else ratio.X
+        Y = ratio.Y if own else ratio.Y[stays]
+        balls = self._balls(own, group, stays, X, Y)
+        if ratio.references is None:
+            neighbors = replace(ratio.neighbors, n=len(X), m=len(Y), xx=None, xy=None)
+            return ball_log_ratio(balls, neighbors)
+        references = self._references(own, stays)
+        return references.log_ratio(
+            X.astype(np.float64), balls, len(X), len(Y), self.threads
+        )
+
+    def _balls(
+        self,
+        own: bool,
+        group: int,
+        stays: NDArray[np.bool_],
+        X: FloatArray,
+        Y: FloatArray,
+    ) -> Balls:
+        k, balls = self.ratio.neighbors.n_neighbors, self.ratio.balls
+        if self.blocks is None:
+            found = search(X, Y, k, threads=self.threads)
+            again = positive_balls(X, Y, found, self.threads)
+            if self.ratio.correction == "adaptive":
+                return adaptive_balls(X, Y, again, self.threads)
+            return again
+        rows = stays if own else slice(None)
+        others = np.delete(self.blocks[own], group, axis=0)[:, rows]
+        merged = others.transpose(1, 0, 2).reshape(others.shape[1], -1)
+        radii = np.partition(merged, k - 1, axis=1)[:, k - 1]
+        counts = np.full(len(radii), k, dtype=np.intp)
+        if own:
+            return Balls(radii, balls.nu[stays], counts, counts)
+        return Balls(balls.rho, radii, counts, counts)
+
+    def _blocks(self, own: bool, n_groups: int) -> Floats:
+        """Distances from every row of X to its neighbours in each group."""
+        ratio, groups = self.ratio, self.groups[own]
+        k, sample = ratio.neighbors.n_neighbors, ratio.X if own else ratio.Y
+        blocks = np.empty((n_groups, len(ratio.X), k))
+        for g in range(n_groups):
+            part = np.ascontiguousarray(sample[groups == g])
+            outside = groups != g if own else slice(None)
+            queries = np.ascontiguousarray(ratio.X[outside])
+            found = search(queries, part, k, blocks=("xy",), threads=self.threads)
+            blocks[g, outside] = found.block("xy")
+            if own:
+                found = search(part, part, k, blocks=("xx",), threads=self.threads)
+                blocks[g, groups == g] = found.block("xx")
+        return blocks
+
+    def _references(self, own: bool, stays: NDArray[np.bool_]) -> References:
+        references = self.ratio.references
+        assert references is not None
+        sample = (self.ratio.X if own else self.ratio.Y)[stays].astype(np.float64)
+        if own:
+            return replace(references, own=refit(references.own, sample))
+        return replace(references, other=refit(references.other, sample))
+
+
+def permutation_pvalue(
+    X: FloatArray,
+    Y: FloatArray,
+    k: int,
+    n_permutations: int,
+    rng: np.random.Generator,
+    threads: int,
+) -> float:
+    """p-value of "both samples have one law" from one search of the pooled rows.
+
+    The statistic is the generalised edge count of Chen and Friedman (2017) on the
+    k-nearest-neighbour graph: how far the numbers of edges inside X and inside Y are
+    from what permuted labels give, in the metric of their covariance. It sees shifts as
+    well as changes of scale in many columns. Labels are permuted, the graph stays.
+    """
+    pooled = np.concatenate([X, Y]).astype(np.float64)
+    pooled -= pooled.mean(axis=0)
+    size = pooled.std(axis=0)
+    pooled /= np.where(size > 0, size, 1.0)
+    k = min(k, len(pooled) - 1)
+    found = search(
+        pooled, pooled, k, blocks=("xx",), threads=threads, return_indices=True
+    )
+    neighbours = found.xx_indices
+    assert neighbours is not None
+    labels = np.zeros((n_permutations + 1, len(pooled)), dtype=bool)
+    labels[0, : len(X)] = True
+    for row in labels[1:]:
+        row[rng.permutation(len(pooled))[: len(X)]] = True
+    edges = np.array([_inner_edges(row, neighbours) for row in labels], dtype=float)
+    # moments over all labellings, the observed one included: they are exchangeable
+    edges -= edges.mean(axis=0)
+    precision = np.linalg.pinv(edges.T @ edges / len(edges))
+    statistics = np.einsum("ij,jk,ik->i", edges, precision, edges)
+    at_least = (statistics[1:] >= statistics[0] * (1 - 1e-12)).sum()
+    return float((1 + at_least) / (1 + n_permutations))
+
+
+def _inner_edges(
+    in_x: NDArray[np.bool_], neighbours: NDArray[np.integer]
+) -> tuple[int, int]:
+    """Edges of the neighbour graph inside X and inside Y."""
+    ends = in_x[neighbours].sum(axis=1)
+    in_both = int(ends[in_x].sum())
+    in_neither = int((neighbours.shape[1] - ends[~in_x]).sum())
+    return in_both, in_neither

@@ -1,0 +1,235 @@
+/* Logarithm of the probability that a Gaussian gives to a ball.
+ *
+ * With lam the eigenvalues of the covariance and b the offset of the ball's centre from
+ * the mean in the eigenbasis, the squared distance from the centre is
+ *     T = sum_i (sqrt(lam_i) z_i + b_i)^2,   z_i independent standard normal,
+ * with cumulant function K(t) = sum_i [-log(1 - 2 lam_i t)/2 + t b_i^2/(1 - 2 lam_i t)].
+ * log P(T <= s) comes from the saddlepoint formula of Lugannani and Rice (1980) with a
+ * gamma base as in Wood, Booth and Butler (1993).  The shape of the base matches the
+ * skewness of the tilted distribution; this makes the formula exact for balls centred at
+ * the mean of an isotropic Gaussian, and exact in the limit of small balls.
+ */
+#ifndef KLDIV_BALL_MASS_H
+#define KLDIV_BALL_MASS_H
+
+#include <math.h>
+
+#define KLDIV_SHAPE_LARGEST 120.0 /* above it the gamma base is normal enough */
+#define KLDIV_HALF_LOG_2PI 0.91893853320467274178
+
+typedef struct {
+    double sum0; /* K(t) */
+    double sum1; /* K'(t) */
+    double sum2; /* K''(t) */
+    double sum3; /* K'''(t) */
+} kldiv_cumulants;
+
+/* All lengths are measured in units of the squared radius (unit = 1/s), so that the
+ * equation is K'(t) = 1 and no moment of a tiny ball underflows.
+ * K' and K'' at t, the two that Newton's method needs. */
+static inline void kldiv_slopes(const double *b2, const double *lam, int d,
+    double unit, double t, double *k1, double *k2)
+{
+    double first = 0.0, second = 0.0;
+#pragma omp simd reduction(+ : first, second)
+    for (int i = 0; i < d; i++) {
+        const double size = lam[i] * unit;
+        const double w = 1.0 / (1.0 - 2.0 * size * t);
+        const double a = size * w, c = b2[i] * unit * w * w;
+        first += a + c;
+        second += 2.0 * a * a + 4.0 * a * c;
+    }
+    *k1 = first;
+    *k2 = second;
+}
+
+static inline kldiv_cumulants kldiv_all_cumulants(
+    const double *b2, const double *lam, int d, double unit, double t)
+{
+    kldiv_cumulants sums = {0.0, 0.0, 0.0, 0.0};
+    double tilt = 0.0, first = 0.0, second = 0.0, third = 0.0, logs = 0.0;
+#pragma omp simd reduction(+ : tilt, first, second, third)
+    for (int i = 0; i < d; i++) {
+        const double size = lam[i] * unit;
+        const double w = 1.0 / (1.0 - 2.0 * size * t);
+        const double a = size * w, c = b2[i] * unit * w * w;
+        tilt += b2[i] * unit * w;
+        first += a + c;
+        second += 2.0 * a * a + 4.0 * a * c;
+        third += 8.0 * a * a * a + 24.0 * a * a * c;
+    }
+    /* log of a product of up to eight factors at a time: fewer logarithms */
+    for (int i = 0; i < d; i += 8) {
+        double product = 1.0;
+        const int stop = i + 8 < d ? i + 8 : d;
+        for (int j = i; j < stop; j++) {
+            const double factor = 1.0 - 2.0 * lam[j] * unit * t;
+            if (factor > 1e30 || factor < 1e-30)
+                logs += log(factor);
+            else
+                product *= factor;
+        }
+        logs += log(product);
+    }
+    sums.sum0 = t * tilt - 0.5 * logs;
+    sums.sum1 = first;
+    sums.sum2 = second;
+    sums.sum3 = third;
+    return sums;
+}
+
+/* t with K'(t) = 1.  The variable is v = 1/(1 - 2 lam_max t) > 0, in which log K' is
+ * nearly linear in log v; Newton's steps on it are kept inside a bracket. */
+static inline double kldiv_saddlepoint(
+    const double *b2, const double *lam, int d, double lam_max, double unit)
+{
+    double mean = 0.0, offset = 0.0, low = 0.0, high = INFINITY, v, t;
+    const double largest = lam_max * unit;
+    for (int i = 0; i < d; i++) {
+        mean += lam[i] * unit;
+        offset += b2[i] * unit;
+    }
+    /* equal eigenvalues: offset v^2 + mean v = 1, v = 1/(1 - 2 (mean/d) t) */
+    v = 2.0 / (mean + hypot(mean, 2.0 * sqrt(offset)));
+    t = (1.0 - 1.0 / v) * 0.5 * d / mean;
+    v = 1.0 / (1.0 - 2.0 * largest * t);
+    if (!(v > 0.0 && v < 1e15))
+        v = 1.0;
+    for (int step = 0; step < 100; step++) {
+        double k1, k2, change, next;
+        t = 0.5 * (1.0 - 1.0 / v) / largest;
+        kldiv_slopes(b2, lam, d, unit, t, &k1, &k2);
+        if (k1 > 1.0)
+            high = v;
+        else
+            low = v;
+        /* d log K' / d log v = K''/K' * dt/dlog v,  dt/dlog v = 1/(2 largest v) */
+        change = -log(k1) * k1 * 2.0 * largest * v / k2;
+        if (fabs(change) < 1e-7)
+            return 0.5 * (1.0 - exp(-change) / v) / largest;
+        next = v * exp(change);
+        if (!(next > low && next < high))
+            next = low > 0.0 && high < INFINITY ? sqrt(low * high)
+                                                : (low > 0.0 ? v * 8.0 : v / 8.0);
+        v = next;
+    }
+    return 0.5 * (1.0 - 1.0 / v) / largest;
+}
+
+/* log(P(a, x)) and the ratio density/P of a gamma variable of shape a at x. */
+static inline double kldiv_log_gamma_cdf(double a, double x, double *hazard)
+{
+    const double log_power = a * log(x) - x - lgamma(a);
+    if (x < a + 1.0) {
+        double term = 1.0 / a, sum = term;
+        for (int j = 1; j < 2000 && term > 1e-17 * sum; j++) {
+            term *= x / (a + j);
+            sum += term;
+        }
+        *hazard = 1.0 / (x * sum);
+        return log_power + log(sum);
+    }
+    /* continued fraction of the upper tail, by the method of Lentz */
+    double b = x + 1.0 - a, c = 1e300, f = 1.0 / b, h = f;
+    for (int j = 1; j < 2000; j++) {
+        const double an = -j * (j - a);
+        double delta;
+        b += 2.0;
+        f = 1.0 / (an * f + b);
+        c = b + an / c;
+        delta = f * c;
+        h *= delta;
+        if (fabs(delta - 1.0) < 1e-15)
+            break;
+    }
+    const double log_cdf = log1p(-exp(log_power + log(h)));
+    *hazard = exp(log_power - log(x) - log_cdf);
+    return log_cdf;
+}
+
+/* y on the given side of 1 with y - 1 - log y = depth. */
+static inline double kldiv_gamma_depth(double depth, int below)
+{
+    const double root = sqrt(2.0 * depth);
+    double eta = below ? -root : root; /* eta = log y */
+    if (below)
+        eta = depth > 0.5 ? -1.0 - depth : -root - depth / 3.0;
+    else
+        eta = depth > 0.5 ? log1p(depth + log1p(depth + root)) : root - depth / 3.0;
+    for (int step = 0; step < 50; step++) {
+        const double slope = expm1(eta);
+        const double change = (slope - eta - depth) / slope;
+        eta -= change;
+        if (fabs(change) < 1e-14 * fabs(eta))
+            break;
+    }
+    return exp(eta);
+}
+
+/* log of Phi(w) and the ratio phi(w)/Phi(w), accurate far into the lower tail. */
+static inline double kldiv_log_normal_cdf(double w, double *hazard)
+{
+    double log_cdf;
+    if (w > -5.0) {
+        log_cdf = w > 5.0 ? log1p(-0.5 * erfc(w * M_SQRT1_2))
+                          : log(0.5 * erfc(-w * M_SQRT1_2));
+        *hazard = exp(-0.5 * w * w - KLDIV_HALF_LOG_2PI - log_cdf);
+        return log_cdf;
+    }
+    /* continued fraction of the Mills ratio: |w| + 1/(|w| + 2/(|w| + ...)) */
+    double f = -w;
+    for (int j = 60; j > 0; j--)
+        f = -w + j / f;
+    *hazard = f;
+    return -0.5 * w * w - KLDIV_HALF_LOG_2PI - log(f);
+}
+
+/* One dimension has a closed form: log(Phi(b + r) - Phi(b - r)). */
+static inline double kldiv_log_interval(double b2, double lam, double s)
+{
+    const double b = sqrt(b2 / lam), r = sqrt(s / lam);
+    double unused;
+    const double upper = kldiv_log_normal_cdf(r - b, &unused);
+    const double lower = kldiv_log_normal_cdf(-r - b, &unused);
+    if (r < 1e-3 * (1.0 + b)) {
+        /* density times length, with the curvature's and the slope's share */
+        const double q = r * r, h2 = b2 / lam - 1.0;
+        const double h4 = (b2 / lam) * (b2 / lam) - 6.0 * (b2 / lam) + 3.0;
+        if (b * r < 0.03)
+            return log(2.0 * r) - 0.5 * b2 / lam - KLDIV_HALF_LOG_2PI
+                + log1p(q * h2 / 6.0 + q * q * h4 / 120.0);
+    }
+    return upper + log1p(-exp(lower - upper));
+}
+
+static inline double kldiv_log_ball_mass(
+    const double *b2, const double *lam, int d, double lam_max, double s)
+{
+    if (!(s > 0.0))
+        return -INFINITY;
+    if (d == 1)
+        return kldiv_log_interval(b2[0], lam[0], s);
+    const double t = kldiv_saddlepoint(b2, lam, d, lam_max, 1.0 / s);
+    const kldiv_cumulants k = kldiv_all_cumulants(b2, lam, d, 1.0 / s, t);
+    const double skew = k.sum3 / (k.sum2 * sqrt(k.sum2));
+    const double shape = 4.0 / (skew * skew);
+    const double depth = t - k.sum0; /* half the squared signed root */
+    const double u = t * sqrt(k.sum2);
+    double hazard, bracket, log_cdf;
+    if (shape > KLDIV_SHAPE_LARGEST) {
+        const double w = (t < 0.0 ? -1.0 : 1.0) * sqrt(2.0 * fmax(depth, 0.0));
+        log_cdf = kldiv_log_normal_cdf(w, &hazard);
+        bracket = fabs(u) > 1e-3 ? hazard * (1.0 / w - 1.0 / u) : hazard * skew / 6.0;
+    }
+    else {
+        const double y =
+            kldiv_gamma_depth(fmax(depth, 0.0) / shape, t < 0.0), x = shape * y;
+        const double base = (x - shape) / sqrt(shape);
+        log_cdf = kldiv_log_gamma_cdf(shape, x, &hazard);
+        hazard *= x / sqrt(shape);
+        bracket = fabs(u) > 1e-3 ? hazard * (1.0 / base - 1.0 / u) : 0.0;
+    }
+    return fmin(log_cdf + log1p(fmax(bracket, -1.0 + 1e-9)), 0.0);
+}
+
+#endif
