@@ -16,7 +16,8 @@
 #define NV 2
 #define NR (NV * FW)
 #define UNIT 96       /* rows of a block; a multiple of MR and of NR */
-#define MAX_LIST 16   /* for k up to this, the k smallest are kept sorted */
+#define LIST 16       /* floats of a sorted list: one cache line */
+#define MAX_LIST 15   /* for k up to this, the k smallest are kept sorted */
 #define NEVER 1e35f   /* scaled squares are below 4 d */
 #define NOT_YET 1e30f
 #define ROUNDING 5.960464477539063e-08
@@ -33,14 +34,18 @@ typedef struct {
 } packed_t;
 
 typedef struct {
+    float value;
+    int32_t index;
+} candidate_t;
+
+typedef struct {
     int64_t n;
     int k, room;
     float *gate;     /* (padded,) a product below gate[i] - norm[j] may matter */
     float *limit;    /* (padded,) a squared distance below it may matter */
     float *slack;    /* (padded,) 2 S */
-    float *list;     /* (n, 1 + MAX_LIST) -NEVER, then the k smallest */
-    float *value;    /* (n, room) candidates */
-    int32_t *index;  /* (n, room) */
+    float *lists;    /* one line of padding, then (n, LIST): -NEVER, the k smallest */
+    candidate_t *candidates; /* (n, room) */
     int32_t *count;  /* (n,) -1: more near ties than room */
 } found_t;
 
@@ -112,29 +117,25 @@ static int found_make(found_t *f, const packed_t *from, const packed_t *into, in
     f->gate = knn_allocate((size_t)padded * sizeof(float));
     f->limit = knn_allocate((size_t)padded * sizeof(float));
     f->slack = knn_allocate((size_t)padded * sizeof(float));
-    f->list = knn_allocate((size_t)n * (MAX_LIST + 1) * sizeof(float));
-    f->value = knn_allocate((size_t)n * (size_t)f->room * sizeof(float));
-    f->index = knn_allocate((size_t)n * (size_t)f->room * sizeof(int32_t));
+    f->lists = knn_allocate((size_t)(k > MAX_LIST ? 1 : n + 1) * LIST * sizeof(float));
+    f->candidates = knn_allocate((size_t)n * (size_t)f->room * sizeof(candidate_t));
     f->count = knn_allocate((size_t)n * sizeof(int32_t));
-    if (!f->gate || !f->limit || !f->slack || !f->list || !f->value || !f->index || !f->count)
+    if (!f->gate || !f->limit || !f->slack || !f->lists || !f->candidates || !f->count)
         return KNN_NO_MEMORY;
     for (int64_t i = 0; i < padded; i++) {
         double reach = i < n ? sqrt((double)from->norm[i]) + sqrt(into->largest) : 0;
         f->slack[i] = (float)(2.0001 * (relative * reach * reach) + (relative > 0 ? 1e-36 : 0));
         f->limit[i] = f->gate[i] = i < n ? NOT_YET : -NEVER;
     }
-    for (int64_t i = 0; i < n; i++) {
-        float *list = f->list + i * (MAX_LIST + 1);
-        f->count[i] = 0;
-        list[0] = -NEVER;
-        for (int c = 1; c <= MAX_LIST; c++) list[c] = NOT_YET;
-    }
+    for (int64_t i = 0; i < (k > MAX_LIST ? 1 : n + 1) * LIST; i++)
+        f->lists[i] = i % LIST ? NOT_YET : -NEVER;
+    for (int64_t i = 0; i < n; i++) f->count[i] = 0;
     return KNN_OK;
 }
 
 static void found_free(found_t *f) {
-    knn_free(f->gate), knn_free(f->limit), knn_free(f->slack), knn_free(f->list);
-    knn_free(f->value), knn_free(f->index), knn_free(f->count);
+    knn_free(f->gate), knn_free(f->limit), knn_free(f->slack), knn_free(f->lists);
+    knn_free(f->candidates), knn_free(f->count);
 }
 
 /* The gate is a little wider than the limit: it is compared after two roundings more. */
@@ -144,19 +145,17 @@ INL void set_limit(found_t *f, const float *norm, int64_t i, float kth) {
     f->gate[i] = (limit - norm[i]) + (1e-6f * (limit + norm[i]) + f->slack[i]);
 }
 
-static float kth_smallest(float *v, int32_t *index, int n, int k) {
+static float kth_smallest(candidate_t *c, int n, int k) {
     int l = 0, r = n - 1;
     while (l < r) {
-        float pivot = v[(l + r) / 2];
+        float pivot = c[(l + r) / 2].value;
         int i = l, j = r;
         while (i <= j) {
-            while (v[i] < pivot) i++;
-            while (v[j] > pivot) j--;
+            while (c[i].value < pivot) i++;
+            while (c[j].value > pivot) j--;
             if (i <= j) {
-                float x = v[i];
-                int32_t p = index[i];
-                v[i] = v[j], v[j] = x, index[i] = index[j], index[j] = p;
-                i++, j--;
+                candidate_t swap = c[i];
+                c[i++] = c[j], c[j--] = swap;
             }
         }
         if (k - 1 <= j)
@@ -166,18 +165,16 @@ static float kth_smallest(float *v, int32_t *index, int n, int k) {
         else
             break;
     }
-    return v[k - 1];
+    return c[k - 1].value;
 }
 
 /* Drop what can no longer be a neighbour; give up on a row with too many near ties. */
 static void compact(found_t *f, const float *norm, int64_t i) {
-    float *value = f->value + i * f->room;
-    int32_t *index = f->index + i * f->room;
+    candidate_t *c = f->candidates + i * f->room;
     int kept = 0, count = f->count[i];
-    if (f->k > MAX_LIST && count >= f->k)
-        set_limit(f, norm, i, kth_smallest(value, index, count, f->k));
-    for (int c = 0; c < count; c++)
-        if (value[c] <= f->limit[i]) value[kept] = value[c], index[kept++] = index[c];
+    if (f->k > MAX_LIST && count >= f->k) set_limit(f, norm, i, kth_smallest(c, count, f->k));
+    for (int at = 0; at < count; at++)
+        if (c[at].value <= f->limit[i]) c[kept++] = c[at];
     f->count[i] = kept;
     if (kept > f->room - 8) {
         f->count[i] = -1;
@@ -185,24 +182,29 @@ static void compact(found_t *f, const float *norm, int64_t i) {
     }
 }
 
+/* Put v into the sorted list: new[c] = min(old[c], max(old[c - 1], v)). */
+INL void insert(float *list, float v) {
+    vf shifted[LIST / FW], own[LIST / FW], x = vf_set(v);
+    UNROLL for (int c = 0; c < LIST / FW; c++) {
+        shifted[c] = vf_load(list + c * FW - 1), own[c] = vf_load(list + c * FW);
+    }
+    UNROLL for (int c = 0; c < LIST / FW; c++)
+        vf_store(list + c * FW, vf_min(own[c], vf_max(shifted[c], x)));
+}
+
+/* Row j at squared distance v (known to be within the limit) for query i. */
 INL void offer(found_t *f, const float *norm, int64_t i, float v, int32_t j) {
-    if (!(v <= f->limit[i])) return;
-    if (f->count[i] == f->room) {
+    if (UNLIKELY(f->count[i] == f->room)) {
         compact(f, norm, i);
         if (!(v <= f->limit[i])) return;
     }
-    int64_t at = i * f->room + f->count[i]++;
-    f->value[at] = v, f->index[at] = j;
+    candidate_t *c = f->candidates + i * f->room + f->count[i]++;
+    c->value = v, c->index = j;
     if (f->k > MAX_LIST) return;
-    float *list = f->list + i * (MAX_LIST + 1) + 1;
-    if (!(v < list[f->k - 1])) return;
-    float moved[MAX_LIST];
-    for (int c = 0; c < MAX_LIST; c++) {
-        float before = list[c - 1] > v ? list[c - 1] : v;
-        moved[c] = list[c] < before ? list[c] : before;
-    }
-    memcpy(list, moved, sizeof moved);
-    set_limit(f, norm, i, list[f->k - 1]);
+    float *list = f->lists + (i + 1) * LIST;
+    if (!(v < list[f->k])) return;
+    insert(list, v);
+    set_limit(f, norm, i, list[f->k]);
 }
 
 /* ---- tiles ----------------------------------------------------------------------- */
@@ -220,8 +222,9 @@ static void handle(const product_t *p, int64_t row, int64_t column, const float 
         int64_t j = column + lowest_bit(hit);
         if (p->same && j <= row) continue;
         float v = (c[j - column] + left[row]) + right[j];
-        offer(p->rows, left, row, v, (int32_t)j);
-        if (p->columns) offer(p->columns, right, j, v, (int32_t)row);
+        if (v <= p->rows->limit[row]) offer(p->rows, left, row, v, (int32_t)j);
+        if (p->columns && v <= p->columns->limit[j])
+            offer(p->columns, right, j, v, (int32_t)row);
     }
 }
 
@@ -349,12 +352,12 @@ static int64_t finish_row(const job_t *job, const block_t *block, found_t *f, in
     if (f->count[i] < 0)
         measured = scan_alone(from, i, into, self, k, surplus, best, index);
     else
-        for (int c = 0; c < f->count[i]; c++) {
-            int64_t at = i * f->room + c;
-            if (f->value[at] > f->limit[i]) continue;
+        for (int at = 0; at < f->count[i]; at++) {
+            candidate_t c = f->candidates[i * f->room + at];
+            if (c.value > f->limit[i]) continue;
             double limit = count == k ? best[k - 1] : INFINITY;
-            keep_smallest(best, index, &count, k,
-                          exact_rows(from, i, into, f->index[at], limit), f->index[at]);
+            keep_smallest(best, index, &count, k, exact_rows(from, i, into, c.index, limit),
+                          c.index);
         }
     for (int c = 0; c < k; c++) {
         block->distances[i * k + c] = sqrt(best[c]);
