@@ -70,6 +70,73 @@ class DivergenceResult:
 
 
 @dataclass(frozen=True)
+class KSResult:
+    """A Kolmogorov-Smirnov test and how it was obtained.
+
+    Attributes
+    ----------
+    statistic : float or ndarray of shape (n_features,)
+        Per column for ``"columns"`` (a float if X is a vector), else one number.
+    pvalue : float or ndarray of shape (n_features,)
+        Goes with `statistic`; ``nan`` where only permutations give a p-value and none
+        were asked for. For ``"rows"`` without permutations it is the mean of the row
+        p-values, which is *not* a valid p-value.
+    global_statistic : float
+        The largest column statistic for ``"columns"``, else `statistic`.
+    global_pvalue : float
+        Valid p-value of "both laws are equal": Bonferroni over the columns, or the
+        permutation p-value of the largest column statistic; twice the mean for
+        ``"rows"``; else `pvalue`.
+    method : str
+        The key of the method.
+    pvalue_method : str
+        ``"exact"``, ``"asymp"``, ``"permutation"`` or ``"none"``.
+    alternative : str
+        ``"two-sided"``, ``"greater"`` or ``"less"``.
+    n, m : int
+        Rows of X and of Y; m is 0 against a law that was evaluated, and the number of
+        rows drawn from it where a sample stood for it.
+    n_features : int
+        Columns.
+    n_permutations : int
+        Relabellings besides the given one.
+    statistic_location, statistic_sign : ndarray of shape (n_features,) or scalar
+        ``"columns"`` only: where the gap is reached and whether the distribution
+        function of X is the larger (1) or the smaller one (-1) there.
+    pvalue_bonferroni, pvalue_holm, pvalue_benjamini_hochberg : ndarray of shape \
+(n_features,)
+        ``"columns"`` only: adjusted for the number of columns.
+    row_statistic, row_pvalue : ndarray of shape (n,)
+        ``"rows"`` only: one test per row of X.
+    direction : ndarray of shape (n_features,)
+        ``"max-sliced"`` only: unit vector along which the gap was found.
+    n_directions : int
+        Random directions, for the sliced methods.
+    """
+
+    statistic: Any
+    pvalue: Any
+    global_statistic: float
+    global_pvalue: float
+    method: str
+    pvalue_method: str
+    alternative: str
+    n: int
+    m: int
+    n_features: int
+    n_permutations: int = 0
+    statistic_location: Any = None
+    statistic_sign: Any = None
+    pvalue_bonferroni: NDArray[np.float64] | None = None
+    pvalue_holm: NDArray[np.float64] | None = None
+    pvalue_benjamini_hochberg: NDArray[np.float64] | None = None
+    row_statistic: NDArray[np.float64] | None = None
+    row_pvalue: NDArray[np.float64] | None = None
+    direction: NDArray[np.float64] | None = None
+    n_directions: int = 0
+
+
+@dataclass(frozen=True)
 class PerClassReport:
     """A table with one row per class, and how its numbers were obtained.
 

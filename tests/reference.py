@@ -58,3 +58,52 @@ def kl_expanded(X, Y, k):
         total += d * np.log(radii[1] / radii[0])
         total += digamma(counts[0]) - digamma(counts[1])
     return total / n + np.log(len(Y) / (n - 1))
+
+
+# --- Kolmogorov-Smirnov ---------------------------------------------------------------
+
+
+def ks_gap(x, y):
+    """Largest |F_x - F_y| over all points of both samples."""
+    points = np.concatenate([x, y])
+    f = (np.asarray(x)[:, None] <= points).mean(axis=0)
+    g = (np.asarray(y)[:, None] <= points).mean(axis=0)
+    return np.abs(f - g).max()
+
+
+def ks_orthants(X, Y):
+    """Fasano-Franceschini: every orthant around every row, averaged over X and Y."""
+    d = X.shape[1]
+
+    def largest(centres):
+        worst = 0.0
+        for centre in centres:
+            for bits in range(2**d):
+                shares = []
+                for sample in (X, Y):
+                    below = sample <= centre
+                    wanted = np.array([bool(bits >> k & 1) for k in range(d)])
+                    shares.append((below == wanted).all(axis=1).mean())
+                worst = max(worst, abs(shares[0] - shares[1]))
+        return worst
+
+    return (largest(X) + largest(Y)) / 2
+
+
+def ks_rows(X, Y):
+    """Mean over rows of X of the gap of their coordinates to all numbers in Y."""
+    return np.mean([ks_gap(row, np.ravel(Y)) for row in X])
+
+
+def ks_exact_tail(x, y):
+    """Share of all ways to divide the pooled sample with a gap at least as large."""
+    from itertools import combinations
+
+    pooled = np.concatenate([x, y])
+    observed, count, total = ks_gap(x, y), 0, 0
+    for chosen in combinations(range(len(pooled)), len(x)):
+        inside = np.zeros(len(pooled), dtype=bool)
+        inside[list(chosen)] = True
+        count += ks_gap(pooled[inside], pooled[~inside]) >= observed - 1e-12
+        total += 1
+    return count / total

@@ -38,13 +38,13 @@ cdef extern from "knn.h" nogil:
     ctypedef struct codes_t:
         const void *codes
         const float *radius
+        const int32_t *order
         int64_t n
     ctypedef struct filter_t:
         codes_t sample[2]
         int width
         int is_integer
         double step
-        double contract
         int64_t *n_candidates
     ctypedef struct knn_table_t:
         int (*tree)(const job_t *) noexcept nogil
@@ -229,12 +229,13 @@ def byte_codes(
 
 def search_filtered(
     X, Y, k, blocks, n_threads, codes_x, codes_y, const float[::1] radius_x,
-    const float[::1] radius_y, double step, double contract=1.0
+    const float[::1] radius_y, double step, order_x=None, order_y=None
 ):
     """Fill `blocks` like `search`, measuring only what the codes cannot rule out.
 
-    `codes_x` and `codes_y` are both float32 or both uint8 of one width. Returns the
-    number of exact measurements in each block.
+    `codes_x` and `codes_y` are both float32 or both uint8 of one width. `order_x`,
+    `order_y` (int32): in which order to query; close rows in a row share cache.
+    Returns the number of exact measurements in each block.
     """
     cdef _Job held = _make_job(X, Y, k, blocks, "euclidean", n_threads, 1.0)
     cdef _Job views = _Job()
@@ -251,7 +252,11 @@ def search_filtered(
     filter.width = <int> views.views[0].shape[1]
     filter.is_integer = views.views[0].itemsize == 1
     filter.step = step
-    filter.contract = contract
+    filter.sample[0].order = filter.sample[1].order = NULL
+    if order_x is not None:
+        filter.sample[0].order = <const int32_t *> views.hold(order_x, False)
+    if order_y is not None:
+        filter.sample[1].order = <const int32_t *> views.hold(order_y, False)
     filter.n_candidates = candidates
     with nogil:
         status = table.filter(&held.job, &filter)

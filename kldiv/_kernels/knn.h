@@ -39,6 +39,7 @@ typedef struct {
 typedef struct {
     const void *codes; /* (n, width) float32, or uint8 */
     const float *radius; /* (n,) bound on |f(x) - step * code(x)|, rounded up */
+    const int32_t *order; /* (n,) in which order to query, or NULL */
     int64_t n;
 } codes_t;
 
@@ -47,7 +48,6 @@ typedef struct {
     int width;
     int is_integer;
     double step;     /* value of one code unit */
-    double contract; /* |f(x) - f(y)| <= contract * |x - y| */
     int64_t *n_candidates; /* (n_blocks,) exact measurements made, or NULL */
 } filter_t;
 

@@ -239,7 +239,7 @@ typedef struct {
     int self, k, count;
     double *best;
     int32_t *index;
-    double radius, slack, step, contract; /* see threshold() */
+    double radius, slack, step; /* see threshold() */
     int is_integer;
     int64_t measured;
 } query_t;
@@ -247,7 +247,7 @@ typedef struct {
 /* A row with a bound at or above this cannot be nearer than the k-th found so far. */
 static bound_t threshold(const query_t *q) {
     if (q->count < q->k) return FAR;
-    double reach = (sqrt(q->best[q->k - 1]) * (1 + 1e-9) * q->contract + q->radius) / q->step;
+    double reach = (sqrt(q->best[q->k - 1]) * (1 + 1e-9) + q->radius) / q->step;
     double square = reach * reach * (1 + 1e-9) + q->slack;
     if (q->is_integer) return square < 2e9 ? (bound_t)square + 1 : FAR;
     return square < 1e38 ? bound_of_float((float)(square * (1 + 2e-7))) + 1 : FAR;
@@ -370,7 +370,7 @@ static query_t query_of(const job_t *job, const filter_t *f, const block_t *bloc
     q.row = row, q.self = block->from == block->into, q.k = job->k;
     q.best = best, q.index = index;
     q.radius = f->sample[block->from].radius[row] + t->radius;
-    q.step = f->step, q.contract = f->contract, q.is_integer = f->is_integer;
+    q.step = f->step, q.is_integer = f->is_integer;
     if (!f->is_integer) {
         float square;
         memcpy(&square, &norm, sizeof square);
@@ -393,9 +393,10 @@ static int64_t filter_rows(const job_t *job, const filter_t *f, const block_t *b
     memset(s->row_norm, 0, QUERIES * sizeof(bound_t));
     for (int r = 0; r < rows; r++) {
         char *panel = (char *)s->left + (size_t)(r / MR) * MR * (size_t)t->groups * 4;
-        s->row_norm[r] = pack_row(f, codes, first + r, MR, r % MR, t->groups, 0, panel);
-        query[r] = query_of(job, f, block, t, first + r, s->row_norm[r], s->best + r * k,
-                            s->index + r * k);
+        int64_t row = codes->order ? codes->order[first + r] : first + r;
+        s->row_norm[r] = pack_row(f, codes, row, MR, r % MR, t->groups, 0, panel);
+        query[r] =
+            query_of(job, f, block, t, row, s->row_norm[r], s->best + r * k, s->index + r * k);
     }
     for (int64_t c = 0; c < t->padded; c += CHUNK) {
         int64_t last = c + CHUNK < t->padded ? c + CHUNK : t->padded;
@@ -407,8 +408,9 @@ static int64_t filter_rows(const job_t *job, const filter_t *f, const block_t *b
     for (int r = 0; r < rows; r++) {
         measured += query[r].measured;
         for (int i = 0; i < k; i++) {
-            block->distances[(first + r) * k + i] = sqrt(query[r].best[i]);
-            if (block->indices) block->indices[(first + r) * k + i] = query[r].index[i];
+            int64_t at = query[r].row * k + i;
+            block->distances[at] = sqrt(query[r].best[i]);
+            if (block->indices) block->indices[at] = query[r].index[i];
         }
     }
     return measured;

@@ -5,8 +5,6 @@ import os
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
 from kldiv_attack import load_dataset
 from kldiv_attack.datasets import DATASETS, LabelledImages
 

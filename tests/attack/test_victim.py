@@ -1,11 +1,11 @@
 """Victim and judge: training, counted queries, files, answers of a user's model."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from kldiv_attack import load_dataset
 from kldiv_attack.victim import (
@@ -72,7 +72,7 @@ def test_answers_are_probabilities_and_counted(victim, test):
     assert answers.dtype == np.float32
     assert answers.shape == (70, 10)
     np.testing.assert_allclose(answers.sum(1), 1, rtol=1e-5)
-    victim.query(test.images[:30])
+    np.testing.assert_array_equal(victim(test.images[:30]), answers[:30])
     assert victim.n_queries == 100
     victim.accuracy(test)
     assert victim.n_queries == 100
@@ -121,9 +121,10 @@ def test_frozen_puts_everything_back(trained):
     network = trained.network
     network.train()
     network.head.weight.requires_grad_(True)
-    with pytest.raises(KeyboardInterrupt), trained.frozen() as inside:
+    with trained.frozen() as inside:
         assert not inside.training
         assert not any(p.requires_grad for p in inside.parameters())
+    with pytest.raises(KeyboardInterrupt), trained.frozen():
         raise KeyboardInterrupt
     assert network.training
     assert network.body.training
@@ -148,7 +149,7 @@ def test_save_and_load(kind, trained, judge, test, tmp_path):
     assert type(model).load(tmp_path / "again.safetensors").n_classes == 10
 
 
-def test_load_refuses_damaged_and_foreign_files(trained, judge, tmp_path):
+def test_load_refuses_damaged_and_foreign_files(trained, tmp_path):
     path = tmp_path / "victim.safetensors"
     trained.save(path)
     with pytest.raises(ValueError, match="expected a judge"):
@@ -161,7 +162,7 @@ def test_load_refuses_damaged_and_foreign_files(trained, judge, tmp_path):
         Victim.load(path)
 
 
-def test_load_refuses_another_version(trained, tmp_path):
+def test_load_refuses_another_version(tmp_path):
     from safetensors.torch import save_file
 
     header = {"kldiv": json.dumps({"format": 99, "kind": "victim"})}
@@ -201,8 +202,6 @@ def test_a_judge_that_is_the_victim_is_refused(trained, judge):
     check_judge(judge, trained)
     with pytest.raises(ValueError, match="judge is the victim"):
         check_judge(Judge(trained.network, trained.class_names), trained)
-    import copy
-
     twin = copy.deepcopy(trained.network)
     with pytest.raises(ValueError, match="judge is the victim"):
         check_judge(Judge(twin, trained.class_names), trained)

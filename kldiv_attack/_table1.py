@@ -1,0 +1,345 @@
+"""Table 1 of the paper: the Gaussian simulation, under every reading of "KS test".
+
+H. Tanaka et al., "Evaluation Indicator for Model Inversion Attack", AdvML 2020,
+section 5.1: class 0 is N(-1, I), class 1 is N(1, I), 1000 rows each; the attacker owns
+500 rows of N(0, I) and the victim's answers to them, and reconstructs class 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+
+from kldiv._divergences import CORRECTIONS
+from kldiv._estimators import KNNDivergence
+from kldiv._ks import ks_test
+
+Array = NDArray[np.float64]
+
+DIMENSIONS = (1, 5, 10, 50, 100, 500)
+#: Table 1 as printed: the divergence, and whether the null hypothesis was rejected.
+PUBLISHED_TABLE_1: dict[int, tuple[float, bool]] = {
+    1: (0.5, False),
+    5: (2.5, False),
+    10: (5.0, False),
+    50: (25.0, True),
+    100: (50.0, True),
+    500: (250.0, True),
+}
+N_TRAIN, N_AUX, N_RECONSTRUCTIONS = 1000, 500, 500
+#: Level of each attacker's verdicts.
+LEVELS = {"ideal": 0.05, "cgan": 0.01}
+PERMUTATIONS = 199
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """One draw of the paper's data and its victim.
+
+    Attributes
+    ----------
+    train : ndarray of shape (1000, d)
+        Private rows of class 0.
+    aux : ndarray of shape (500, d)
+        The attacker's rows.
+    answers : ndarray of shape (500,)
+        The victim's labels of `aux`.
+    victim : LogisticRegression
+        Fitted on both classes.
+    """
+
+    train: Array
+    aux: Array
+    answers: NDArray[np.int64]
+    victim: LogisticRegression
+
+
+def simulate(d: int, rng: np.random.Generator) -> Simulation:
+    """Draw the data of section 5.1 in d dimensions and fit the victim."""
+    train = rng.standard_normal((N_TRAIN, d)) - 1
+    other = rng.standard_normal((N_TRAIN, d)) + 1
+    labels = np.repeat([0, 1], N_TRAIN)
+    victim = LogisticRegression(max_iter=200).fit(np.r_[train, other], labels)
+    aux = rng.standard_normal((N_AUX, d))
+    return Simulation(train, aux, victim.predict(aux), victim)
+
+
+def ideal_reconstructions(data: Simulation, rng: np.random.Generator) -> Array:
+    """Fresh draws of the auxiliary law given f(x') = 0: the best that a GAN can do."""
+    found: list[Array] = []
+    while sum(map(len, found)) < N_RECONSTRUCTIONS:
+        drawn = rng.standard_normal((2 * N_RECONSTRUCTIONS, data.aux.shape[1]))
+        found.append(drawn[data.victim.predict(drawn) == 0])
+    return np.concatenate(found)[:N_RECONSTRUCTIONS]
+
+
+# --- What "apply the Kolmogorov-Smirnov test" can mean --------------------------------
+
+
+def _rows(x: Array, _: Array) -> float:
+    return float(ks_test(x, stats.norm(-1), method="rows").pvalue)
+
+
+def _rows_valid(x: Array, _: Array) -> float:
+    return ks_test(x, stats.norm(-1), method="rows").global_pvalue
+
+
+def _rows_two_sample(x: Array, train: Array) -> float:
+    return float(ks_test(x, train, method="rows").pvalue)
+
+
+def _one_row(x: Array, _: Array) -> float:
+    return float(ks_test(x[:1], stats.norm(-1), method="rows").pvalue)
+
+
+def _first_coordinate(x: Array, _: Array) -> float:
+    return float(ks_test(x[:, 0], stats.norm(-1)).pvalue)
+
+
+def _bonferroni(x: Array, _: Array) -> float:
+    return ks_test(x, stats.norm(-1)).global_pvalue
+
+
+def _pooled(x: Array, _: Array) -> float:
+    return float(ks_test(x.ravel(), stats.norm(-1)).pvalue)
+
+
+def _projection(x: Array, _: Array) -> float:
+    root = np.sqrt(x.shape[1])
+    return float(ks_test(x.sum(axis=1) / root, stats.norm(-root)).pvalue)
+
+
+def _distance(x: Array, _: Array) -> float:
+    squared = ((x + 1) ** 2).sum(axis=1)
+    return float(ks_test(squared, stats.chi2(x.shape[1])).pvalue)
+
+
+def _max_sliced(x: Array, train: Array) -> float:
+    found = ks_test(
+        x, train, method="max-sliced", n_permutations=PERMUTATIONS, random_state=0
+    )
+    return float(found.pvalue)
+
+
+#: Reading -> p-value of "the reconstructions (first argument) follow class 0".
+READINGS: dict[str, Callable[[Array, Array], float]] = {
+    "rows: coordinates of each row, mean p": _rows,
+    "rows, valid bound: twice the mean p": _rows_valid,
+    "rows, against the private rows, mean p": _rows_two_sample,
+    "coordinates of the first row only": _one_row,
+    "first coordinate": _first_coordinate,
+    "every coordinate, Bonferroni": _bonferroni,
+    "all numbers pooled": _pooled,
+    "projection on the diagonal": _projection,
+    "squared distance from the mean": _distance,
+    "max-sliced, two samples, permutations": _max_sliced,
+}
+MAIN_READING = next(iter(READINGS))
+
+
+# --- Divergences ----------------------------------------------------------------------
+
+
+def half_space_divergence(d: int) -> float:
+    """Divergence of class 0 from the auxiliary law, both given f(x') = 0, in nats.
+
+    f is the boundary between the two classes, the half space sum(x) < 0. Without the
+    condition on class 0 the divergence is infinite: the auxiliary law given f(x') = 0
+    is zero on the other half space, where class 0 keeps a mass of Phi(-sqrt(d)).
+    """
+    root = np.sqrt(d)
+    mass = stats.norm.cdf(root)
+    mills = root * stats.norm.pdf(root) / mass
+    return float(d / 2 + mills - np.log(mass) - np.log(2))
+
+
+def estimated_divergences(data: Simulation) -> dict[str, dict[str, float]]:
+    """k-nearest-neighbour estimates for every correction, in nats.
+
+    From the whole auxiliary sample (true value d/2) and from its rows with f(x') = 0
+    (true value infinite).
+    """
+    references = {"whole": data.aux, "given": data.aux[data.answers == 0]}
+    return {
+        str(correction): {
+            name: KNNDivergence(correction=correction).fit(reference).score(data.train)
+            for name, reference in references.items()
+        }
+        for correction in CORRECTIONS
+    }
+
+
+# --- The table ------------------------------------------------------------------------
+
+
+def run_table_1(
+    folder: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    n_seeds: int = 5,
+    dimensions: Sequence[int] = DIMENSIONS,
+    attackers: Sequence[str] = ("ideal", "cgan"),
+) -> None:
+    """Run the simulation and write ``table_1.json`` and ``table_1.md``.
+
+    Parameters
+    ----------
+    folder : path
+        Where to write.
+    seed : int, default=0
+        The one seed.
+    n_seeds : int, default=5
+        Independent repetitions.
+    dimensions : sequence of int
+        Values of d.
+    attackers : sequence of {"ideal", "cgan"}
+        ``"cgan"`` trains small conditional GANs and needs torch.
+    """
+    rows = [_run_dimension(d, seed, n_seeds, attackers) for d in dimensions]
+    settings = {"seed": seed, "n_seeds": n_seeds, "attackers": list(attackers)}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "table_1.json", json.dumps({**settings, "rows": rows}, indent=1))
+    _write(folder / "table_1.md", table_1(folder))
+
+
+def _run_dimension(
+    d: int, seed: int, n_seeds: int, attackers: Sequence[str]
+) -> dict[str, Any]:
+    generators = np.random.default_rng([seed, d]).spawn(n_seeds)
+    simulations = [simulate(d, rng) for rng in generators]
+    made: dict[str, list[Array]] = {}
+    if "ideal" in attackers:
+        pairs = zip(simulations, generators, strict=True)
+        made["ideal"] = [ideal_reconstructions(data, rng) for data, rng in pairs]
+    if "cgan" in attackers:
+        from kldiv_attack._table1_gan import gan_reconstructions
+
+        made["cgan"] = gan_reconstructions(
+            [data.aux for data in simulations],
+            [data.answers for data in simulations],
+            n=N_RECONSTRUCTIONS,
+            seed=int(generators[0].integers(2**31)),
+        )
+    return {
+        "d": d,
+        "estimates": [estimated_divergences(data) for data in simulations],
+        "pvalues": {
+            attacker: {
+                name: [
+                    reading(x, data.train)
+                    for x, data in zip(samples, simulations, strict=True)
+                ]
+                for name, reading in READINGS.items()
+            }
+            for attacker, samples in made.items()
+        },
+        "moments": {
+            attacker: [[float(x.mean()), float(x.std(axis=0).mean())] for x in samples]
+            for attacker, samples in made.items()
+        },
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def table_1(folder: str | os.PathLike[str]) -> str:
+    """Table 1 as Markdown, rebuilt from what :func:`run_table_1` wrote.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``table_1.json``.
+
+    Returns
+    -------
+    str
+        The divergences, then per attacker the p-values and verdicts of every reading.
+    """
+    path = Path(folder) / "table_1.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist; make it with python -m kldiv_attack paper "
+            f"--table 1 --out {folder}."
+        )
+    found = json.loads(path.read_text(encoding="utf-8"))
+    parts = ["# Table 1", _divergence_table(found)]
+    for attacker in found["attackers"]:
+        parts += [_verdict_table(found, attacker)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _divergence_table(found: Mapping[str, Any]) -> str:
+    rows = found["rows"]
+    lines = [
+        ["printed in the paper", *(_published(row["d"], 0) for row in rows)],
+        [
+            "closed form, whole auxiliary law: d/2",
+            *(f"{row['d'] / 2:g}" for row in rows),
+        ],
+        ["closed form, given f(x') = 0", *("inf" for _ in rows)],
+        [
+            "closed form, both laws given f(x') = 0",
+            *(f"{half_space_divergence(row['d']):.3g}" for row in rows),
+        ],
+    ]
+    for correction in rows[0]["estimates"][0]:
+        for key, words in (("whole", "whole law"), ("given", "given f(x') = 0")):
+            values = [
+                [one[correction][key] for one in row["estimates"]] for row in rows
+            ]
+            means = [f"{np.mean(v):.3g} ± {np.std(v):.2g}" for v in values]
+            lines.append([f"estimate, correction={correction}, {words}", *means])
+    header = ["nats, mean ± deviation over seeds", *(f"d = {row['d']}" for row in rows)]
+    return _markdown(header, lines)
+
+
+def _verdict_table(found: Mapping[str, Any], attacker: str) -> str:
+    rows, level = found["rows"], LEVELS[attacker]
+    lines = [["printed in the paper", *(_published(row["d"], 1) for row in rows), ""]]
+    for name in READINGS:
+        cells, agree = [], np.ones(found["n_seeds"], dtype=bool)
+        for row in rows:
+            pvalues = np.array(row["pvalues"][attacker][name])
+            rejected = pvalues < level
+            if row["d"] in PUBLISHED_TABLE_1:
+                agree &= rejected == PUBLISHED_TABLE_1[row["d"]][1]
+            cells.append(f"{np.median(pvalues):.2g} ({_verdict(rejected)})")
+        lines.append([name, *cells, f"{agree.sum()} of {len(agree)}"])
+    header = ["reading", *(f"d = {row['d']}" for row in rows), "seeds as printed"]
+    title = (
+        f"## Attacker: {attacker}\n\nMedian p-value over {found['n_seeds']} seeds and "
+        f"verdict at level {level:g}."
+    )
+    return title + "\n\n" + _markdown(header, lines)
+
+
+def _verdict(rejected: NDArray[np.bool_]) -> str:
+    if rejected.all():
+        return "rejected"
+    return f"rejected in {rejected.sum()}" if rejected.any() else "kept"
+
+
+def _published(d: int, part: int) -> str:
+    if d not in PUBLISHED_TABLE_1:
+        return ""
+    value, rejected = PUBLISHED_TABLE_1[d]
+    return f"{value:g}" if part == 0 else ("rejected" if rejected else "kept")

@@ -1,0 +1,123 @@
+"""Table 1: the simulation, its closed forms, and which readings give the pattern."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from kldiv_attack._table1 import (
+    DIMENSIONS,
+    LEVELS,
+    MAIN_READING,
+    PUBLISHED_TABLE_1,
+    READINGS,
+    half_space_divergence,
+    ideal_reconstructions,
+    run_table_1,
+    simulate,
+    table_1,
+)
+
+
+@pytest.mark.parametrize("d", [1, 5, 50])
+def test_half_space_divergence_is_the_integral(d):
+    root = np.sqrt(d)
+    p = stats.truncnorm(-np.inf, root, loc=-root)
+    q = stats.truncnorm(-np.inf, 0)
+    value, _ = integrate.quad(
+        lambda u: p.pdf(u) * (p.logpdf(u) - q.logpdf(u)), -root - 12, min(0, 12 - root)
+    )
+    assert half_space_divergence(d) == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.parametrize("d", [1, 10])
+def test_ideal_attacker_draws_the_auxiliary_law_given_the_answer(d, rng):
+    data = simulate(d, rng)
+    made = ideal_reconstructions(data, rng)
+    assert made.shape == (500, d)
+    assert (data.victim.predict(made) == 0).all()
+    # Along the diagonal the law is half normal, across it normal.
+    along = made.sum(axis=1) / np.sqrt(d)
+    assert stats.kstest(-along, stats.halfnorm.cdf).statistic < 0.12
+    assert made.mean() == pytest.approx(-np.sqrt(2 / np.pi / d), abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table_1")
+    run_table_1(folder, attackers=["ideal"], n_seeds=5)
+    return folder
+
+
+def verdicts(folder, attacker, reading):
+    """Rejections, one row per seed and one column per dimension."""
+    found = json.loads((folder / "table_1.json").read_text())
+    level = LEVELS[attacker]
+    return np.array(
+        [np.array(row["pvalues"][attacker][reading]) < level for row in found["rows"]]
+    ).T
+
+
+PRINTED = np.array([PUBLISHED_TABLE_1[d][1] for d in DIMENSIONS])
+
+
+def test_rows_reading_gives_the_published_pattern_for_every_seed(finished):
+    assert (verdicts(finished, "ideal", MAIN_READING) == PRINTED).all()
+
+
+@pytest.mark.parametrize("reading", list(READINGS)[4:])
+def test_other_readings_reject_already_in_one_dimension(finished, reading):
+    rejected = verdicts(finished, "ideal", reading)
+    assert rejected.shape == (5, 6)
+    assert rejected.all()
+
+
+def test_table_is_rebuilt_from_the_folder(finished):
+    text = table_1(finished)
+    assert text == (finished / "table_1.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith(f"| {MAIN_READING}")]
+    assert len(lines) == 1
+    assert lines[0].count("(kept)") == 3
+    assert lines[0].endswith("| 5 of 5 |")
+    assert "| closed form, whole auxiliary law: d/2 | 0.5 | 2.5 | 5 | 25 |" in text
+    with pytest.raises(FileNotFoundError, match="paper --table 1"):
+        table_1(finished / "elsewhere")
+
+
+def test_same_seed_same_table(tmp_path):
+    for name, seed in (("one", 3), ("two", 3), ("other", 4)):
+        run_table_1(
+            tmp_path / name,
+            seed=seed,
+            n_seeds=2,
+            dimensions=[1],
+            attackers=["ideal"],
+        )
+    one, two, other = (table_1(tmp_path / name) for name in ("one", "two", "other"))
+    assert one == two
+    assert one != other
+
+
+def test_gan_learns_the_condition(monkeypatch):
+    pytest.importorskip("torch")
+    from kldiv_attack import _table1_gan
+
+    monkeypatch.setattr(_table1_gan, "STEPS", 400)
+    rng = np.random.default_rng(0)
+    aux = rng.standard_normal((2, 500, 2))
+    answers = (aux[:, :, 0] > 0).astype(int)
+    made = _table1_gan.gan_reconstructions(aux, answers, n=300, seed=0)
+    again = _table1_gan.gan_reconstructions(aux, answers, n=300, seed=0)
+    for one, same in zip(made, again, strict=True):
+        assert one.shape == (300, 2)
+        np.testing.assert_array_equal(one, same)
+        assert (one[:, 0] < 0).mean() > 0.9
+        assert abs(one[:, 1].mean()) < 0.4
+
+
+@pytest.mark.slow
+def test_rows_reading_gives_the_published_pattern_for_trained_networks(tmp_path):
+    pytest.importorskip("torch")
+    run_table_1(tmp_path, attackers=["cgan"], n_seeds=5)
+    assert (verdicts(tmp_path, "cgan", MAIN_READING) == PRINTED).all()
