@@ -141,9 +141,12 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    import torch
+
     from kldiv_attack._demo import demo_table, run_demo
     from kldiv_attack._summary import SUCCESS_TERMS
 
+    torch.set_num_threads(1)  # images this small do not fill a second core
     runs = run_demo(
         options.out,
         seed=options.seed,

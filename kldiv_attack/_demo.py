@@ -35,6 +35,9 @@ AUXILIARY: dict[str, dict[str, Any]] = {
     "glyph letters and digits": {"name": "glyphs", "split": "balanced", "size": 8},
 }
 
+#: Enough for images of 8 x 8 pixels; the default is meant for 28 x 28.
+STEPS = 2000
+
 
 def run_demo(
     folder: str | os.PathLike[str],
@@ -75,7 +78,9 @@ def run_demo(
                 "train": {"name": "digits", "part": "train"},
                 "held_out": {"name": "digits", "part": "test"},
                 "aux": aux,
-                "attacker": {"name": "cgan", **(attacker or {})},
+                "victim": {"epochs": 30, "batch_size": 32},
+                "judge": {"epochs": 40, "batch_size": 32},
+                "attacker": {"name": "cgan", "steps": STEPS, **(attacker or {})},
                 "indicator": [{"features": "pca6", "n_neighbors": 5}],
                 "evaluate": {"n_reconstructions": 100},
             },
