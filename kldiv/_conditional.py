@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
@@ -24,6 +26,7 @@ from kldiv._validation import (
     as_array,
     check_choice,
     check_labels,
+    check_level,
     check_pair,
     check_probabilities,
 )
@@ -41,6 +44,29 @@ class LabelledPair:
     aux: FloatArray
     aux_labels: NDArray[Any]
     classes: NDArray[Any]
+    train_answers: NDArray[np.float64] | None = None
+    aux_answers: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The three terms of a soft score: kl(F_c || F') - log_answer + log_share.
+
+    Attributes
+    ----------
+    marginal : DivergenceResult
+        Divergence of the training rows of c from all auxiliary rows.
+    log_answer, log_answer_error : float
+        Mean log probability of c at the training rows of c, and its standard error.
+    log_share, log_share_error : float
+        Log of the mean probability of c at the auxiliary rows, and its standard error.
+    """
+
+    marginal: DivergenceResult
+    log_answer: float
+    log_answer_error: float
+    log_share: float
+    log_share_error: float
 
 
 class ConditionalKLScorer(BaseEstimator):
@@ -59,8 +85,11 @@ class ConditionalKLScorer(BaseEstimator):
         Fitted once on the training features and applied to both samples. "auto" leaves
         up to eight features as they are and takes the first eight principal components
         of wider data; the report records what it did.
-    conditioning : {"hard"}, default="hard"
-        Auxiliary rows whose label is c.
+    conditioning : {"hard", "soft"}, default="hard"
+        "hard": auxiliary rows whose label is c, as in the paper. "soft": every
+        auxiliary row, weighted by the victim's probability of c. Soft scores use all
+        auxiliary rows for every class and stay finite where hard labels cut the
+        support; they need the victim's probabilities for both samples.
     victim : object with ``predict_proba`` or ``predict``, or callable, optional
         Labels auxiliary rows that come without labels.
     on_unscored : {"nan", "raise"}, default="nan"
@@ -71,6 +100,8 @@ class ConditionalKLScorer(BaseEstimator):
         Seed of the default transformer.
     verbose : int, default=0
         Passed to joblib.
+    confidence_level : float or None, default=None
+        Adds standard errors and intervals of this level to the report.
 
     Attributes
     ----------
@@ -78,6 +109,8 @@ class ConditionalKLScorer(BaseEstimator):
         Sorted labels of the training rows.
     results_ : dict
         Class label to :class:`DivergenceResult`, scored classes only.
+    terms_ : dict
+        Class label to the three terms of a soft score; empty for hard conditioning.
     transformer_ : transformer or None
         The fitted transformer.
     n_features_in_ : int
@@ -102,7 +135,7 @@ class ConditionalKLScorer(BaseEstimator):
     """
 
     _CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
-        "conditioning": ("hard",),
+        "conditioning": ("hard", "soft"),
         "on_unscored": ("nan", "raise"),
     }
 
@@ -116,6 +149,7 @@ class ConditionalKLScorer(BaseEstimator):
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
+        confidence_level: float | None = None,
     ) -> None:
         self.estimator = estimator
         self.transformer = transformer
@@ -125,6 +159,7 @@ class ConditionalKLScorer(BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+        self.confidence_level = confidence_level
 
     @classmethod
     def from_paper(cls, **parameters: Any) -> ConditionalKLScorer:
@@ -155,9 +190,11 @@ class ConditionalKLScorer(BaseEstimator):
 
         Parameters
         ----------
-        train : pair (X, y) or Bunch
+        train : pair (X, y), triple (X, y, probabilities) or Bunch
             Training rows, array-like of shape (n, ...), and their labels. Axes after
-            the first are flattened.
+            the first are flattened. Soft conditioning takes the victim's answers to
+            the training rows, shape (n, n_classes), as a third entry, or asks the
+            `victim`.
         aux : pair (X, responses), Bunch, or X alone with a `victim`
             Auxiliary rows and the victim's answers: labels, or class probabilities of
             shape (m, n_classes) in the order of ``classes_``, whose label is the
@@ -183,11 +220,13 @@ class ConditionalKLScorer(BaseEstimator):
             check_choice(getattr(self, name), choices, name)
         final = self._final_estimator()
         final.check_parameters()
+        check_level(self.confidence_level)
         pair = self._check(train, aux)
         self.classes_ = pair.classes
         self.n_features_in_ = pair.train.shape[1]
         features, shared = self._transform(pair)
         self.results_: dict[Any, DivergenceResult] = {}
+        self.terms_: dict[Any, Terms] = {}
         self.reasons_: dict[Any, str] = {}
         self._score(features, final.n_neighbors)
         self._settings = {
@@ -222,31 +261,51 @@ class ConditionalKLScorer(BaseEstimator):
         -------
         PerClassReport
             Columns ``kl`` (nats), ``n_train``, ``n_aux``, ``coverage``,
-            ``n_duplicates``.
+            ``n_duplicates``; with a confidence level ``standard_error``, ``low``,
+            ``high``; for soft conditioning the three terms.
         """
         check_is_fitted(self)
         n_train, n_aux = self._sizes
+        columns = {
+            "kl": self._column("value"),
+            "n_train": np.array(n_train),
+            "n_aux": np.array(n_aux),
+            "coverage": self._column("coverage"),
+            "n_duplicates": self._column("n_duplicates"),
+        }
+        if self.confidence_level is not None:
+            columns["standard_error"] = self._column("standard_error")
+            for i, name in enumerate(("low", "high")):
+                columns[name] = self._gather(
+                    {
+                        c: (r.confidence_interval or (np.nan, np.nan))[i]
+                        for c, r in self.results_.items()
+                    }
+                )
+        if self.conditioning == "soft":
+            columns["kl_marginal"] = self._gather(
+                {c: t.marginal.value for c, t in self.terms_.items()}
+            )
+            for name in ("log_answer", "log_share"):
+                for suffix in ("", "_error"):
+                    columns[name + suffix] = self._gather(
+                        {c: getattr(t, name + suffix) for c, t in self.terms_.items()}
+                    )
         return PerClassReport(
             classes=self.classes_,
-            columns={
-                "kl": self._column("value"),
-                "n_train": np.array(n_train),
-                "n_aux": np.array(n_aux),
-                "coverage": self._column("coverage"),
-                "n_duplicates": self._column("n_duplicates"),
-            },
+            columns=columns,
             reasons=dict(self.reasons_),
             settings=dict(self._settings),
             title="Kullback-Leibler divergence per class (nats; small means exposed)",
         )
 
     def _column(self, name: str) -> NDArray[np.float64]:
-        labels = self.classes_.tolist()
-        values = [
-            getattr(self.results_[c], name) if c in self.results_ else np.nan
-            for c in labels
-        ]
-        return np.array(values, dtype=np.float64)
+        return self._gather({c: getattr(r, name) for c, r in self.results_.items()})
+
+    def _gather(self, values: dict[Any, Any]) -> NDArray[np.float64]:
+        """One number per class, NaN where there is none."""
+        found = [values.get(c) for c in self.classes_.tolist()]
+        return np.array([np.nan if v is None else v for v in found], dtype=np.float64)
 
     def _final_estimator(self) -> KNNDivergence:
         estimator = KNNDivergence() if self.estimator is None else self.estimator
@@ -259,6 +318,7 @@ class ConditionalKLScorer(BaseEstimator):
         return final
 
     def _check(self, train: Any, aux: Any) -> LabelledPair:
+        train, train_answers = _without_answers(train)
         train_rows, train_labels = _unpack(train, "train")
         if train_labels is None:
             raise TypeError(
@@ -270,9 +330,16 @@ class ConditionalKLScorer(BaseEstimator):
         X, Y = check_pair(train_rows, aux_rows, ("train", "aux"))
         labels = check_labels(train_labels, "the labels of train", len(X))
         classes = np.unique(labels)
-        return LabelledPair(
-            X, labels, Y, _aux_labels(responses, len(Y), classes), classes
-        )
+        aux_labels = _aux_labels(responses, len(Y), classes)
+        answers: tuple[Any, Any] = None, None
+        if self.conditioning == "soft":
+            if train_answers is None and self.victim is not None:
+                train_answers = _ask_victim(self.victim, train_rows)
+            answers = (
+                _soft_answers(train_answers, "train", len(X), len(classes)),
+                _soft_answers(responses, "aux", len(Y), len(classes)),
+            )
+        return LabelledPair(X, labels, Y, aux_labels, classes, *answers)
 
     def _transform(self, pair: LabelledPair) -> tuple[LabelledPair, int]:
         """Features of both samples, and the number of rows that both share.
@@ -294,10 +361,7 @@ class ConditionalKLScorer(BaseEstimator):
         train, aux = check_pair(
             features[:n], features[n:], ("transformed train", "transformed aux")
         )
-        labels = pair.train_labels, pair.aux_labels
-        return LabelledPair(train, labels[0], aux, labels[1], pair.classes), (
-            counts.shared
-        )
+        return replace(pair, train=train, aux=aux), counts.shared
 
     def _make_transformer(self, n_rows: int, n_features: int) -> Any:
         if self.transformer is None:
@@ -318,8 +382,10 @@ class ConditionalKLScorer(BaseEstimator):
 
     def _score(self, pair: LabelledPair, n_neighbors: int) -> None:
         jobs, labels = [], pair.classes.tolist()
+        soft = self.conditioning == "soft"
         for label, c in zip(labels, pair.classes, strict=True):
-            rows = pair.train[pair.train_labels == c], pair.aux[pair.aux_labels == c]
+            aux = pair.aux if soft else pair.aux[pair.aux_labels == c]
+            rows = pair.train[pair.train_labels == c], aux
             reason = _too_few(len(rows[0]), len(rows[1]), n_neighbors)
             if reason:
                 self.reasons_[label] = reason
@@ -335,7 +401,13 @@ class ConditionalKLScorer(BaseEstimator):
         results = Parallel(
             n_jobs=n_threads(self.n_jobs), prefer="threads", verbose=self.verbose
         )(delayed(self._score_class)(*job) for job in jobs)
-        self.results_.update(zip((job[0] for job in jobs), results, strict=True))
+        for (label, *_), result in zip(jobs, results, strict=True):
+            self.results_[label] = result
+            if soft:
+                self.terms_[label] = _soft_terms(result, pair, labels.index(label))
+                self.results_[label] = _soft_result(
+                    self.terms_[label], self.confidence_level
+                )
 
     def _score_class(
         self, label: Any, train: FloatArray, aux: FloatArray
@@ -349,7 +421,9 @@ class ConditionalKLScorer(BaseEstimator):
                 estimator = estimator[-1]
             if n_threads(self.n_jobs) > 1:  # classes are the parallel level
                 estimator.set_params(n_jobs=None)
-            result: DivergenceResult = estimator.fit(aux).estimate(train)
+            result: DivergenceResult = estimator.fit(aux).estimate(
+                train, self.confidence_level
+            )
         except ValueError as error:
             raise ValueError(f"class {label}: {error}") from error
         return result
@@ -405,6 +479,77 @@ def _aux_labels(responses: Any, n_rows: int, classes: NDArray[Any]) -> NDArray[A
             "victim's answers, not the auxiliary data's own labels."
         )
     return labels
+
+
+def _without_answers(train: Any) -> tuple[Any, Any]:
+    """A triple (X, y, probabilities) as a pair (X, y) and the probabilities."""
+    if isinstance(train, tuple) and len(train) == 3:
+        return train[:2], train[2]
+    return train, None
+
+
+def _soft_answers(
+    answers: Any, name: str, n_rows: int, n_classes: int
+) -> NDArray[np.float64]:
+    """The victim's probabilities for one sample, checked."""
+    array = None if answers is None else as_array(answers, name)
+    if array is None or array.ndim != 2:
+        raise ValueError(
+            "conditioning='soft' needs the victim's class probabilities for both "
+            f"samples; those of {name} are missing. Give train=(X, y, probabilities) "
+            "and aux=(X, probabilities), or a victim with predict_proba."
+        )
+    return check_probabilities(array, f"the answers of {name}", n_rows, n_classes)
+
+
+def _soft_terms(marginal: DivergenceResult, pair: LabelledPair, column: int) -> Terms:
+    assert pair.train_answers is not None
+    assert pair.aux_answers is not None
+    label = pair.classes[column]
+    own = pair.train_answers[pair.train_labels == label, column]
+    all_aux = pair.aux_answers[:, column]
+    if (own == 0).any():
+        warnings.warn(
+            f"class {label}: the victim gives probability 0 to {int((own == 0).sum())} "
+            f"of {len(own)} training rows of the class, so that the soft score is "
+            "infinite. Ask the victim in higher precision, or use hard conditioning.",
+            UserWarning,
+            stacklevel=5,
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(own)
+        log_share = np.log(all_aux.mean())
+        return Terms(
+            marginal=marginal,
+            log_answer=float(logs.mean()),
+            log_answer_error=float(logs.std() / np.sqrt(len(logs))),
+            log_share=float(log_share),
+            log_share_error=float(
+                all_aux.std() / np.sqrt(len(all_aux)) / all_aux.mean()
+            ),
+        )
+
+
+def _soft_result(terms: Terms, level: float | None) -> DivergenceResult:
+    """The sum of the terms, its standard error from those of the terms."""
+    marginal = terms.marginal
+    value = marginal.value - terms.log_answer + terms.log_share
+    if marginal.standard_error is None or level is None:
+        return replace(marginal, value=value)
+    error = float(
+        np.sqrt(
+            marginal.standard_error**2
+            + terms.log_answer_error**2
+            + terms.log_share_error**2
+        )
+    )
+    reach = float(norm.ppf(0.5 + level / 2)) * error
+    return replace(
+        marginal,
+        value=value,
+        standard_error=error,
+        confidence_interval=(value - reach, value + reach),
+    )
 
 
 def _too_few(n: int, m: int, n_neighbors: int) -> str:

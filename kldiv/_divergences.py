@@ -18,6 +18,8 @@ from scipy.special import gammaln
 
 Floats = NDArray[np.float64]
 
+CORRECTIONS = (None, "adaptive", "gaussian", "mixture")
+
 _ROWS_PER_BLOCK = 1000
 _ROWS_FOR_MEDIAN = 1000
 

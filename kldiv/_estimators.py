@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._backends import BACKENDS
 from kldiv._coordinates import SCALES, in_range
-from kldiv._divergences import DIVERGENCES, Divergence, of_generator
+from kldiv._divergences import CORRECTIONS, DIVERGENCES, Divergence, of_generator
 from kldiv._duplicates import (
     DUPLICATE_POLICIES,
     DuplicateCounts,
@@ -23,7 +23,6 @@ from kldiv._duplicates import (
 )
 from kldiv._inference import jackknife, permutation_pvalue
 from kldiv._log_ratio import (
-    CORRECTIONS,
     LogRatio,
     choose_correction,
     estimate_log_ratio,
@@ -378,13 +377,17 @@ class KNNDivergence(BaseEstimator):
         """
         return self.estimate(X).value
 
-    def estimate(self, X: ArrayLike) -> DivergenceResult:
+    def estimate(
+        self, X: ArrayLike, confidence_level: float | None = None
+    ) -> DivergenceResult:
         """Estimate D(X || reference) and say how it was obtained.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
             Sample of P.
+        confidence_level : float or None, default=None
+            Of the interval; None computes no standard error.
 
         Returns
         -------
@@ -396,7 +399,10 @@ class KNNDivergence(BaseEstimator):
         X = validate_data(
             self, X, dtype=[np.float64, np.float32], order="C", reset=False
         )
-        return self.estimate_checked(*check_pair(X, self.reference_))
+        check_level(confidence_level)
+        return self.estimate_checked(
+            *check_pair(X, self.reference_), confidence_level=confidence_level
+        )
 
     def estimate_checked(
         self,

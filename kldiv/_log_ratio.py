@@ -30,8 +30,6 @@ from kldiv._reference import (
 )
 from kldiv._validation import FloatArray
 
-CORRECTIONS = (None, "adaptive", "gaussian", "mixture")
-
 # A closed ball holds the row that defines its radius, however the two were rounded.
 _RADIUS_SLACK = 1e-12
 # "auto" fits references to samples of at least this many rows.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,6 +202,52 @@ class PerClassReport:
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
+
+    def compare(
+        self, first: Any, second: Any, level: float = 0.95
+    ) -> tuple[float, tuple[float, float]]:
+        """Difference of the scores of two classes, and its confidence interval.
+
+        Parameters
+        ----------
+        first, second : object
+            Class labels.
+        level : float, default=0.95
+            Of the interval.
+
+        Returns
+        -------
+        difference : float
+            Score of `first` minus score of `second`, in nats.
+        confidence_interval : tuple of float
+            Its lower and upper end, from the standard errors of both scores as if they
+            were independent. Under soft conditioning they share the auxiliary rows,
+            which makes the interval wider than it need be.
+
+        Raises
+        ------
+        ValueError
+            For an unknown class, or without standard errors in the report.
+        """
+        if "standard_error" not in self.columns:
+            raise ValueError(
+                "compare needs standard errors; fit "
+                "ConditionalKLScorer(confidence_level=0.95) and take its report."
+            )
+        rows = []
+        for label in (first, second):
+            found = np.flatnonzero(self.classes == label)
+            if found.size == 0:
+                raise ValueError(
+                    f"{label!r} is not a class of the report; its classes are "
+                    f"{self.classes.tolist()}."
+                )
+            rows.append(int(found[0]))
+        score = next(iter(self.columns.values()))
+        difference = float(score[rows[0]] - score[rows[1]])
+        errors = self.columns["standard_error"][rows]
+        reach = float(ndtri(0.5 + level / 2) * np.sqrt((errors**2).sum()))
+        return difference, (difference - reach, difference + reach)
 
     def to_frame(self) -> pd.DataFrame:
         """The table as a pandas data frame, classes as index, reasons as last column.

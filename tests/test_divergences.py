@@ -1,0 +1,142 @@
+"""Every divergence of the registry against closed forms, and its limits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.integrate import quad
+from scipy.special import gammaln
+
+from kldiv import divergence, estimate_divergence
+from kldiv._divergences import DIVERGENCES, power_mean
+
+SHIFT = 0.8
+SCALE_FREE = [name for name, entry in DIVERGENCES.items() if entry.needs != "samples"]
+
+
+def integrate(f):
+    """Integral of f(p, q) for p = N(SHIFT, 1), q = N(0, 1)."""
+    p, q = stats.norm(SHIFT, 1).pdf, stats.norm(0, 1).pdf
+    return quad(lambda x: f(p(x), q(x)), -9, 9)[0]
+
+
+TRUTH = {
+    "kl": SHIFT**2 / 2,
+    "jeffreys": SHIFT**2,
+    "renyi": 0.5 * SHIFT**2 / 2,
+    "tsallis": 2 * (1 - np.exp(-(SHIFT**2) / 8)),
+    "hellinger": 1 - np.exp(-(SHIFT**2) / 8),
+    "bhattacharyya": SHIFT**2 / 8,
+    "chi2": np.exp(SHIFT**2) - 1,
+    "jensen-shannon": integrate(
+        lambda p, q: (p * np.log(2 * p / (p + q)) + q * np.log(2 * q / (p + q))) / 2
+    ),
+    "total-variation": integrate(lambda p, q: abs(p - q) / 2),
+    "energy": 2 * (2 / np.sqrt(np.pi)) * (np.exp(-(SHIFT**2) / 4) - 1)
+    + 2 * SHIFT * (1 - 2 * stats.norm.cdf(-SHIFT / np.sqrt(2))),
+}
+# Plug-in formulas see the noise of the ratio; these are their limits at k = 20.
+TOLERANCE = {"jensen-shannon": 0.03, "total-variation": 0.05, "chi2": 0.25}
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_closed_forms(name):
+    estimates = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X, Y = rng.normal(SHIFT, 1, (1000, 1)), rng.normal(size=(1000, 1))
+        estimates.append(divergence(X, Y, divergence=name, n_neighbors=20))
+    spread = np.std(estimates, ddof=1) / np.sqrt(5)
+    allowed = 3 * spread + TOLERANCE.get(name, 0.02)
+    assert np.mean(estimates) == pytest.approx(TRUTH[name], abs=allowed)
+
+
+def test_mmd_agrees_with_its_definition(rng):
+    X, Y = rng.normal(size=(30, 2)), rng.normal(1, 1, size=(20, 2))
+    pooled = np.concatenate([X, Y])
+    gaps = np.sqrt(((pooled[:, None] - pooled[None]) ** 2).sum(axis=2))
+    width = np.median(gaps[np.triu_indices(50, 1)])
+    kernel = np.exp(-(gaps**2) / (2 * width**2))
+    np.fill_diagonal(kernel, 0)
+    expected = (
+        kernel[:30, :30].sum() / (30 * 29)
+        + kernel[30:, 30:].sum() / (20 * 19)
+        - 2 * kernel[:30, 30:].mean()
+    )
+    assert divergence(X, Y, divergence="mmd") == pytest.approx(expected, rel=1e-12)
+
+
+@given(st.floats(-2.5, 2.5), st.integers(3, 20))
+def test_power_mean_removes_the_noise_of_the_ratio(s, k):
+    rng = np.random.default_rng(0)
+    noise = np.log(rng.gamma(k, size=(2, 200_000)))
+    noisy = np.exp(s * (noise[0] - noise[1]))
+    factor = np.exp(gammaln(k + s) + gammaln(k - s) - 2 * gammaln(k))
+    found = power_mean(noise[0] - noise[1], s, k)
+    assert found == pytest.approx(noisy.mean() / factor, rel=1e-9)
+    if abs(s) <= k / 4:
+        assert found == pytest.approx(1, abs=0.05)
+
+
+def test_power_needs_more_neighbours(rng):
+    X, Y = rng.normal(size=(50, 1)), rng.normal(size=(50, 1))
+    with pytest.raises(ValueError, match="only for n_neighbors above 1"):
+        divergence(X, Y, divergence="chi2", n_neighbors=1, correction=None)
+
+
+@pytest.mark.parametrize("name", ["renyi", "tsallis"])
+def test_order_one_is_kullback_leibler(name, rng):
+    X, Y = rng.normal(size=(60, 2)), rng.normal(1, 1, size=(60, 2))
+    found = divergence(X, Y, divergence=name, order=1)
+    assert found == divergence(X, Y)
+    near = divergence(X, Y, divergence=name, order=1 + 1e-6)
+    assert near == pytest.approx(found, abs=1e-3)
+    with pytest.raises(ValueError, match="order must be a positive number"):
+        divergence(X, Y, divergence=name, order=-1)
+
+
+@pytest.mark.parametrize("name", ["jeffreys", "jensen-shannon", "total-variation"])
+def test_symmetric_divergences(name, rng):
+    X, Y = rng.normal(size=(60, 2)), rng.normal(1, 1, size=(50, 2))
+    for correction in (None, "adaptive"):
+        options = {"divergence": name, "correction": correction}
+        assert divergence(X, Y, **options) == pytest.approx(divergence(Y, X, **options))
+
+
+@pytest.mark.parametrize("name", SCALE_FREE)
+def test_invariances(name, rng):
+    X, Y = rng.normal(size=(80, 2)), rng.normal(0.5, 1, size=(70, 2))
+    expected = divergence(X, Y, divergence=name)
+    order = rng.permutation(80)
+    # the references are fitted by sums over rows: the order moves the last digits
+    found = divergence(X[order], Y, divergence=name)
+    assert found == pytest.approx(expected, rel=0.2, abs=0.1)
+    moved = divergence(3 * X + 7, 3 * Y + 7, divergence=name)
+    assert moved == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_generator_gives_kullback_leibler(rng):
+    X, Y = rng.normal(size=(100, 2)), rng.normal(0.5, 1, size=(100, 2))
+    result = estimate_divergence(X, Y, divergence=lambda r: r * np.log(r))
+    assert result.value == pytest.approx(divergence(X, Y), rel=1e-9)
+    assert result.standard_error > 0
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_every_divergence_reports(name, rng):
+    X, Y = rng.normal(size=(100, 2)), rng.normal(0.5, 1, size=(90, 2))
+    result = estimate_divergence(X, Y, divergence=name, n_permutations=19)
+    assert result.divergence == name
+    assert np.isfinite(result.value)
+    if DIVERGENCES[name].needs == "samples":
+        assert (result.correction, result.standard_error) == (None, None)
+    else:
+        low, high = result.confidence_interval
+        assert low < result.value < high
+    assert 0.05 <= result.pvalue <= 1
+
+
+def test_unknown_divergence():
+    with pytest.raises(ValueError, match="divergence must be one of 'kl', 'jeffreys'"):
+        divergence([[0.0], [1.0]], [[0.0], [1.0]], divergence="nothing")
