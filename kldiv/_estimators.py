@@ -535,7 +535,7 @@ class KNNDivergence(BaseEstimator):
 def _check_distinct(X: FloatArray, Y: FloatArray) -> None:
     """Raise ValueError if one sample is a point mass."""
     for name, sample in (("X", X), ("Y", Y)):
-        if (sample == sample[0]).all():
+        if len(sample) > 1 and (sample == sample[0]).all():
             raise ValueError(
                 f"all {len(sample)} rows of {name} are equal, so no neighbour has a "
                 "positive distance: the sample has no density and the divergence is "
