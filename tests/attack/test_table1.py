@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from kldiv_attack.__main__ import main
 from kldiv_attack._table1 import (
     DIMENSIONS,
     LEVELS,
@@ -85,6 +86,11 @@ def test_table_is_rebuilt_from_the_folder(finished):
         table_1(finished / "elsewhere")
 
 
+def test_command_prints_the_table_of_a_folder(finished, capsys):
+    assert main(["paper", "--table", "1", "--from", str(finished)]) == 0
+    assert capsys.readouterr().out == table_1(finished)
+
+
 def test_same_seed_same_table(tmp_path):
     for name, seed in (("one", 3), ("two", 3), ("other", 4)):
         run_table_1(
@@ -117,7 +123,10 @@ def test_gan_learns_the_condition(monkeypatch):
 
 
 @pytest.mark.slow
-def test_rows_reading_gives_the_published_pattern_for_trained_networks(tmp_path):
+def test_rows_reading_gives_the_published_pattern_for_both_attackers(tmp_path):
     pytest.importorskip("torch")
-    run_table_1(tmp_path, attackers=["cgan"], n_seeds=5)
-    assert (verdicts(tmp_path, "cgan", MAIN_READING) == PRINTED).all()
+    assert main(["paper", "--table", "1", "--out", str(tmp_path)]) == 0
+    for attacker in LEVELS:
+        found = verdicts(tmp_path, attacker, MAIN_READING)
+        assert found.shape == (5, 6)
+        assert (found == PRINTED).all()
