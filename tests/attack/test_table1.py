@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from kldiv._log_ratio import CORRECTIONS
 from kldiv_attack.__main__ import main
 from kldiv_attack._table1 import (
     DIMENSIONS,
@@ -13,6 +14,7 @@ from kldiv_attack._table1 import (
     MAIN_READING,
     PUBLISHED_TABLE_1,
     READINGS,
+    estimated_divergences,
     half_space_divergence,
     ideal_reconstructions,
     run_table_1,
@@ -44,10 +46,19 @@ def test_ideal_attacker_draws_the_auxiliary_law_given_the_answer(d, rng):
     assert made.mean() == pytest.approx(-np.sqrt(2 / np.pi / d), abs=0.1)
 
 
+def test_every_correction_is_estimated_from_both_references(rng):
+    found = estimated_divergences(simulate(5, rng))
+    assert list(found) == [str(correction) for correction in CORRECTIONS]
+    for estimates in found.values():
+        assert set(estimates) == {"whole", "given"}
+    # Against the whole auxiliary law the laws are Gaussian: 5 / 2 nats.
+    assert found["gaussian"]["whole"] == pytest.approx(2.5, abs=0.4)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("table_1")
-    run_table_1(folder, attackers=["ideal"], n_seeds=5)
+    run_table_1(folder, attackers=["ideal"], n_seeds=5, corrections=[None])
     return folder
 
 
@@ -99,6 +110,7 @@ def test_same_seed_same_table(tmp_path):
             n_seeds=2,
             dimensions=[1],
             attackers=["ideal"],
+            corrections=[None],
         )
     one, two, other = (table_1(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two
