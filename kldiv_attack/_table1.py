@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
+from kldiv._divergences import CORRECTIONS
 from kldiv._estimators import KNNDivergence
 from kldiv._ks import ks_test
-from kldiv._log_ratio import CORRECTIONS
 
 Array = NDArray[np.float64]
 
