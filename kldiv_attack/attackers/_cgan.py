@@ -41,11 +41,16 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-# name -> (loss of the discriminator, loss of the generator, beta_1 of Adam)
+# name -> (loss of the discriminator, loss of the generator)
 LOSSES = {
-    "vanilla": (vanilla_discriminator, vanilla_generator, 0.5),
-    "hinge": (hinge_discriminator, hinge_generator, 0.0),
+    "vanilla": (vanilla_discriminator, vanilla_generator),
+    "hinge": (hinge_discriminator, hinge_generator),
 }
+# Without momentum. With the usual 0.5 both losses lose half of the spread of the
+# images and up to half of the coverage (embedded digits, held-out digits as public
+# images, 1000 steps: coverage .57 instead of .74 for vanilla, .50 instead of .75 for
+# hinge).
+BETAS = (0.0, 0.99)
 
 
 class CGANAttacker(Attacker):
@@ -85,8 +90,9 @@ class CGANAttacker(Attacker):
     consistency : {"surrogate", None}, default="surrogate"
         ``"surrogate"`` distils the answers already received into a network of the
         attacker's own and asks that it recognises the condition in :math:`G(z, y)`.
-    consistency_weight : float, default=1.0
-        Weight of that term, reached after 500 steps.
+    consistency_weight : float, default=0.3
+        Weight of that term, reached after 500 steps. More of it makes images easier
+        to recognise and more alike.
     ema : float, default=0.998
         Decay of the running mean of the generator's weights that is used to invert.
     n_noise : int, default=64
@@ -137,7 +143,7 @@ class CGANAttacker(Attacker):
         confidence: float = 0.0,
         translation: int | None = None,
         consistency: str | None = "surrogate",
-        consistency_weight: float = 1.0,
+        consistency_weight: float = 0.3,
         ema: float = 0.998,
         n_noise: int = 64,
         width: int = 48,
@@ -356,12 +362,11 @@ class _Training:
             ).to(place)
             self.surrogate = VictimNetwork(shape, n_classes, width=12).to(place)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        beta = LOSSES[settings.loss][2]
         self.optimizers = {
             name: torch.optim.Adam(
                 getattr(self, name).parameters(),
                 lr=rate,
-                betas=(beta, 0.99),
+                betas=BETAS,
                 fused=True,
             )
             for name, rate in zip(
@@ -458,7 +463,7 @@ def _step(
     settings: CGANAttacker, training: _Training, pairs: _Pairs, step: int
 ) -> Tensor:
     """Update discriminator, generator and running mean once; return the losses."""
-    loss_d, loss_g, _ = LOSSES[settings.loss]
+    loss_d, loss_g = LOSSES[settings.loss]
     n = settings.batch_size
     rows = pairs.draw(n, training.source)
     asked = pairs.conditions[pairs.draw(n, training.source)]
