@@ -63,26 +63,35 @@ static void centred_row(const sample_t *s, int64_t i, const double *centre, doub
     }
 }
 
-/* Pack rows i0 .. i0 + UNIT. `line` holds one row. */
-static void pack_unit(packed_t *p, int64_t i0, const double *centre, double scale, float *line) {
+/* Panels of `size` rows from UNIT row-major lines; a few columns at a time stay in cache. */
+INL void pack_panels(const int size, const float *RESTRICT lines, int d, float factor,
+                     float *RESTRICT out) {
+    for (int p = 0; p < UNIT; p += size, lines += (int64_t)size * d, out += (int64_t)size * d)
+        for (int j0 = 0; j0 < d; j0 += 16) {
+            int stop = j0 + 16 < d ? j0 + 16 : d;
+            for (int r = 0; r < size; r++)
+                for (int j = j0; j < stop; j++)
+                    out[(int64_t)j * size + r] = factor * lines[(int64_t)r * d + j];
+        }
+}
+
+/* Pack rows i0 .. i0 + UNIT. `lines` holds UNIT rows. */
+static void pack_unit(packed_t *p, int64_t i0, const double *centre, double scale,
+                      float *lines) {
     int d = p->rows->d;
-    for (int64_t i = i0; i < i0 + UNIT; i++) {
-        double square = 0;
+    for (int r = 0; r < UNIT; r++) {
+        int64_t i = i0 + r;
+        float *line = lines + (int64_t)r * d;
         if (i < p->n) {
             centred_row(p->rows, i, centre, scale, line);
-            for (int j = 0; j < d; j++) square += (double)line[j] * line[j];
-        } else
+            p->norm[i] = (float)square_of(line, d);
+        } else {
             memset(line, 0, sizeof(float) * (size_t)d);
-        p->norm[i] = i < p->n ? (float)square : NEVER;
-        if (p->left) {
-            float *a = p->left + (i / MR) * MR * d + i % MR;
-            for (int j = 0; j < d; j++) a[j * MR] = -2 * line[j];
-        }
-        if (p->right) {
-            float *b = p->right + (i / NR) * NR * d + i % NR;
-            for (int j = 0; j < d; j++) b[j * NR] = line[j];
+            p->norm[i] = NEVER;
         }
     }
+    if (p->left) pack_panels(MR, lines, d, -2, p->left + i0 * d);
+    if (p->right) pack_panels(NR, lines, d, 1, p->right + i0 * d);
 }
 
 static int pack(packed_t *p, const double *centre, double scale, int threads) {
@@ -95,12 +104,12 @@ static int pack(packed_t *p, const double *centre, double scale, int threads) {
         return KNN_NO_MEMORY;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
     {
-        float *line = knn_allocate((size_t)d * sizeof(float));
-        if (!line) status = KNN_NO_MEMORY;
+        float *lines = knn_allocate(UNIT * (size_t)d * sizeof(float));
+        if (!lines) status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 1)
         for (int64_t i = 0; i < p->padded; i += UNIT)
-            if (line) pack_unit(p, i, centre, scale, line);
-        knn_free(line);
+            if (lines) pack_unit(p, i, centre, scale, lines);
+        knn_free(lines);
     }
     p->largest = 0;
     for (int64_t i = 0; i < p->n && status == KNN_OK; i++)
@@ -196,7 +205,7 @@ INL void insert(float *list, float v) {
 INL void offer(found_t *f, const float *norm, int64_t i, float v, int32_t j) {
     if (UNLIKELY(f->count[i] == f->room)) {
         compact(f, norm, i);
-        if (!(v <= f->limit[i])) return;
+        if (!(v < f->limit[i])) return;
     }
     candidate_t *c = f->candidates + i * f->room + f->count[i]++;
     c->value = v, c->index = j;
@@ -222,8 +231,8 @@ static void handle(const product_t *p, int64_t row, int64_t column, const float 
         int64_t j = column + lowest_bit(hit);
         if (p->same && j <= row) continue;
         float v = (c[j - column] + left[row]) + right[j];
-        if (v <= p->rows->limit[row]) offer(p->rows, left, row, v, (int32_t)j);
-        if (p->columns && v <= p->columns->limit[j])
+        if (v < p->rows->limit[row]) offer(p->rows, left, row, v, (int32_t)j);
+        if (p->columns && v < p->columns->limit[j])
             offer(p->columns, right, j, v, (int32_t)row);
     }
 }
@@ -424,6 +433,37 @@ static int finish(const job_t *job, const block_t *block, found_t *f, int64_t *n
 
 /* ---- the job --------------------------------------------------------------------- */
 
+/* Largest |x - centre| of one row. */
+static double farthest(const sample_t *s, int64_t i, const double *centre) {
+    int d = s->d, j = 0;
+    vd most = vd_set(0);
+    double lanes[DW], largest = 0;
+    for (; j + DW <= d; j += DW) {
+        vd x = s->is_double ? vd_load((const double *)s->rows + i * d + j)
+                            : vd_widen((const float *)s->rows + i * d + j);
+        most = vd_max(most, vd_abs(vd_sub(x, vd_load(centre + j))));
+    }
+    vd_store(lanes, most);
+    for (int l = 0; l < DW; l++) largest = lanes[l] > largest ? lanes[l] : largest;
+    for (; j < d; j++) {
+        double x = s->is_double ? ((const double *)s->rows)[i * d + j]
+                                : ((const float *)s->rows)[i * d + j];
+        x = fabs(x - centre[j]);
+        largest = x > largest ? x : largest;
+    }
+    return largest;
+}
+
+/* Whether all numbers of one row are integers. */
+static int whole(const sample_t *s, int64_t i) {
+    for (int j = 0; j < s->d; j++) {
+        double x = s->is_double ? ((const double *)s->rows)[i * s->d + j]
+                                : ((const float *)s->rows)[i * s->d + j];
+        if (x != rint(x)) return 0;
+    }
+    return 1;
+}
+
 /* Centre of the second sample, and the power of two that brings |x - centre| below 1. If
    all numbers are small integers the product is exact, and *relative becomes 0. */
 static double centre_and_scale(const job_t *job, double *centre, double *relative) {
@@ -448,32 +488,12 @@ static double centre_and_scale(const job_t *job, double *centre, double *relativ
     }
     if (integers)
         for (int j = 0; j < d; j++) centre[j] = rint(centre[j]);
-    for (int s = 0; s < 2; s++) {
-        const sample_t *x = &job->sample[s];
-        for (int64_t i = 0; i < x->n; i++) {
-            double most = 0;
-            int whole = 1;
-            if (x->is_double) {
-                const double *row = (const double *)x->rows + i * d;
-                for (int j = 0; j < d; j++) {
-                    double v = fabs(row[j] - centre[j]);
-                    most = v > most ? v : most;
-                }
-                if (integers)
-                    for (int j = 0; j < d; j++) whole &= row[j] == rint(row[j]);
-            } else {
-                const float *row = (const float *)x->rows + i * d;
-                for (int j = 0; j < d; j++) {
-                    double v = fabs(row[j] - centre[j]);
-                    most = v > most ? v : most;
-                }
-                if (integers)
-                    for (int j = 0; j < d; j++) whole &= row[j] == rintf(row[j]);
-            }
-            integers &= whole;
+    for (int s = 0; s < 2; s++)
+        for (int64_t i = 0; i < job->sample[s].n; i++) {
+            double most = farthest(&job->sample[s], i, centre);
             largest = most > largest ? most : largest;
+            if (integers) integers = whole(&job->sample[s], i);
         }
-    }
     double du = d * ROUNDING;
     *relative = integers && 4.0 * d * largest * largest < 16777216.0
                     ? 0
