@@ -18,6 +18,7 @@
 #define UNIT 96       /* rows of a block; a multiple of MR and of NR */
 #define LIST 16       /* floats of a sorted list: one cache line */
 #define MAX_LIST 15   /* for k up to this, the k smallest are kept sorted */
+#define PRIMING 8     /* panels that give the first bounds */
 #define NEVER 1e35f   /* scaled squares are below 4 d */
 #define NOT_YET 1e30f
 #define ROUNDING 5.960464477539063e-08
@@ -237,10 +238,8 @@ static void handle(const product_t *p, int64_t row, int64_t column, const float 
     }
 }
 
-INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
-    int d = p->from->rows->d;
-    const float *RESTRICT a = p->from->left + row * d, *RESTRICT b = p->into->right + column * d;
-    vf c[MR][NV];
+/* c = left panel times right panel. */
+INL void multiply(int d, const float *RESTRICT a, const float *RESTRICT b, vf c[MR][NV]) {
     UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_set(0);
     for (const float *end = a + (int64_t)d * MR; a < end; a += MR, b += NR) {
         vf y[NV];
@@ -251,6 +250,12 @@ INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
             UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_fma(x, y[v], c[i][v]);
         }
     }
+}
+
+INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
+    int d = p->from->rows->d;
+    vf c[MR][NV];
+    multiply(d, p->from->left + row * d, p->into->right + column * d, c);
     const float *row_gate = p->rows->gate + row, *row_norm = p->from->norm + row;
     UNROLL for (int i = 0; i < MR; i++) {
         unsigned hit[NV], any = 0;
@@ -270,6 +275,45 @@ INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
             }
         }
     }
+}
+
+/* Start the rows of one panel with an upper bound on their k-th entry: each of NR lanes
+   keeps the smallest entry of its columns in a few panels, and the k-th smallest lane is
+   such a bound, because the lanes hold different columns (one of them the row itself, if
+   rows look into their own sample). Without it the first entries of a row all pass. */
+static void prime_panel(const product_t *p, int64_t row) {
+    int d = p->from->rows->d, k = p->rows->k, wanted = k + p->same;
+    int64_t panels = p->into->n / NR, step = panels / PRIMING * NR;
+    vf least[MR], c[MR][NV];
+    UNROLL for (int i = 0; i < MR; i++) least[i] = vf_set(NOT_YET);
+    for (int s = 0; s < PRIMING; s++) {
+        int64_t column = s * step;
+        multiply(d, p->from->left + row * d, p->into->right + column * d, c);
+        UNROLL for (int i = 0; i < MR; i++)
+            UNROLL for (int v = 0; v < NV; v++)
+                least[i] =
+                    vf_min(least[i], vf_add(c[i][v], vf_load(p->into->norm + column + v * FW)));
+    }
+    for (int i = 0; i < MR && row + i < p->from->n; i++) {
+        float lane[FW], sorted[2 * LIST], *own = p->rows->lists + (row + i + 1) * LIST;
+        float norm = p->from->norm[row + i];
+        vf_store(lane, least[i]);
+        for (int l = 0; l < LIST; l++) sorted[LIST + l] = l ? NOT_YET : -NEVER;
+        sorted[LIST - 1] = -NEVER;
+        for (int l = 0; l < FW; l++)
+            if (lane[l] < sorted[LIST + wanted]) insert(sorted + LIST, lane[l]);
+        float bound = sorted[LIST + wanted] + norm;
+        if (bound >= NOT_YET) continue;
+        for (int l = 1; l <= k; l++) own[l] = bound;
+        set_limit(p->rows, p->from->norm, row + i, bound);
+    }
+}
+
+static void prime(const product_t *p, int threads) {
+    int wanted = p->rows->k + p->same;
+    if (wanted > FW || wanted > MAX_LIST || p->into->n < 4 * PRIMING * NR) return;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t i = 0; i < p->from->n; i += MR) prime_panel(p, i);
 }
 
 /* All pairs of rows [i0, i1) and columns [j0, j1). */
@@ -512,6 +556,7 @@ static int gemm_block(const job_t *job, packed_t *packed, int row_block, int col
     if (other) status |= found_make(&columns, into, from, job->k, relative);
     if (status == KNN_OK) {
         product_t p = {from, into, &rows, same ? &rows : other ? &columns : NULL, same};
+        prime(&p, job->n_threads);
         if (p.columns)
             product_rounds(&p, job->n_threads);
         else
