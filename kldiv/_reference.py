@@ -263,8 +263,8 @@ def choose_components(
     """Common number of components with the best held-out likelihood of both samples.
 
     A common number makes what the references miss cancel in the ratio. Candidates are
-    tried in order; the search stops when one does not gain on the best so far (on one
-    Gaussian: not more than two standard errors).
+    tried in order; the search stops when one does not gain a standard error on the best
+    so far (two on a single Gaussian).
 
     Returns
     -------
@@ -282,8 +282,8 @@ def choose_components(
         logs = [_held_out(sample, n_components) for sample in (X, Y)]
         gains = [new - old for new, old in zip(logs, best_logs, strict=True)]
         error = np.sqrt(sum(gain.var() / len(gain) for gain in gains))
-        # one Gaussian gives way only to a clear gain, a mixture to any
-        if sum(gain.mean() for gain in gains) < (2 * error if best == 1 else 0.0):
+        # one Gaussian gives way only to a clear gain
+        if sum(gain.mean() for gain in gains) < (2 if best == 1 else 1) * error:
             break
         best, best_logs = n_components, logs
     return best, (float(best_logs[0].mean()), float(best_logs[1].mean()))
