@@ -107,12 +107,7 @@ class BuildKernels(build_ext):
 
     def build_extensions(self):
         compile_flags, link_flags = openmp_flags(self.compiler)
-        optimise = (
-            ["/O2"]
-            if sys.platform == "win32"
-            else ["-O3", "-fno-math-errno", "-ffp-contract=off", "-g0"]
-        )
-        self.common_flags = optimise + compile_flags
+        self.common_flags = optimise_flags() + compile_flags
         self.variants = instruction_sets(self.compiler)
         for extension in self.extensions:
             extension.extra_compile_args += self.common_flags
@@ -139,7 +134,7 @@ class BuildKernels(build_ext):
         target = Path(
             self.compiler.object_filenames([source], output_dir=str(folder))[0]
         )
-        newest = max(path.stat().st_mtime for path in headers() + [Path(source)])
+        newest = max(path.stat().st_mtime for path in [*headers(), Path(source)])
         if not self.force and target.exists() and target.stat().st_mtime > newest:
             return str(target)
         self.compiler.compile(

@@ -67,12 +67,18 @@ class _Task:
         if self.Y is not None:
             return self.Y
         n, d = self.X.shape
-        size = (DRAWS_PER_ROW * n, d)
-        shape = getattr(self.law, "dim", None) and size[0]
-        drawn = np.asarray(
-            self.law.rvs(size=shape or size, random_state=self.rng), dtype=np.float64
+        rows = DRAWS_PER_ROW * n
+        if not hasattr(self.law, "rvs"):
+            raise TypeError(
+                f"method={self.method!r} draws from the law, but {self.law!r} has no "
+                "rvs. Pass a frozen distribution of scipy.stats, or a sample."
+            )
+        # A law of whole rows knows its dimension, one of numbers is drawn per entry.
+        size = rows if hasattr(self.law, "dim") else (rows, d)
+        drawn = self.law.rvs(size=size, random_state=self.rng)
+        return check_sample(
+            np.asarray(drawn, dtype=np.float64), "the sample of the law", n_features=d
         )
-        return check_sample(drawn, "the sample drawn from the law", n_features=d)
 
     def relabellings(self, m: int) -> Relabellings:
         return Relabellings(len(self.X), m, self.n_permutations, self.rng)

@@ -113,7 +113,8 @@ def neighbor_distances(
         How many neighbours of each row.
     blocks : sequence of {"xx", "xy", "yy", "yx"}, default=("xx", "xy")
         Which searches to make: "xy" looks from the rows of X into Y.
-    algorithm : {"auto", "sorted", "tree", "gemm", "brute"}, default="auto"
+    algorithm : {"auto", "sorted", "tree", "gemm", "pca", "int8", "brute"}, \
+            default="auto"
         How to search; each gives the same distances. "auto" takes the one that a cost
         model expects to be the fastest.
     metric : {"euclidean", "manhattan", "chebyshev"}, default="euclidean"
@@ -199,9 +200,11 @@ def search(
     """Search on checked arrays of one dtype; see `neighbor_distances`."""
     if "xx" in blocks and "xy" in blocks:
         check_sizes(n_neighbors, len(X), len(Y))
-    predicted = None
+    predicted = axes = None
     if algorithm == "auto":
-        algorithm, predicted = choose_algorithm(X, Y, n_neighbors, blocks, metric)
+        algorithm, predicted, axes = choose_algorithm(
+            X, Y, n_neighbors, blocks, metric, threads
+        )
     found = search_blocks(
         algorithm,
         X,
@@ -211,6 +214,7 @@ def search(
         metric=metric,
         n_threads=threads,
         return_indices=return_indices,
+        axes=axes,
     )
     arrays: dict[str, Any] = {}
     for block, (distances, indices) in found.items():

@@ -11,6 +11,7 @@ _HOMES = {
     "load_dataset": "kldiv_attack.datasets",
     "make_attacker": "kldiv_attack.attackers",
     "run_experiment": "kldiv_attack.experiment",
+    "table_1": "kldiv_attack._table1",
     "table_3": "kldiv_attack.paper",
     "train_victim": "kldiv_attack.victim",
 }
@@ -23,6 +24,7 @@ __all__ = [
     "load_dataset",
     "make_attacker",
     "run_experiment",
+    "table_1",
     "table_3",
     "train_victim",
 ]

@@ -60,9 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _common(demo, out="runs/demo")
     paper = _command(
-        commands, "paper", _paper, "Table 3 and Figure 2 of the paper, on EMNIST"
+        commands, "paper", _paper, "Tables 1 and 3 and Figure 2 of the paper"
     )
     _common(paper, out="runs/paper")
+    paper.add_argument(
+        "--table",
+        type=int,
+        choices=(1, 3),
+        default=3,
+        help="1: the simulation, which needs no data; 3: EMNIST, with Figure 2",
+    )
     paper.add_argument("--data", metavar="FOLDER", help="folder that holds EMNIST/raw")
     paper.add_argument(
         "--download", action="store_true", help="fetch missing EMNIST files"
@@ -158,7 +165,19 @@ def _demo(options: argparse.Namespace) -> None:
     print(f"Report: {Path(options.out) / 'report.html'}")
 
 
+def _table_1(options: argparse.Namespace) -> None:
+    from kldiv_attack._table1 import run_table_1, table_1
+
+    folder = options.out if options.source is None else options.source
+    if options.source is None:
+        run_table_1(folder, seed=options.seed)
+    print(table_1(folder), end="")
+
+
 def _paper(options: argparse.Namespace) -> None:
+    if options.table == 1:
+        _table_1(options)
+        return
     from kldiv_attack.paper import run_paper, table_3, write_paper
 
     folder = options.out

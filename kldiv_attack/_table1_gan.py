@@ -65,6 +65,17 @@ def gan_reconstructions(
     list of ndarray of shape (n, d)
         Reconstructions of class 0.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the products are too small to share
+    try:
+        return _gan_reconstructions(aux, answers, n, seed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _gan_reconstructions(
+    aux: Sequence[Array], answers: Sequence[NDArray[Any]], n: int, seed: int
+) -> list[Array]:
     generator = torch.Generator().manual_seed(seed)
     rows = torch.tensor(np.stack(aux), dtype=torch.float32)
     labels = F.one_hot(torch.tensor(np.stack(answers)).long(), 2).float()

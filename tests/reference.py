@@ -107,3 +107,19 @@ def ks_exact_tail(x, y):
         count += ks_gap(pooled[inside], pooled[~inside]) >= observed - 1e-12
         total += 1
     return count / total
+
+
+def neighbor_blocks_longdouble(X, Y, k, blocks):
+    """Neighbour distances of each block by direct differences in long double."""
+    samples = {"x": np.asarray(X, np.longdouble), "y": np.asarray(Y, np.longdouble)}
+    found = {}
+    for block in blocks:
+        queries, data = samples[block[0]], samples[block[1]]
+        far = np.empty((len(queries), len(data)), np.longdouble)
+        for i, query in enumerate(queries):
+            far[i] = ((query - data) ** 2).sum(axis=1)
+        far = np.sqrt(far)
+        if block[0] == block[1]:
+            np.fill_diagonal(far, np.inf)
+        found[block] = np.sort(far, axis=1)[:, :k].astype(float)
+    return found

@@ -390,6 +390,19 @@ def test_laws_of_whole_rows(method, rng):
     assert ks_test(rng.normal(size=(50, 2)), stats.norm(), **options).m == 200
 
 
+def test_laws_that_do_not_fit(rng):
+    X = rng.normal(size=(20, 3))
+    with pytest.raises(ValueError, match="the sample of the law has 2 features"):
+        ks_test(X, stats.multivariate_normal([0, 0]), method="sliced")
+
+    class OnlyDistributionFunction:
+        cdf = staticmethod(stats.norm.cdf)
+
+    assert ks_test(X, OnlyDistributionFunction()).pvalue.shape == (3,)
+    with pytest.raises(TypeError, match="has no rvs"):
+        ks_test(X, OnlyDistributionFunction(), method="sliced")
+
+
 @pytest.mark.parametrize("method", list(METHODS))
 def test_one_row_and_vectors(method, rng):
     for n, m in ((1, 1), (1, 5), (5, 1)):

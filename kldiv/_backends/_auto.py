@@ -1,18 +1,114 @@
-"""The rule behind ``algorithm="auto"``."""
+"""The rule behind ``algorithm="auto"``: a cost model, and a probe in many dimensions.
+
+The constants are nanoseconds of one thread, fitted on Gaussian samples and EMNIST on a
+processor with AVX-512 (docs/benchmarks/neighbors.md). A wrong choice costs time, never
+a digit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+import kldiv._kernels._knn as _knn
+from kldiv._backends._filter import (
+    Axes,
+    bytes_available,
+    fit_axes,
+    probe_int8,
+    probe_pca,
+    sampled_rows,
+)
 from kldiv._validation import FloatArray
+
+PROBE_QUERIES = 48
+PROBE_ROWS = 1024
+PROBE_FROM_PAIRS = 2e7  # below, a probe costs more than it can save
+PROBE_FROM_FEATURES = 48
+
+# Tree: nanoseconds per query with 6000 rows, and the power of the rows, by features.
+_TREE_FEATURES = (2, 3, 5, 8, 10, 15, 20, 30)
+_TREE_FLOAT64 = (96, 177, 740, 2300, 3370, 5300, 7000, 11000)
+_TREE_FLOAT32 = (100, 180, 760, 2050, 2600, 3570, 4390, 6350)
+_TREE_POWER = (0.06, 0.12, 0.3, 0.65, 0.8, 0.9, 0.93, 1.0)
+
+# Slowness of the vectors of each instruction set against AVX-512.
+_WIDTH = {"baseline": 4.0, "avx2": 1.8, "avx512": 1.0, "vnni": 1.0}
 
 
 class Choice(NamedTuple):
-    """An algorithm and the seconds that one thread is predicted to need for it."""
+    """An algorithm, the seconds that one thread is predicted to need, and its axes."""
 
     algorithm: str
     seconds: float
+    axes: Axes | None = None
+
+
+class Shape(NamedTuple):
+    """What the cost model looks at."""
+
+    queries: float  # rows that look for neighbours, over all blocks
+    pairs: float  # pairs of rows, over all blocks
+    symmetric: float  # the same, but a pair inside one sample counted once
+    rows: float  # rows looked at by a query, on average
+    d: int
+    k: int
+    itemsize: int
+
+
+def _shape(
+    X: FloatArray, Y: FloatArray, n_neighbors: int, blocks: Sequence[str]
+) -> Shape:
+    size = {"x": float(len(X)), "y": float(len(Y))}
+    queries = sum(size[b[0]] for b in blocks)
+    pairs = sum(size[b[0]] * size[b[1]] for b in blocks)
+    symmetric = pairs - sum(size[b[0]] ** 2 / 2 for b in blocks if b[0] == b[1])
+    if {"xy", "yx"} <= set(blocks):
+        symmetric -= size["x"] * size["y"]
+    rows = pairs / queries
+    d = X.shape[1]
+    return Shape(queries, pairs, symmetric, rows, d, n_neighbors, X.itemsize)
+
+
+def tree_seconds(s: Shape) -> float:
+    """Predicted cost of the k-d trees."""
+    at = np.log(min(s.d, _TREE_FEATURES[-1]))
+    known = np.log(_TREE_FEATURES)
+    base = _TREE_FLOAT32 if s.itemsize == 4 else _TREE_FLOAT64
+    query = float(np.exp(np.interp(at, known, np.log(base))))
+    power = float(np.interp(at, known, _TREE_POWER))
+    beyond = max(1.0, s.d / _TREE_FEATURES[-1])
+    query *= (s.rows / 6000) ** power * beyond * max(1.0, s.k / 5) ** 0.5
+    query *= _WIDTH[_knn.current_level()] ** 0.7
+    return float(1e-9 * s.queries * query)
+
+
+def gemm_seconds(s: Shape) -> float:
+    """Predicted cost of the fused product."""
+    width = _WIDTH[_knn.current_level()]
+    tiles = s.symmetric * (0.0115 * s.d + 0.1) * width
+    return 1e-9 * (tiles + s.queries * (450 + 30 * s.k + 2 * s.d) + 2e5)
+
+
+def pca_seconds(s: Shape, candidates: float) -> float:
+    """Predicted cost of the principal axes with that many measurements per query."""
+    byte = bytes_available(s.d)
+    width = _WIDTH[_knn.current_level()]
+    bound = s.pairs * (0.8 if byte else 1.3 * width)
+    measure = s.queries * candidates * (20 + 0.09 * s.d)
+    return 1e-9 * (bound + measure + s.queries * 1.5 * s.d * width + 2e6)
+
+
+def int8_seconds(s: Shape, candidates: float) -> float:
+    """Predicted cost of the byte codes with that many measurements per query."""
+    if not bytes_available(s.d):
+        return float("inf")
+    measure = s.queries * candidates * (20 + 0.09 * s.d)
+    return 1e-9 * (
+        s.pairs * (0.0045 * s.d + 0.25) + measure + s.queries * (400 + 3 * s.d) + 2e5
+    )
 
 
 def choose_algorithm(
@@ -21,6 +117,7 @@ def choose_algorithm(
     n_neighbors: int,
     blocks: Sequence[str] = ("xx", "xy"),
     metric: str = "euclidean",
+    n_threads: int = 1,
 ) -> Choice:
     """Algorithm that ``algorithm="auto"`` uses for these samples.
 
@@ -34,14 +131,47 @@ def choose_algorithm(
         Blocks asked for.
     metric : str
         Metric.
+    n_threads : int
+        Threads of the probe.
 
     Returns
     -------
     Choice
     """
-    d = X.shape[1]
-    if d == 1:
-        return Choice("sorted", 0.0)
+    s = _shape(X, Y, n_neighbors, blocks)
+    if s.d == 1:
+        return Choice("sorted", 1e-9 * 45 * s.queries)
     if metric != "euclidean":
-        return Choice("tree" if d <= 10 else "brute", 0.0)
-    return Choice("tree" if d <= 8 else "gemm", 0.0)
+        brute = 1e-9 * s.pairs * (2 + 0.5 * s.d)
+        tree = 3 * tree_seconds(s)
+        return Choice("tree", tree) if tree < brute else Choice("brute", brute)
+    costs = {"tree": tree_seconds(s), "gemm": gemm_seconds(s)}
+    axes = None
+    if s.d >= PROBE_FROM_FEATURES:
+        # Without a probe: bytes prune well unless a few outliers stretch their range.
+        candidates = {"int8": 2.0 * n_neighbors}
+        if s.pairs >= PROBE_FROM_PAIRS:
+            axes, candidates = _probe(X, Y, s, n_threads)
+            costs["pca"] = pca_seconds(s, candidates["pca"])
+        costs["int8"] = int8_seconds(s, candidates["int8"])
+    best = min(costs, key=costs.__getitem__)
+    return Choice(best, costs[best], axes if best == "pca" else None)
+
+
+def _probe(
+    X: FloatArray, Y: FloatArray, s: Shape, n_threads: int
+) -> tuple[Axes, dict[str, float]]:
+    """Axes, and measurements per query that each filter would need on all rows."""
+    axes = fit_axes(X, Y, n_threads)
+    rows = sampled_rows(X, Y, PROBE_ROWS)
+    queries = np.ascontiguousarray(rows[:: max(1, len(rows) // PROBE_QUERIES)])
+    # Rows added bring neighbours closer, and bounds rule out less: about a square root.
+    growth = max(1.0, s.rows / len(rows)) ** 0.5
+    k = min(s.k + 1, len(rows))
+    found = {"pca": probe_pca(queries, rows, k, axes)}
+    if bytes_available(s.d):
+        found["int8"] = probe_int8(queries, rows, k)
+    return axes, {
+        name: min(s.rows, s.k + max(0.0, count - k) * growth)
+        for name, count in {"int8": s.rows, **found}.items()
+    }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import kldiv._kernels._knn as _knn
-from kldiv._backends._filter import search_int8, search_pca
+from kldiv._backends._filter import Axes, search_int8, search_pca
 from kldiv._validation import FloatArray
 
 #: Algorithms of the compiled core, each with the metrics that it knows.
@@ -39,6 +39,7 @@ def search_blocks(
     metric: str = "euclidean",
     n_threads: int = 1,
     return_indices: bool = False,
+    axes: Axes | None = None,
 ) -> Found:
     """Search all `blocks` in one call on checked, C-contiguous arrays of one dtype.
 
@@ -58,6 +59,8 @@ def search_blocks(
         Threads.
     return_indices : bool
         Whether to return the rows found as well.
+    axes : Axes, optional
+        Principal axes that a probe has fitted, for "pca".
 
     Returns
     -------
@@ -79,7 +82,7 @@ def search_blocks(
         X, Y = X * X.dtype.type(scale), Y * Y.dtype.type(scale)
     outputs = [(name, *arrays) for name, arrays in found.items()]
     if algorithm == "pca":
-        search_pca(X, Y, n_neighbors, outputs, n_threads)
+        search_pca(X, Y, n_neighbors, outputs, n_threads, axes)
     elif algorithm == "int8":
         search_int8(X, Y, n_neighbors, outputs, n_threads)
     else:
@@ -101,9 +104,9 @@ def _bring_into_range(
     least, most = _SAFE_EXPONENTS[X.itemsize]
     if largest == 0 or (smallest >= ldexp(1, least) and largest <= ldexp(1, most)):
         return X, Y, 1.0
-    shift = most - frexp(largest)[1]
+    shift = min(most - frexp(largest)[1], 1000 if X.itemsize == 8 else 120)
     if smallest >= ldexp(1, max(least - shift, -1074)):
-        return X, Y, ldexp(1, min(shift, 1000))
+        return X, Y, ldexp(1, shift)
     if X.itemsize == 4:  # float64 holds every square of a float32
         return X.astype(np.float64), Y.astype(np.float64), 1.0
     return X, Y, 0.0

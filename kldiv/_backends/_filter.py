@@ -1,7 +1,7 @@
 """Codes for the filter-and-refine search: principal axes and bytes.
 
-The codes only decide which distances are measured; docs/user_guide/precision.rst derives
-why no neighbour can be missed.
+The codes only decide which distances are measured; docs/user_guide/precision.rst
+derives why no neighbour can be missed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 import kldiv._kernels._knn as _knn
 from kldiv._validation import FloatArray
 
-N_SAMPLED = 1024  # rows that the axes are fitted on; any axes give the same distances
+N_SAMPLED = 640  # rows that the axes are fitted on; any axes give the same distances
 N_ITERATIONS = 2
 N_AXES = 96
 MAX_BYTE_WIDTH = 32000  # products of byte codes of this width fit 32 bits
@@ -31,7 +31,8 @@ class Axes(NamedTuple):
 
     centre: NDArray[np.float64]
     scale: float
-    basis: NDArray[np.float32]
+    basis: NDArray[np.float32]  # (d, n_axes), zero columns up to a multiple of 32
+    n_axes: int
     skew: float
 
 
@@ -46,8 +47,11 @@ def sampled_rows(X: FloatArray, Y: FloatArray, n_rows: int) -> FloatArray:
     return np.concatenate([X[::step], Y[step // 2 :: step]])
 
 
-def fit_axes(X: FloatArray, Y: FloatArray, n_axes: int, n_threads: int) -> Axes:
+def fit_axes(
+    X: FloatArray, Y: FloatArray, n_threads: int, n_axes: int = N_AXES
+) -> Axes:
     """Leading principal axes of a sample of the rows, by subspace iteration."""
+    n_axes = min(n_axes, X.shape[1])
     rows = sampled_rows(X, Y, N_SAMPLED).astype(np.float64)
     centre = rows.mean(axis=0)
     largest = float(np.abs(rows - centre).max())
@@ -55,18 +59,16 @@ def fit_axes(X: FloatArray, Y: FloatArray, n_axes: int, n_threads: int) -> Axes:
     centred = ((rows - centre) * scale).astype(np.float32)
     with _blas().limit(limits=n_threads, user_api="blas"):
         basis = np.random.default_rng(0).standard_normal(
-            (X.shape[1], min(n_axes, X.shape[1])), dtype=np.float32
+            (X.shape[1], n_axes), dtype=np.float32
         )
         for _ in range(N_ITERATIONS):
             basis = _orthonormal(centred.T @ (centred @ basis))
         basis = _orthonormal(basis)
         exact = basis.astype(np.float64)
         skew = float(np.linalg.norm(exact.T @ exact - np.eye(basis.shape[1])))
-    padded = -(-basis.shape[1] // _BASIS_PADDING) * _BASIS_PADDING
-    padding = ((0, 0), (0, padded - basis.shape[1]))
-    return Axes(
-        centre, scale, np.ascontiguousarray(np.pad(basis, padding)), skew * 1.01 + 1e-12
-    )
+    padding = ((0, 0), (0, -n_axes % _BASIS_PADDING))
+    basis = np.ascontiguousarray(np.pad(basis, padding))
+    return Axes(centre, scale, basis, n_axes, skew * 1.01 + 1e-12)
 
 
 def _orthonormal(columns: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -94,48 +96,34 @@ def curve_order(coordinates: NDArray[np.float32]) -> NDArray[np.int32]:
     return np.argsort(key, kind="stable").astype(np.int32)
 
 
-def search_pca(
-    X: FloatArray,
-    Y: FloatArray,
-    n_neighbors: int,
-    blocks: Blocks,
-    n_threads: int,
-    n_axes: int = N_AXES,
-) -> list[int]:
-    """Search with bounds from the leading principal axes and the norm of the rest."""
-    n_axes = min(n_axes, X.shape[1])
-    axes = fit_axes(X, Y, n_axes, n_threads)
-    project = lambda rows: _knn.project(  # noqa: E731
-        rows, axes.centre, axes.scale, axes.basis, n_axes, axes.skew, n_threads
-    )
-    used = {letter for name, *_ in blocks for letter in name}
-    codes_x, radius_x = project(X)
-    codes_y, radius_y = project(Y) if "y" in used else (codes_x[:1], radius_x[:1])
-    order_x = curve_order(codes_x)
-    order_y = curve_order(codes_y) if {"yy", "yx"} & {b[0] for b in blocks} else None
+class Codes(NamedTuple):
+    """Codes of both samples; radii are in units of the codes."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    radius_x: NDArray[np.float32]
+    radius_y: NDArray[np.float32]
+    unit: float  # code units per unit of the data
+    order_x: NDArray[np.int32] | None = None
+    order_y: NDArray[np.int32] | None = None
+
+
+def pca_codes(X: FloatArray, Y: FloatArray, axes: Axes, n_threads: int) -> Codes:
+    """Coordinates on the axes and the norm of the rest, as bytes where they pay."""
+    q = axes.n_axes
+    arguments = (axes.centre, axes.scale, axes.basis, q, axes.skew, n_threads)
+    x, radius_x = _knn.project(X, *arguments)
+    y, radius_y = (x, radius_x) if Y is X else _knn.project(Y, *arguments)
+    order_x, order_y = curve_order(x), curve_order(y)
     step = 1.0
-    if bytes_available(codes_x.shape[1]):
-        low = np.minimum(codes_x.min(axis=0), codes_y.min(axis=0)).astype(np.float64)
-        high = np.maximum(codes_x.max(axis=0), codes_y.max(axis=0))
+    if bytes_available(x.shape[1]):
+        low = np.minimum(x.min(axis=0), y.min(axis=0)).astype(np.float64)
+        high = np.maximum(x.max(axis=0), y.max(axis=0))
         step = float((high - low).max()) / 255 or 1.0
-        codes_x = _knn.byte_codes(codes_x, low, step, radius_x, n_threads)
-        codes_y = _knn.byte_codes(codes_y, low, step, radius_y, n_threads)
-    # Codes live in units scaled by a power of two: undo it in step and radii.
-    factor = np.float32(1 / axes.scale)
-    return _knn.search_filtered(
-        X,
-        Y,
-        n_neighbors,
-        blocks,
-        n_threads,
-        codes_x,
-        codes_y,
-        radius_x * factor,
-        radius_y * factor,
-        step / axes.scale,
-        order_x,
-        order_y,
-    )
+        radius_y = radius_y.copy()
+        x = _knn.byte_codes(x, low, step, radius_x, n_threads)
+        y = _knn.byte_codes(y, low, step, radius_y, n_threads)
+    return Codes(x, y, radius_x, radius_y, axes.scale / step, order_x, order_y)
 
 
 def bytes_available(width: int) -> bool:
@@ -143,17 +131,64 @@ def bytes_available(width: int) -> bool:
     return _knn.current_level() == "vnni" and width <= MAX_BYTE_WIDTH
 
 
-def search_int8(
-    X: FloatArray, Y: FloatArray, n_neighbors: int, blocks: Blocks, n_threads: int
-) -> list[int]:
-    """Search with bounds from rows rounded to one byte per number."""
+def int8_codes(X: FloatArray, Y: FloatArray, n_threads: int) -> Codes:
+    """Every number rounded to one byte of the common range."""
     low, high = float(min(X.min(), Y.min())), float(max(X.max(), Y.max()))
     step = (high - low) / 255 or 1.0
     lows = np.full(X.shape[1], low)
     radius_x = np.zeros(len(X), dtype=np.float32)
     radius_y = np.zeros(len(Y), dtype=np.float32)
-    codes_x = _knn.byte_codes(X, lows, step, radius_x, n_threads)
-    codes_y = _knn.byte_codes(Y, lows, step, radius_y, n_threads)
-    return _knn.search_filtered(
-        X, Y, n_neighbors, blocks, n_threads, codes_x, codes_y, radius_x, radius_y, step
-    )
+    x = _knn.byte_codes(X, lows, step, radius_x, n_threads)
+    y = _knn.byte_codes(Y, lows, step, radius_y, n_threads)
+    return Codes(x, y, radius_x, radius_y, 1 / step)
+
+
+def _search(
+    X: FloatArray, Y: FloatArray, k: int, blocks: Blocks, n_threads: int, codes: Codes
+) -> list[int]:
+    measured: list[int] = _knn.search_filtered(X, Y, k, blocks, n_threads, *codes)
+    return measured
+
+
+def search_pca(
+    X: FloatArray,
+    Y: FloatArray,
+    n_neighbors: int,
+    blocks: Blocks,
+    n_threads: int,
+    axes: Axes | None = None,
+) -> list[int]:
+    """Search with bounds from principal axes; exact measurements of each block."""
+    if axes is None:
+        axes = fit_axes(X, Y, n_threads)
+    codes = pca_codes(X, Y, axes, n_threads)
+    return _search(X, Y, n_neighbors, blocks, n_threads, codes)
+
+
+def search_int8(
+    X: FloatArray, Y: FloatArray, n_neighbors: int, blocks: Blocks, n_threads: int
+) -> list[int]:
+    """Search with bounds from bytes; exact measurements of each block."""
+    if not bytes_available(X.shape[1]):
+        raise ValueError(
+            "algorithm='int8' needs a processor and build with AVX-512 VNNI and at "
+            f"most {MAX_BYTE_WIDTH} features; kernels in use: {_knn.current_level()}, "
+            f"features: {X.shape[1]}. Use algorithm='auto'."
+        )
+    codes = int8_codes(X, Y, n_threads)
+    return _search(X, Y, n_neighbors, blocks, n_threads, codes)
+
+
+def _candidates(queries: FloatArray, rows: FloatArray, k: int, codes: Codes) -> float:
+    blocks: Blocks = [("xy", np.empty((len(queries), k)), None)]
+    return _search(queries, rows, k, blocks, 1, codes)[0] / len(queries)
+
+
+def probe_pca(queries: FloatArray, rows: FloatArray, k: int, axes: Axes) -> float:
+    """Exact measurements per query that the axes leave on a few rows."""
+    return _candidates(queries, rows, k, pca_codes(queries, rows, axes, 1))
+
+
+def probe_int8(queries: FloatArray, rows: FloatArray, k: int) -> float:
+    """Exact measurements per query that bytes leave on a few rows."""
+    return _candidates(queries, rows, k, int8_codes(queries, rows, 1))

@@ -44,7 +44,7 @@ cdef extern from "knn.h" nogil:
         codes_t sample[2]
         int width
         int is_integer
-        double step
+        double unit
         int64_t *n_candidates
     ctypedef struct knn_table_t:
         int (*tree)(const job_t *) noexcept nogil
@@ -212,7 +212,7 @@ def project(
 def byte_codes(
     X, const double[::1] low, double step, float[::1] radius, int n_threads
 ):
-    """Codes (n, d) uint8 of rows; `radius` grows by what they lose."""
+    """Codes (n, d) uint8 of rows; `radius` grows by what they lose, in steps."""
     cdef _Job held = _Job()
     cdef const knn_table_t *table = knn_table(_level)
     cdef int status
@@ -229,11 +229,12 @@ def byte_codes(
 
 def search_filtered(
     X, Y, k, blocks, n_threads, codes_x, codes_y, const float[::1] radius_x,
-    const float[::1] radius_y, double step, order_x=None, order_y=None
+    const float[::1] radius_y, double unit, order_x=None, order_y=None
 ):
     """Fill `blocks` like `search`, measuring only what the codes cannot rule out.
 
-    `codes_x` and `codes_y` are both float32 or both uint8 of one width. `order_x`,
+    `codes_x` and `codes_y` are both float32 or both uint8 of one width, with `unit`
+    code units to one unit of the data; radii are in code units. `order_x`,
     `order_y` (int32): in which order to query; close rows in a row share cache.
     Returns the number of exact measurements in each block.
     """
@@ -251,7 +252,7 @@ def search_filtered(
     filter.sample[1].radius = &radius_y[0]
     filter.width = <int> views.views[0].shape[1]
     filter.is_integer = views.views[0].itemsize == 1
-    filter.step = step
+    filter.unit = unit
     filter.sample[0].order = filter.sample[1].order = NULL
     if order_x is not None:
         filter.sample[0].order = <const int32_t *> views.hold(order_x, False)

@@ -142,12 +142,12 @@ static void sort_runs(point_t *p, int64_t n) {
     }
 }
 
-/* Sorted copy of a column: radix sort of a monotone linear key, then runs of one key. */
-static point_t *sorted_column(const sample_t *s) {
+/* Radix sort of a monotone linear key: fills p with rows in the order of the keys. */
+static int sort_keys(const sample_t *s, point_t *p) {
     enum { BITS = 11, BUCKETS = 1 << BITS };
     int64_t n = s->n;
-    point_t *a = knn_allocate(2 * (size_t)n * sizeof *a), *b = a + n;
-    if (!a) return NULL;
+    uint64_t *a = knn_allocate(2 * (size_t)n * sizeof *a), *b = a + n, *base = a;
+    if (!a) return KNN_NO_MEMORY;
     double low = value_at(s, 0), high = low;
     for (int64_t i = 1; i < n; i++) {
         double x = value_at(s, i);
@@ -160,44 +160,39 @@ static point_t *sorted_column(const sample_t *s) {
     uint32_t start[3][BUCKETS + 1];
     memset(start, 0, sizeof start);
     for (int64_t i = 0; i < n; i++) {
-        double x = value_at(s, i);
-        uint32_t key = (uint32_t)((x - low) * factor);
-        a[i].x = x, a[i].row = (int32_t)i, a[i].key = key;
-        for (int p = 0; p < passes; p++) start[p][((key >> (BITS * p)) & (BUCKETS - 1)) + 1]++;
+        uint32_t key = factor > 0 ? (uint32_t)((value_at(s, i) - low) * factor) : 0;
+        a[i] = (uint64_t)key << 32 | (uint32_t)i;
+        for (int r = 0; r < passes; r++) start[r][((key >> (BITS * r)) & (BUCKETS - 1)) + 1]++;
     }
-    for (int p = 0; p < passes; p++) {
-        for (int i = 0; i < BUCKETS; i++) start[p][i + 1] += start[p][i];
+    for (int r = 0; r < passes; r++) {
+        for (int i = 0; i < BUCKETS; i++) start[r][i + 1] += start[r][i];
         for (int64_t i = 0; i < n; i++)
-            b[start[p][(a[i].key >> (BITS * p)) & (BUCKETS - 1)]++] = a[i];
-        point_t *swap = a;
+            b[start[r][(a[i] >> (32 + BITS * r)) & (BUCKETS - 1)]++] = a[i];
+        uint64_t *swap = a;
         a = b, b = swap;
     }
-    point_t *base = a < b ? a : b;
-    sort_runs(a, n);
-    if (a != base) memcpy(base, a, (size_t)n * sizeof *a);
-    return base;
-}
-
-/* The k nearest of `into` to x are into[low .. low + k): merge them outwards. `skip` is
-   the place of x itself, or -1. */
-static void write_window(const point_t *into, int64_t low, int64_t high, double x, int64_t at,
-                         int64_t skip, int k, double *distances, int32_t *indices) {
-    int64_t left = at - 1, right = at;
-    if (right == skip) right++;
-    for (int c = 0; c < k; c++) {
-        double a = left >= low ? x - into[left].x : INFINITY;
-        double b = right < high ? into[right].x - x : INFINITY;
-        int64_t chosen = a <= b ? left : right;
-        distances[c] = a <= b ? a : b;
-        if (a <= b)
-            left--;
-        else
-            right++;
-        if (indices) indices[c] = into[chosen].row;
+    for (int64_t i = 0; i < n; i++) {
+        p[i].row = (int32_t)(a[i] & 0xffffffffu), p[i].key = (uint32_t)(a[i] >> 32);
+        p[i].x = value_at(s, p[i].row);
     }
+    knn_free(base);
+    return KNN_OK;
 }
 
-/* Answers for the sorted queries first..last of one block. */
+/* Sorted copy of a column with k sentinels at infinity on either side. */
+static point_t *sorted_column(const sample_t *s, int k) {
+    point_t *p = knn_allocate((size_t)(s->n + 2 * k) * sizeof *p);
+    if (!p || sort_keys(s, p + k) != KNN_OK) {
+        knn_free(p);
+        return NULL;
+    }
+    sort_runs(p + k, s->n);
+    for (int i = 0; i < k; i++) p[i].x = -INFINITY, p[k + s->n + i].x = INFINITY;
+    return p;
+}
+
+/* Answers for the sorted queries first..last of one block: the k nearest of a query are
+   merged outwards from its place; the sentinels stand beyond the ends. */
 static void sorted_block(const block_t *block, const point_t *from, int64_t first, int64_t last,
                          const point_t *into, int64_t m, int k) {
     int self = block->from == block->into;
@@ -210,14 +205,20 @@ static void sorted_block(const block_t *block, const point_t *from, int64_t firs
             high = mid;
     }
     for (int64_t i = first; i < last; i++) {
-        double x = from[i].x;
-        int64_t row = from[i].row, skip = self ? i : -1;
+        double x = from[i].x, *out = block->distances + (int64_t)from[i].row * k;
         if (self)
             at = i;
         else
             while (at < m && into[at].x < x) at++;
-        write_window(into, 0, m, x, at, skip, k, block->distances + row * k,
-                     block->indices ? block->indices + row * k : NULL);
+        const point_t *left = into + at - 1, *right = into + at + self;
+        for (int c = 0; c < k; c++) {
+            double a = x - left->x, b = right->x - x;
+            int take = a <= b;
+            if (block->indices)
+                block->indices[(int64_t)from[i].row * k + c] = take ? left->row : right->row;
+            out[c] = take ? a : b;
+            left -= take, right += !take;
+        }
     }
 }
 
@@ -229,12 +230,13 @@ int knn_sorted(const job_t *job) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) \
     if (threads > 1 && used[0] && used[1])
     for (int s = 0; s < 2; s++)
-        if (used[s]) points[s] = sorted_column(&job->sample[s]);
+        if (used[s]) points[s] = sorted_column(&job->sample[s], job->k);
     for (int s = 0; s < 2; s++)
         if (used[s] && !points[s]) status = KNN_NO_MEMORY;
     for (int b = 0; b < job->n_blocks && status == KNN_OK; b++) {
         const block_t *block = &job->block[b];
-        const point_t *from = points[block->from], *into = points[block->into];
+        const point_t *from = points[block->from] + job->k;
+        const point_t *into = points[block->into] + job->k;
         int64_t n = job->sample[block->from].n, m = job->sample[block->into].n;
         int64_t chunk = n / (8 * threads) + 1, chunks = (n + chunk - 1) / chunk;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)

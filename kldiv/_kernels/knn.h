@@ -38,7 +38,7 @@ typedef struct {
 /* Row codes of the filter: see docs/user_guide/precision.rst. */
 typedef struct {
     const void *codes; /* (n, width) float32, or uint8 */
-    const float *radius; /* (n,) bound on |f(x) - step * code(x)|, rounded up */
+    const float *radius; /* (n,) bound on |f(x) - code(x)| in code units */
     const int32_t *order; /* (n,) in which order to query, or NULL */
     int64_t n;
 } codes_t;
@@ -47,7 +47,7 @@ typedef struct {
     codes_t sample[2];
     int width;
     int is_integer;
-    double step;     /* value of one code unit */
+    double unit; /* code units per unit of the data */
     int64_t *n_candidates; /* (n_blocks,) exact measurements made, or NULL */
 } filter_t;
 

@@ -19,19 +19,6 @@ static void centred(const sample_t *s, int64_t i, const double *centre, double s
     }
 }
 
-static double square_of(const float *x, int n) {
-    vd s0 = vd_set(0), s1 = s0;
-    double total;
-    int j = 0;
-    for (; j + 2 * DW <= n; j += 2 * DW) {
-        vd a = vd_widen(x + j), b = vd_widen(x + j + DW);
-        s0 = vd_fma(a, a, s0), s1 = vd_fma(b, b, s1);
-    }
-    total = vd_total(vd_add(s0, s1));
-    for (; j < n; j++) total += (double)x[j] * x[j];
-    return total;
-}
-
 /* out[r] (width q, stride `stride`) = line[r] times basis, for ROWS rows and the 2 FW
    columns from c on; basis is (d, padded q), padded to a multiple of 2 FW. */
 INL void project_columns(const float *line, int d, const float *basis, int q_padded, int c,
@@ -118,10 +105,11 @@ INL void row_bytes(const double *x, int d, const double *low, double step, uint8
         lost += off * off;
     }
     double size = 1e-15 * (256 * step) * sqrt((double)d);
-    *radius = (float)((before + sqrt(lost) * (1 + 1e-9) + size) * (1 + 1e-6));
+    *radius = (float)((before + sqrt(lost) * (1 + 1e-9) + size) * scale * (1 + 1e-6));
 }
 
-/* codes (n, d) of rows; radius holds the radius of the rows and receives that of the codes. */
+/* codes (n, d) of rows; radius holds that of the rows, and receives that of the codes in
+   units of `step`. */
 int FN(knn_bytes)(const sample_t *s, const double *low, double step, int threads,
                   uint8_t *codes, float *radius) {
     int d = s->d, status = KNN_OK;

@@ -33,6 +33,20 @@
 DEFINE_EXACT(exact_d, double, vd_load)
 DEFINE_EXACT(exact_f, float, vd_widen)
 
+/* Sum of squares in float64. */
+INL double square_of(const float *x, int n) {
+    vd s0 = vd_set(0), s1 = s0;
+    double total;
+    int j = 0;
+    for (; j + 2 * DW <= n; j += 2 * DW) {
+        vd a = vd_widen(x + j), b = vd_widen(x + j + DW);
+        s0 = vd_fma(a, a, s0), s1 = vd_fma(b, b, s1);
+    }
+    total = vd_total(vd_add(s0, s1));
+    for (; j < n; j++) total += (double)x[j] * x[j];
+    return total;
+}
+
 /* Float32 differences only ever reject: the relative error is below 1e-4 for d < 1e6. */
 INL int far_f(const float *RESTRICT a, const float *RESTRICT b, int d, double limit) {
     vf s0 = vf_set(0), s1 = s0, t;

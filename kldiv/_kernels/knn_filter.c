@@ -239,7 +239,7 @@ typedef struct {
     int self, k, count;
     double *best;
     int32_t *index;
-    double radius, slack, step; /* see threshold() */
+    double radius, slack, unit; /* see threshold() */
     int is_integer;
     int64_t measured;
 } query_t;
@@ -247,7 +247,7 @@ typedef struct {
 /* A row with a bound at or above this cannot be nearer than the k-th found so far. */
 static bound_t threshold(const query_t *q) {
     if (q->count < q->k) return FAR;
-    double reach = (sqrt(q->best[q->k - 1]) * (1 + 1e-9) + q->radius) / q->step;
+    double reach = sqrt(q->best[q->k - 1]) * q->unit * (1 + 1e-9) + q->radius;
     double square = reach * reach * (1 + 1e-9) + q->slack;
     if (q->is_integer) return square < 2e9 ? (bound_t)square + 1 : FAR;
     return square < 1e38 ? bound_of_float((float)(square * (1 + 2e-7))) + 1 : FAR;
@@ -370,7 +370,7 @@ static query_t query_of(const job_t *job, const filter_t *f, const block_t *bloc
     q.row = row, q.self = block->from == block->into, q.k = job->k;
     q.best = best, q.index = index;
     q.radius = f->sample[block->from].radius[row] + t->radius;
-    q.step = f->step, q.is_integer = f->is_integer;
+    q.unit = f->unit, q.is_integer = f->is_integer;
     if (!f->is_integer) {
         float square;
         memcpy(&square, &norm, sizeof square);

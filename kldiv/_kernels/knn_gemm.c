@@ -18,6 +18,7 @@
 #define UNIT 96       /* rows of a block; a multiple of MR and of NR */
 #define LIST 16       /* floats of a sorted list: one cache line */
 #define MAX_LIST 15   /* for k up to this, the k smallest are kept sorted */
+#define PRIMING 8     /* panels that give the first bounds */
 #define NEVER 1e35f   /* scaled squares are below 4 d */
 #define NOT_YET 1e30f
 #define ROUNDING 5.960464477539063e-08
@@ -63,26 +64,35 @@ static void centred_row(const sample_t *s, int64_t i, const double *centre, doub
     }
 }
 
-/* Pack rows i0 .. i0 + UNIT. `line` holds one row. */
-static void pack_unit(packed_t *p, int64_t i0, const double *centre, double scale, float *line) {
+/* Panels of `size` rows from UNIT row-major lines; a few columns at a time stay in cache. */
+INL void pack_panels(const int size, const float *RESTRICT lines, int d, float factor,
+                     float *RESTRICT out) {
+    for (int p = 0; p < UNIT; p += size, lines += (int64_t)size * d, out += (int64_t)size * d)
+        for (int j0 = 0; j0 < d; j0 += 16) {
+            int stop = j0 + 16 < d ? j0 + 16 : d;
+            for (int r = 0; r < size; r++)
+                for (int j = j0; j < stop; j++)
+                    out[(int64_t)j * size + r] = factor * lines[(int64_t)r * d + j];
+        }
+}
+
+/* Pack rows i0 .. i0 + UNIT. `lines` holds UNIT rows. */
+static void pack_unit(packed_t *p, int64_t i0, const double *centre, double scale,
+                      float *lines) {
     int d = p->rows->d;
-    for (int64_t i = i0; i < i0 + UNIT; i++) {
-        double square = 0;
+    for (int r = 0; r < UNIT; r++) {
+        int64_t i = i0 + r;
+        float *line = lines + (int64_t)r * d;
         if (i < p->n) {
             centred_row(p->rows, i, centre, scale, line);
-            for (int j = 0; j < d; j++) square += (double)line[j] * line[j];
-        } else
+            p->norm[i] = (float)square_of(line, d);
+        } else {
             memset(line, 0, sizeof(float) * (size_t)d);
-        p->norm[i] = i < p->n ? (float)square : NEVER;
-        if (p->left) {
-            float *a = p->left + (i / MR) * MR * d + i % MR;
-            for (int j = 0; j < d; j++) a[j * MR] = -2 * line[j];
-        }
-        if (p->right) {
-            float *b = p->right + (i / NR) * NR * d + i % NR;
-            for (int j = 0; j < d; j++) b[j * NR] = line[j];
+            p->norm[i] = NEVER;
         }
     }
+    if (p->left) pack_panels(MR, lines, d, -2, p->left + i0 * d);
+    if (p->right) pack_panels(NR, lines, d, 1, p->right + i0 * d);
 }
 
 static int pack(packed_t *p, const double *centre, double scale, int threads) {
@@ -95,12 +105,12 @@ static int pack(packed_t *p, const double *centre, double scale, int threads) {
         return KNN_NO_MEMORY;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
     {
-        float *line = knn_allocate((size_t)d * sizeof(float));
-        if (!line) status = KNN_NO_MEMORY;
+        float *lines = knn_allocate(UNIT * (size_t)d * sizeof(float));
+        if (!lines) status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 1)
         for (int64_t i = 0; i < p->padded; i += UNIT)
-            if (line) pack_unit(p, i, centre, scale, line);
-        knn_free(line);
+            if (lines) pack_unit(p, i, centre, scale, lines);
+        knn_free(lines);
     }
     p->largest = 0;
     for (int64_t i = 0; i < p->n && status == KNN_OK; i++)
@@ -196,7 +206,7 @@ INL void insert(float *list, float v) {
 INL void offer(found_t *f, const float *norm, int64_t i, float v, int32_t j) {
     if (UNLIKELY(f->count[i] == f->room)) {
         compact(f, norm, i);
-        if (!(v <= f->limit[i])) return;
+        if (!(v < f->limit[i])) return;
     }
     candidate_t *c = f->candidates + i * f->room + f->count[i]++;
     c->value = v, c->index = j;
@@ -222,16 +232,14 @@ static void handle(const product_t *p, int64_t row, int64_t column, const float 
         int64_t j = column + lowest_bit(hit);
         if (p->same && j <= row) continue;
         float v = (c[j - column] + left[row]) + right[j];
-        if (v <= p->rows->limit[row]) offer(p->rows, left, row, v, (int32_t)j);
-        if (p->columns && v <= p->columns->limit[j])
+        if (v < p->rows->limit[row]) offer(p->rows, left, row, v, (int32_t)j);
+        if (p->columns && v < p->columns->limit[j])
             offer(p->columns, right, j, v, (int32_t)row);
     }
 }
 
-INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
-    int d = p->from->rows->d;
-    const float *RESTRICT a = p->from->left + row * d, *RESTRICT b = p->into->right + column * d;
-    vf c[MR][NV];
+/* c = left panel times right panel. */
+INL void multiply(int d, const float *RESTRICT a, const float *RESTRICT b, vf c[MR][NV]) {
     UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_set(0);
     for (const float *end = a + (int64_t)d * MR; a < end; a += MR, b += NR) {
         vf y[NV];
@@ -242,6 +250,12 @@ INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
             UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_fma(x, y[v], c[i][v]);
         }
     }
+}
+
+INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
+    int d = p->from->rows->d;
+    vf c[MR][NV];
+    multiply(d, p->from->left + row * d, p->into->right + column * d, c);
     const float *row_gate = p->rows->gate + row, *row_norm = p->from->norm + row;
     UNROLL for (int i = 0; i < MR; i++) {
         unsigned hit[NV], any = 0;
@@ -261,6 +275,45 @@ INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
             }
         }
     }
+}
+
+/* Start the rows of one panel with an upper bound on their k-th entry: each of NR lanes
+   keeps the smallest entry of its columns in a few panels, and the k-th smallest lane is
+   such a bound, because the lanes hold different columns (one of them the row itself, if
+   rows look into their own sample). Without it the first entries of a row all pass. */
+static void prime_panel(const product_t *p, int64_t row) {
+    int d = p->from->rows->d, k = p->rows->k, wanted = k + p->same;
+    int64_t panels = p->into->n / NR, step = panels / PRIMING * NR;
+    vf least[MR], c[MR][NV];
+    UNROLL for (int i = 0; i < MR; i++) least[i] = vf_set(NOT_YET);
+    for (int s = 0; s < PRIMING; s++) {
+        int64_t column = s * step;
+        multiply(d, p->from->left + row * d, p->into->right + column * d, c);
+        UNROLL for (int i = 0; i < MR; i++)
+            UNROLL for (int v = 0; v < NV; v++)
+                least[i] =
+                    vf_min(least[i], vf_add(c[i][v], vf_load(p->into->norm + column + v * FW)));
+    }
+    for (int i = 0; i < MR && row + i < p->from->n; i++) {
+        float lane[FW], sorted[2 * LIST], *own = p->rows->lists + (row + i + 1) * LIST;
+        float norm = p->from->norm[row + i];
+        vf_store(lane, least[i]);
+        for (int l = 0; l < LIST; l++) sorted[LIST + l] = l ? NOT_YET : -NEVER;
+        sorted[LIST - 1] = -NEVER;
+        for (int l = 0; l < FW; l++)
+            if (lane[l] < sorted[LIST + wanted]) insert(sorted + LIST, lane[l]);
+        float bound = sorted[LIST + wanted] + norm;
+        if (bound >= NOT_YET) continue;
+        for (int l = 1; l <= k; l++) own[l] = bound;
+        set_limit(p->rows, p->from->norm, row + i, bound);
+    }
+}
+
+static void prime(const product_t *p, int threads) {
+    int wanted = p->rows->k + p->same;
+    if (wanted > FW || wanted > MAX_LIST || p->into->n < 4 * PRIMING * NR) return;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t i = 0; i < p->from->n; i += MR) prime_panel(p, i);
 }
 
 /* All pairs of rows [i0, i1) and columns [j0, j1). */
@@ -424,6 +477,37 @@ static int finish(const job_t *job, const block_t *block, found_t *f, int64_t *n
 
 /* ---- the job --------------------------------------------------------------------- */
 
+/* Largest |x - centre| of one row. */
+static double farthest(const sample_t *s, int64_t i, const double *centre) {
+    int d = s->d, j = 0;
+    vd most = vd_set(0);
+    double lanes[DW], largest = 0;
+    for (; j + DW <= d; j += DW) {
+        vd x = s->is_double ? vd_load((const double *)s->rows + i * d + j)
+                            : vd_widen((const float *)s->rows + i * d + j);
+        most = vd_max(most, vd_abs(vd_sub(x, vd_load(centre + j))));
+    }
+    vd_store(lanes, most);
+    for (int l = 0; l < DW; l++) largest = lanes[l] > largest ? lanes[l] : largest;
+    for (; j < d; j++) {
+        double x = s->is_double ? ((const double *)s->rows)[i * d + j]
+                                : ((const float *)s->rows)[i * d + j];
+        x = fabs(x - centre[j]);
+        largest = x > largest ? x : largest;
+    }
+    return largest;
+}
+
+/* Whether all numbers of one row are integers. */
+static int whole(const sample_t *s, int64_t i) {
+    for (int j = 0; j < s->d; j++) {
+        double x = s->is_double ? ((const double *)s->rows)[i * s->d + j]
+                                : ((const float *)s->rows)[i * s->d + j];
+        if (x != rint(x)) return 0;
+    }
+    return 1;
+}
+
 /* Centre of the second sample, and the power of two that brings |x - centre| below 1. If
    all numbers are small integers the product is exact, and *relative becomes 0. */
 static double centre_and_scale(const job_t *job, double *centre, double *relative) {
@@ -448,32 +532,12 @@ static double centre_and_scale(const job_t *job, double *centre, double *relativ
     }
     if (integers)
         for (int j = 0; j < d; j++) centre[j] = rint(centre[j]);
-    for (int s = 0; s < 2; s++) {
-        const sample_t *x = &job->sample[s];
-        for (int64_t i = 0; i < x->n; i++) {
-            double most = 0;
-            int whole = 1;
-            if (x->is_double) {
-                const double *row = (const double *)x->rows + i * d;
-                for (int j = 0; j < d; j++) {
-                    double v = fabs(row[j] - centre[j]);
-                    most = v > most ? v : most;
-                }
-                if (integers)
-                    for (int j = 0; j < d; j++) whole &= row[j] == rint(row[j]);
-            } else {
-                const float *row = (const float *)x->rows + i * d;
-                for (int j = 0; j < d; j++) {
-                    double v = fabs(row[j] - centre[j]);
-                    most = v > most ? v : most;
-                }
-                if (integers)
-                    for (int j = 0; j < d; j++) whole &= row[j] == rintf(row[j]);
-            }
-            integers &= whole;
+    for (int s = 0; s < 2; s++)
+        for (int64_t i = 0; i < job->sample[s].n; i++) {
+            double most = farthest(&job->sample[s], i, centre);
             largest = most > largest ? most : largest;
+            if (integers) integers = whole(&job->sample[s], i);
         }
-    }
     double du = d * ROUNDING;
     *relative = integers && 4.0 * d * largest * largest < 16777216.0
                     ? 0
@@ -492,6 +556,7 @@ static int gemm_block(const job_t *job, packed_t *packed, int row_block, int col
     if (other) status |= found_make(&columns, into, from, job->k, relative);
     if (status == KNN_OK) {
         product_t p = {from, into, &rows, same ? &rows : other ? &columns : NULL, same};
+        prime(&p, job->n_threads);
         if (p.columns)
             product_rounds(&p, job->n_threads);
         else

@@ -348,7 +348,7 @@ def test_access_is_what_was_declared(victim, public, access):
         {"discriminator": "concat", "spectral_norm": False, "conditional_norm": False},
         {"consistency": None, "translation": 0},
         {"responses": "hard", "balanced": False},
-        {"confidence": 2.0, "ema": 0.0},
+        {"confidence": 2.0, "ema": 0.0, "momentum": 0.0},
     ],
 )
 def test_every_option_trains(victim, public, loss, changes):
@@ -380,6 +380,7 @@ def test_every_option_trains(victim, public, loss, changes):
         ({"batch_size": 1}, "at least 2"),
         ({"translation": -1}, "translation=-1"),
         ({"ema": 1.0}, "ema=1.0"),
+        ({"momentum": -0.5}, "momentum=-0.5"),
     ],
 )
 def test_bad_parameters(victim, public, changes, message):

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from kldiv._divergences import CORRECTIONS
+from kldiv_attack.__main__ import main
 from kldiv_attack._table1 import (
     DIMENSIONS,
     LEVELS,
     MAIN_READING,
     PUBLISHED_TABLE_1,
     READINGS,
+    estimated_divergences,
     half_space_divergence,
     ideal_reconstructions,
     run_table_1,
@@ -43,10 +46,19 @@ def test_ideal_attacker_draws_the_auxiliary_law_given_the_answer(d, rng):
     assert made.mean() == pytest.approx(-np.sqrt(2 / np.pi / d), abs=0.1)
 
 
+def test_every_correction_is_estimated_from_both_references(rng):
+    found = estimated_divergences(simulate(5, rng))
+    assert list(found) == [str(correction) for correction in CORRECTIONS]
+    for estimates in found.values():
+        assert set(estimates) == {"whole", "given"}
+    # Against the whole auxiliary law the laws are Gaussian: 5 / 2 nats.
+    assert found["gaussian"]["whole"] == pytest.approx(2.5, abs=0.4)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("table_1")
-    run_table_1(folder, attackers=["ideal"], n_seeds=5)
+    run_table_1(folder, attackers=["ideal"], n_seeds=5, corrections=[None])
     return folder
 
 
@@ -85,6 +97,11 @@ def test_table_is_rebuilt_from_the_folder(finished):
         table_1(finished / "elsewhere")
 
 
+def test_command_prints_the_table_of_a_folder(finished, capsys):
+    assert main(["paper", "--table", "1", "--from", str(finished)]) == 0
+    assert capsys.readouterr().out == table_1(finished)
+
+
 def test_same_seed_same_table(tmp_path):
     for name, seed in (("one", 3), ("two", 3), ("other", 4)):
         run_table_1(
@@ -93,6 +110,7 @@ def test_same_seed_same_table(tmp_path):
             n_seeds=2,
             dimensions=[1],
             attackers=["ideal"],
+            corrections=[None],
         )
     one, two, other = (table_1(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two
@@ -117,7 +135,10 @@ def test_gan_learns_the_condition(monkeypatch):
 
 
 @pytest.mark.slow
-def test_rows_reading_gives_the_published_pattern_for_trained_networks(tmp_path):
+def test_rows_reading_gives_the_published_pattern_for_both_attackers(tmp_path):
     pytest.importorskip("torch")
-    run_table_1(tmp_path, attackers=["cgan"], n_seeds=5)
-    assert (verdicts(tmp_path, "cgan", MAIN_READING) == PRINTED).all()
+    assert main(["paper", "--table", "1", "--out", str(tmp_path)]) == 0
+    for attacker in LEVELS:
+        found = verdicts(tmp_path, attacker, MAIN_READING)
+        assert found.shape == (5, 6)
+        assert (found == PRINTED).all()

@@ -1,0 +1,150 @@
+"""Every instruction set against the baseline, and the proofs behind the filters."""
+
+import os
+import subprocess
+import sys
+
+import kldiv._kernels._knn as _knn
+import numpy as np
+import pytest
+
+from kldiv._backends import COMPILED
+from kldiv._backends._filter import fit_axes, int8_codes, pca_codes
+from kldiv._neighbors import search
+from tests.reference import neighbor_blocks_longdouble
+
+LEVELS = _knn.available_levels()
+
+
+@pytest.fixture(params=LEVELS)
+def level(request):
+    """Run a test on one instruction set, and put the old one back."""
+    before = _knn.set_level(request.param)
+    yield request.param
+    _knn.set_level(before)
+
+
+def samples(rng, n, m, d, dtype):
+    X, Y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+    X[rng.random(n) < 0.2] = Y[0]
+    return X.astype(dtype), Y.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("d", "k"), [(1, 3), (2, 5), (3, 20), (9, 5), (70, 5), (200, 40)]
+)
+def test_every_algorithm_on_every_instruction_set(level, d, k, dtype, rng):
+    X, Y = samples(rng, 230, 190, d, dtype)
+    blocks = ("xx", "xy", "yy", "yx")
+    expected = neighbor_blocks_longdouble(X, Y, k, blocks)
+    for algorithm in COMPILED:
+        if (algorithm == "sorted" and d > 1) or (
+            algorithm == "int8" and level != "vnni"
+        ):
+            continue
+        for threads in (1, 2):
+            found = search(X, Y, k, blocks=blocks, algorithm=algorithm, threads=threads)
+            for block in blocks:
+                np.testing.assert_allclose(
+                    found.block(block), expected[block], rtol=4e-16 * d**0.5, atol=0
+                )
+
+
+def test_unknown_level():
+    with pytest.raises(ValueError, match="'mmx' is not available"):
+        _knn.set_level("mmx")
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_environment_forces_a_level(name):
+    code = "import kldiv._kernels._knn as k; print(k.current_level())"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "KLDIV_ISA": name},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_value_range(level, dtype, rng):
+    del level
+    values = rng.normal(size=(37, 5)).astype(dtype)
+    values[3] = 0
+    values[0, 0] = -np.finfo(dtype).smallest_subnormal
+    low, high = _knn.value_range(values)
+    assert low == np.finfo(dtype).smallest_subnormal
+    assert high == np.abs(values).max()
+    assert _knn.value_range(np.zeros((2, 2), dtype)) == (0, 0)
+
+
+def code_distances(codes):
+    x, y = codes.x.astype(np.longdouble), codes.y.astype(np.longdouble)
+    return np.sqrt(((x[:, None] - y[None]) ** 2).sum(-1))
+
+
+def true_distances(X, Y):
+    X, Y = X.astype(np.longdouble), Y.astype(np.longdouble)
+    return np.sqrt(((X[:, None] - Y[None]) ** 2).sum(-1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("spread", [1.0, 1e-6, 1e6])
+def test_projected_codes_bound_every_distance_from_below(
+    level, dtype, offset, spread, rng
+):
+    del level
+    X = rng.normal(size=(90, 60)) * np.linspace(spread, 1, 60) + offset
+    Y = rng.normal(size=(80, 60)) * np.linspace(spread, 1, 60) + offset
+    Y[:20] = X[:20] + 1e-5 * rng.normal(size=(20, 60))
+    X, Y = X.astype(dtype), Y.astype(dtype)
+    codes = pca_codes(X, Y, fit_axes(X, Y, 1, n_axes=20), 1)
+    radii = codes.radius_x.astype(float)[:, None] + codes.radius_y.astype(float)
+    true = true_distances(X, Y) * codes.unit
+    assert (code_distances(codes) - radii <= true * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("low", [0.0, -3.0, 1e6])
+def test_byte_codes_bound_every_distance_from_both_sides(level, dtype, low, rng):
+    del level
+    X = (rng.random((90, 33)) * 7 + low).astype(dtype)
+    Y = (rng.random((70, 33)) * 7 + low).astype(dtype)
+    codes = int8_codes(X, Y, 1)
+    radii = codes.radius_x.astype(float)[:, None] + codes.radius_y.astype(float)
+    gap = np.abs(code_distances(codes) - true_distances(X, Y) * codes.unit)
+    assert (gap <= radii).all()
+    assert codes.radius_x.max() <= 0.51 * 33**0.5
+
+
+def test_integers_up_to_255_have_exact_byte_codes(rng):
+    X = rng.integers(0, 256, (40, 50)).astype(np.float32)
+    X[0, 0], X[0, 1] = 0, 255
+    codes = int8_codes(X, X, 1)
+    assert codes.radius_x.max() < 1e-9
+    np.testing.assert_array_equal(codes.x, X)
+
+
+def test_repeated_rows_are_not_measured_again(rng):
+    """A block of identical rows costs k measurements, not one per row."""
+    X = rng.normal(size=(600, 80)).astype(np.float32)
+    X[100:500] = X[0]
+    Y = rng.normal(size=(300, 80)).astype(np.float32)
+    axes = fit_axes(X, Y, 1)
+    codes = pca_codes(X, Y, axes, 1)
+    out = np.empty((300, 5))
+    measured = _knn.search_filtered(X, Y, 5, [("yx", out, None)], 1, *codes)
+    assert measured[0] < 300 * 220
+
+
+def test_ties_stay_cheap_in_the_product(rng):
+    """Blank rows and counts: no row falls back to a scan of everything."""
+    X = rng.poisson(0.05, (1500, 100)).astype(np.float32)
+    X[::3] = 0
+    out = np.empty((1500, 5))
+    blocks = [("xx", out, None)]
+    assert _knn.search("gemm", X, X, 5, blocks) < 1500 * 60

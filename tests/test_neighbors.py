@@ -1,0 +1,272 @@
+"""Exact neighbour distances: every algorithm against the slow twin and each other."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kldiv import neighbor_distances
+from kldiv._backends import COMPILED
+from kldiv._backends._filter import bytes_available
+from kldiv._neighbors import BLOCKS, search
+from tests.reference import neighbor_block, neighbor_blocks_longdouble
+
+# Relative error of one distance, per square root of the number of features.
+TOLERANCE = 4e-16
+EUCLIDEAN = [
+    name
+    for name in COMPILED
+    if name != "sorted" and (name != "int8" or bytes_available(8))
+]
+METRICS = {"manhattan": lambda t: abs(t).sum(-1), "chebyshev": lambda t: abs(t).max(-1)}
+
+
+def worst_error(found, expected):
+    """Largest relative error; zeros must be met exactly.
+
+    A distance that is itself subnormal may be off by its last digit.
+    """
+    assert found.shape == expected.shape
+    assert ((expected == 0) == (found == 0)).all()
+    off = np.abs(found - expected)
+    off[off <= np.finfo(float).smallest_subnormal] = 0
+    return float(np.max(off / np.where(expected > 0, expected, 1)))
+
+
+def assert_exact(result, X, Y, blocks, factor=1.0):
+    expected = neighbor_blocks_longdouble(X, Y, result.n_neighbors, blocks)
+    for block in blocks:
+        error = worst_error(result.block(block), expected[block])
+        assert error <= factor * TOLERANCE * np.sqrt(X.shape[1]), block
+
+
+def gaussian(rng, n, m, d):
+    return rng.normal(size=(n, d)), rng.normal(size=(m, d)) + 0.1
+
+
+def far_from_origin(rng, n, m, d):
+    X, Y = gaussian(rng, n, m, d)
+    return X + 1e8, Y + 1e8
+
+
+def thirty_percent_blank(rng, n, m, d):
+    X, Y = gaussian(rng, n, m, d)
+    X[rng.random(n) < 0.3] = 0
+    Y[rng.random(m) < 0.3] = 0
+    return X, Y
+
+
+def one_constant_column(rng, n, m, d):
+    X, Y = gaussian(rng, n, m, d)
+    X[:, 0] = Y[:, 0] = 7.25
+    return X, Y
+
+
+def counts(rng, n, m, d):
+    return rng.poisson(1.0, (n, d)).astype(float), rng.poisson(1.2, (m, d)).astype(
+        float
+    )
+
+
+def all_equal(rng, n, m, d):
+    del rng
+    return np.full((n, d), 3.5), np.full((m, d), 3.5)
+
+
+def subnormal(rng, n, m, d):
+    X, Y = gaussian(rng, n, m, d)
+    return X * 1e-310, Y * 1e-310
+
+
+def huge(rng, n, m, d):
+    X, Y = gaussian(rng, n, m, d)
+    return X * 1e300, Y * 1e300
+
+
+def tiny_and_huge(rng, n, m, d):
+    X, Y = gaussian(rng, n, m, d)
+    X[: n // 2] *= 1e-200
+    Y[: m // 2] *= 1e-200
+    X[n // 2 :] *= 1e140
+    Y[m // 2 :] *= 1e140
+    return X, Y
+
+
+def two_far_clusters(rng, n, m, d):
+    X, Y = gaussian(rng, n, m, d)
+    X[::2] += 1e5
+    Y[::2] += 1e5
+    return X, Y
+
+
+def heavy_tails(rng, n, m, d):
+    return rng.standard_cauchy((n, d)), rng.standard_cauchy((m, d))
+
+
+AWKWARD = [
+    gaussian,
+    far_from_origin,
+    thirty_percent_blank,
+    one_constant_column,
+    counts,
+    all_equal,
+    subnormal,
+    huge,
+    tiny_and_huge,
+    two_far_clusters,
+    heavy_tails,
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [2, 5, 20, 100])
+@pytest.mark.parametrize("algorithm", EUCLIDEAN)
+@pytest.mark.parametrize("make", AWKWARD)
+def test_error_bound_on_awkward_data(make, algorithm, d, dtype, rng):
+    if make in (huge, subnormal, tiny_and_huge) and dtype is np.float32:
+        scale = {huge: 1e37 / 1e300, subnormal: 1e-40 / 1e-310, tiny_and_huge: 1e-105}
+        X, Y = (Z * scale[make] for Z in make(rng, 130, 110, d))
+    else:
+        X, Y = make(rng, 130, 110, d)
+    with np.errstate(all="ignore"):
+        X, Y = X.astype(dtype), Y.astype(dtype)
+    found = neighbor_distances(X, Y, algorithm=algorithm, blocks=BLOCKS)
+    assert_exact(found, X, Y, BLOCKS)
+
+
+@pytest.mark.parametrize("algorithm", ["gemm", "pca", "auto"])
+@pytest.mark.parametrize("noise", [1e-1, 1e-3, 1e-5, 1e-7])
+def test_near_duplicates_keep_every_digit(noise, algorithm, rng):
+    X = rng.random((150, 784)).astype(np.float32)
+    X = np.concatenate([X, (X + noise * rng.normal(size=X.shape)).astype(np.float32)])
+    found = neighbor_distances(X, X[:200], n_neighbors=2, algorithm=algorithm)
+    assert_exact(found, X, X[:200], ("xx", "xy"))
+
+
+@given(data=st.data())
+def test_every_algorithm_equals_the_twin(data):
+    d = data.draw(st.integers(1, 40), label="d")
+    n, m = (data.draw(st.integers(2, 120), label=name) for name in "nm")
+    k = data.draw(st.integers(1, min(n - 1, m)), label="k")
+    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000), label="seed"))
+    X, Y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+    kind = data.draw(st.sampled_from(["real", "rounded", "repeated", "offset"]))
+    if kind == "rounded":
+        X, Y = np.round(X), np.round(Y)
+    elif kind == "repeated":
+        X, Y = X[rng.integers(n, size=n) // 2], Y[rng.integers(m, size=m) // 2]
+    elif kind == "offset":
+        X, Y = X + 1e6, Y + 1e6
+    X, Y = X.astype(dtype), Y.astype(dtype)
+    threads = data.draw(st.sampled_from([1, 2, 3]))
+    for algorithm in [*EUCLIDEAN, "auto", *(["sorted"] if d == 1 else [])]:
+        found = search(X, Y, k, algorithm=algorithm, threads=threads)
+        assert_exact(found, X, Y, ("xx", "xy"))
+
+
+@pytest.mark.parametrize("algorithm", EUCLIDEAN)
+@pytest.mark.parametrize("k", [1, 15, 16, 17, 100, 256])
+def test_any_number_of_neighbours(algorithm, k, rng):
+    X, Y = gaussian(rng, 400, 300, 12)
+    assert_exact(
+        neighbor_distances(X, Y, n_neighbors=k, algorithm=algorithm), X, Y, ("xx", "xy")
+    )
+
+
+@pytest.mark.parametrize("algorithm", [*EUCLIDEAN, "sorted"])
+@pytest.mark.parametrize("k", [3, 20])
+def test_indices_belong_to_the_distances(algorithm, k, rng):
+    d = 1 if algorithm == "sorted" else 6
+    X, Y = thirty_percent_blank(rng, 200, 150, d)
+    found = neighbor_distances(
+        X, Y, n_neighbors=k, algorithm=algorithm, blocks=BLOCKS, return_indices=True
+    )
+    samples = {"x": X, "y": Y}
+    for block in BLOCKS:
+        rows = getattr(found, f"{block}_indices")
+        queries, data = samples[block[0]], samples[block[1]]
+        measured = np.sqrt(((queries[:, None] - data[rows]) ** 2).sum(-1))
+        np.testing.assert_allclose(measured, found.block(block), rtol=1e-14)
+        assert all(len(set(row)) == k for row in rows.tolist())
+        if block[0] == block[1]:
+            assert (rows != np.arange(len(rows))[:, None]).all()
+
+
+@pytest.mark.parametrize("algorithm", EUCLIDEAN)
+def test_result_does_not_depend_on_threads(algorithm, rng):
+    X, Y = thirty_percent_blank(rng, 900, 700, 9)
+    one = neighbor_distances(X, Y, algorithm=algorithm, blocks=BLOCKS, n_jobs=1)
+    for n_jobs in (2, 5):
+        other = neighbor_distances(
+            X, Y, algorithm=algorithm, blocks=BLOCKS, n_jobs=n_jobs
+        )
+        for block in BLOCKS:
+            np.testing.assert_array_equal(one.block(block), other.block(block))
+
+
+@pytest.mark.parametrize("algorithm", ["sorted", "tree", "brute", "auto"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_other_metrics(algorithm, metric, dtype, rng):
+    d = 1 if algorithm == "sorted" else 4
+    X, Y = (Z.astype(dtype) for Z in thirty_percent_blank(rng, 150, 120, d))
+    found = neighbor_distances(
+        X, Y, n_neighbors=4, algorithm=algorithm, metric=metric, blocks=("xx", "yx")
+    )
+    far = METRICS[metric](X.astype(float)[:, None] - X.astype(float)[None])
+    np.fill_diagonal(far, np.inf)
+    np.testing.assert_allclose(found.xx, np.sort(far)[:, :4], rtol=1e-15, atol=0)
+    far = METRICS[metric](Y.astype(float)[:, None] - X.astype(float)[None])
+    np.testing.assert_allclose(found.yx, np.sort(far)[:, :4], rtol=1e-15, atol=0)
+
+
+def test_strided_and_reversed_input(rng):
+    Z = rng.normal(size=(200, 12))
+    X, Y = Z[::2, ::3], Z[::-1, 1:5]
+    found = neighbor_distances(X, Y)
+    np.testing.assert_array_equal(found.xy, neighbor_distances(X.copy(), Y.copy()).xy)
+    np.testing.assert_allclose(found.xx, neighbor_block(X, X, 5, exclude_self=True))
+
+
+def test_blocks_that_were_not_asked_for_are_none(rng):
+    X, Y = gaussian(rng, 30, 20, 3)
+    found = neighbor_distances(X, Y, blocks=("yx",))
+    assert found.xx is None
+    assert found.yx.shape == (20, 5)
+    with pytest.raises(ValueError, match="'xx' was not asked for"):
+        found.block("xx")
+
+
+def test_result_says_how_it_was_obtained(rng):
+    X, Y = gaussian(rng, 30, 20, 3)
+    found = neighbor_distances(X, Y)
+    assert found.algorithm in COMPILED
+    assert 0 < found.predicted_seconds < 1
+    assert neighbor_distances(X, Y, algorithm="gemm").predicted_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_neighbors": 30}, r"n_neighbors=30 .*29 rows .*'xx'.*30 rows, Y has 40"),
+        ({"n_neighbors": 41, "blocks": ("xy",)}, r"40 rows .*X has 30.*Y has 40"),
+        ({"algorithm": "sorted"}, "exactly one feature; the samples have 3"),
+        ({"algorithm": "gemm", "metric": "manhattan"}, "sorted, tree, brute"),
+        ({"metric": "cosine"}, "'manhattan'"),
+        ({"algorithm": "kd_tree"}, "'tree'"),
+        ({"blocks": ("xz",)}, "'xy'"),
+    ],
+)
+def test_bad_arguments(arguments, message, rng):
+    X, Y = gaussian(rng, 30, 40, 3)
+    with pytest.raises(ValueError, match=message):
+        neighbor_distances(X, Y, **arguments)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_nan_reaches_a_kernel(bad, rng):
+    X, Y = gaussian(rng, 30, 40, 3)
+    Y[5, 1] = bad
+    with pytest.raises(ValueError, match="row 5, column 1"):
+        neighbor_distances(X, Y)
