@@ -151,8 +151,9 @@ def divergence(
     >>> X, Y = rng.normal(1, 1, (1000, 1)), rng.normal(0, 1, (1000, 1))
     >>> round(divergence(X, Y, divergence="hellinger"), 1)
     0.1
-    >>> round(divergence(X, Y, divergence=lambda ratio: ratio * np.log(ratio)), 1)
-    0.4
+    >>> found = divergence(X, Y, divergence=lambda ratio: ratio * np.log(ratio))
+    >>> bool(abs(found - 0.5) < 0.1)
+    True
     """
     options.setdefault("confidence_level", None)
     return estimate_divergence(X, Y, divergence=divergence, **options).value
