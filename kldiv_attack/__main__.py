@@ -170,7 +170,9 @@ def _table_1(options: argparse.Namespace) -> None:
 
     folder = options.out if options.source is None else options.source
     if options.source is None:
-        run_table_1(folder, seed=options.seed)
+        run_table_1(
+            folder, seed=options.seed, n_jobs=-1, verbose=0 if options.quiet else 1
+        )
     print(table_1(folder), end="")
 
 

@@ -117,6 +117,15 @@ def test_same_seed_same_table(tmp_path):
     assert one != other
 
 
+def test_processes_do_not_change_the_table(tmp_path):
+    options = {"n_seeds": 2, "dimensions": [5, 1], "attackers": ["ideal"]}
+    for n_jobs in (1, 2):
+        run_table_1(
+            tmp_path / str(n_jobs), corrections=[None], n_jobs=n_jobs, **options
+        )
+    assert table_1(tmp_path / "1") == table_1(tmp_path / "2")
+
+
 def test_gan_learns_the_condition(monkeypatch):
     pytest.importorskip("torch")
     from kldiv_attack import _table1_gan
@@ -137,7 +146,7 @@ def test_gan_learns_the_condition(monkeypatch):
 @pytest.mark.slow
 def test_rows_reading_gives_the_published_pattern_for_both_attackers(tmp_path):
     pytest.importorskip("torch")
-    assert main(["paper", "--table", "1", "--out", str(tmp_path)]) == 0
+    run_table_1(tmp_path, corrections=[None])
     for attacker in LEVELS:
         found = verdicts(tmp_path, attacker, MAIN_READING)
         assert found.shape == (5, 6)
