@@ -59,21 +59,25 @@ def test_columns_equal_scipy(kind, n, m, seed, alternative):
     for method in ("exact", "asymp", "auto"):
         if method == "asymp" and n * m / (n + m) <= 0.5:
             continue
+        # Some versions of scipy compute in the precision of the input.
+        columns = zip(X.T.astype(float), Y.T.astype(float), strict=True)
         expected = [
             stats.ks_2samp(x, y, alternative=alternative, method=method)
-            for x, y in zip(X.T, Y.T, strict=True)
+            for x, y in columns
         ]
         found = ks_test(X, Y, alternative=alternative, pvalue_method=method)
-        for name, tolerance in (
-            ("statistic", 1e-12),
-            ("pvalue", 1e-9),
-            ("statistic_location", 0),
-            ("statistic_sign", 0),
-        ):
+        for name, tolerance in (("statistic", 1e-12), ("pvalue", 1e-9)):
             wanted = [getattr(result, name) for result in expected]
             np.testing.assert_allclose(
                 getattr(found, name), wanted, rtol=0, atol=tolerance, err_msg=name
             )
+        # Where several points are equally far apart, versions of scipy name different
+        # ones; ours must be one of them.
+        place = found.statistic_location
+        gap = (place >= X).mean(axis=0) - (place >= Y).mean(axis=0)
+        np.testing.assert_allclose(
+            found.statistic_sign * gap, found.statistic, rtol=0, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize(

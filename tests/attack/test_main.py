@@ -103,7 +103,13 @@ def launch(arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_sigint if os.name == "posix" else None,  # noqa: PLW1509
     )
+
+
+def hear_sigint():
+    """Undo what a shell does to the jobs that it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def results(folder):
