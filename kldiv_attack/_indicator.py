@@ -1,6 +1,5 @@
 """Divergences per class of one run, under one or several choices of features."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from sklearn.decomposition import PCA
 from tqdm import tqdm
 
 from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
+from kldiv._duplicates import row_ids
 from kldiv_attack._run_folder import (
     read_json,
     report_from_dict,
@@ -61,10 +61,8 @@ class _Features:
         self, train: LabelledImages, aux: LabelledImages, judge: Judge
     ) -> None:
         images = np.concatenate([train.images, aux.images])
-        keys = [hashlib.blake2b(i.tobytes(), digest_size=16).digest() for i in images]
-        first: dict[bytes, int] = {}
-        self._place = np.array([first.setdefault(k, len(first)) for k in keys])
-        distinct = np.unique(self._place, return_index=True)[1]
+        ids = row_ids(images.reshape(len(images), -1))
+        distinct, self._place = np.unique(ids, return_inverse=True)
         self._images, self._n = images[distinct], len(train)
         self._judge = judge
         self._bases: dict[str, tuple[NDArray[np.float64], int]] = {}

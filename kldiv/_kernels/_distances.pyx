@@ -1,4 +1,4 @@
-"""Direct float64 distances: re-measurement of candidates, and balls around rows."""
+"""Rows in balls around other rows, by direct float64 distances."""
 
 from cython.parallel cimport prange
 from libc.math cimport sqrt
@@ -27,22 +27,6 @@ cdef inline double squared_distance(
         t0 = <double> a[i] - b[i]
         s0 += t0 * t0
     return (s0 + s1) + (s2 + s3)
-
-
-def pair_distances(
-    const real[:, ::1] queries,
-    const real[:, ::1] data,
-    const Py_ssize_t[:, ::1] indices,
-    double[:, ::1] out,
-    int n_threads,
-):
-    """out[i, j] = Euclidean distance of queries[i] and data[indices[i, j]]."""
-    cdef Py_ssize_t i, j, d = queries.shape[1], k = indices.shape[1]
-    for i in prange(queries.shape[0], nogil=True, num_threads=n_threads):
-        for j in range(k):
-            out[i, j] = sqrt(
-                squared_distance(&queries[i, 0], &data[indices[i, j], 0], d)
-            )
 
 
 cdef Py_ssize_t scan_ball(
