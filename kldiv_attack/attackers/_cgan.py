@@ -18,7 +18,7 @@ from kldiv_attack.victim import resolve_device, seeded
 
 QUERY_BATCH = 1000
 LOG_EVERY = 50
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 
 
 def vanilla_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -99,6 +99,9 @@ class CGANAttacker(Attacker):
     momentum : float, default=0.5
         First moment of Adam. 0 gives more varied images, fewer of which are
         recognised; worth trying when coverage matters more.
+    candidates : int, default=4
+        Images generated for each one that ``invert`` returns; it keeps those that the
+        surrogate is surest of, without a further query. 1 returns every image.
     min_responses : int, default=20
         Classes that are answered less often are not reconstructed: NaN and a reason.
     device : str, default="auto"
@@ -147,6 +150,7 @@ class CGANAttacker(Attacker):
         width: int = 48,
         learning_rate: tuple[float, float] = (3e-4, 4e-4),
         momentum: float = 0.5,
+        candidates: int = 4,
         min_responses: int = 20,
         device: str | torch.device = "auto",
         random_state: int = 0,
@@ -169,6 +173,7 @@ class CGANAttacker(Attacker):
         self.width = width
         self.learning_rate = learning_rate
         self.momentum = momentum
+        self.candidates = candidates
         self.min_responses = min_responses
         self.device = device
         self.random_state = random_state
@@ -202,8 +207,12 @@ class CGANAttacker(Attacker):
     def _invert(self, label: int, n: int, random_state: int) -> NDArray[np.float32]:
         seed = np.random.SeedSequence([random_state, label]).generate_state(1)[0]
         source = torch.Generator().manual_seed(int(seed))
-        noise = torch.randn(n, self.n_noise, generator=source)
-        return _generate(self.generator_, noise, label)
+        noise = torch.randn(n * self.candidates, self.n_noise, generator=source)
+        images = _generate(self.generator_, noise, label)
+        if self.candidates == 1:
+            return images
+        sure = _log_odds(self.surrogate_, images, label)
+        return images[np.sort(np.argsort(-sure, kind="stable")[:n])]
 
     def _check_parameters(self) -> None:
         check_choice("loss", self.loss, tuple(LOSSES))
@@ -211,7 +220,8 @@ class CGANAttacker(Attacker):
         check_choice("responses", self.responses, ("soft", "hard"))
         if self.consistency is not None:
             check_choice("consistency", self.consistency, ("surrogate",))
-        for name in ("steps", "batch_size", "n_noise", "width", "min_responses"):
+        counts = ("steps", "batch_size", "n_noise", "width", "candidates")
+        for name in (*counts, "min_responses"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}={value!r}: expected a whole number >= 1.")
@@ -306,7 +316,7 @@ class CGANAttacker(Attacker):
             training.restore(snapshot[1], pairs)
         start = snapshot[0] if snapshot else 0
         _run(self, training, pairs, start, recorder)
-        self.generator_ = training.average
+        self.generator_, self.surrogate_ = training.average, training.surrogate
         recalibrate(self.generator_, pairs, self.n_noise, self.random_state)
 
 
@@ -363,13 +373,13 @@ class _Training:
                 settings.discriminator,
                 settings.spectral_norm,
             ).to(place)
-            self.surrogate = VictimNetwork(shape, n_classes, width=12).to(place)
+            self.surrogate = VictimNetwork(shape, n_classes).to(place)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.optimizers = {
             name: torch.optim.Adam(
                 getattr(self, name).parameters(),
                 lr=rate,
-                betas=(settings.momentum, 0.99),
+                betas=(float(settings.momentum), 0.99),
                 fused=True,
             )
             for name, rate in zip(
@@ -380,9 +390,24 @@ class _Training:
 
     def add_surrogate(self, pairs: _Pairs) -> None:
         """Distil the answers received so far into a network of the attacker's own."""
-        if self.settings.consistency:
-            distil(self.surrogate, pairs, self.source, verbose=self.settings.verbose)
-            self.surrogate.eval().requires_grad_(False)
+        if self.uses_surrogate:
+            distil(
+                self.surrogate,
+                pairs,
+                self.source,
+                translation=self.settings._shift,
+                verbose=self.settings.verbose,
+            )
+        self.surrogate.eval().requires_grad_(False)
+
+    @property
+    def uses_surrogate(self) -> bool:
+        """Whether anything asks the attacker's own copy of the victim."""
+        return self.settings.consistency is not None or self.settings.candidates > 1
+
+    def _names(self) -> tuple[str, ...]:
+        names = ("generator", "discriminator", "average")
+        return (*names, "surrogate") if self.uses_surrogate else names
 
     def noise(self) -> Tensor:
         """One batch of noise."""
@@ -392,10 +417,9 @@ class _Training:
     def tensors(self, pairs: _Pairs) -> dict[str, Tensor]:
         """Everything that a continued training needs, as named tensors."""
         found = {"responses": pairs.answers, "random": self.source.get_state()}
-        for name in ("generator", "discriminator", "average", "surrogate"):
-            if name != "surrogate" or self.settings.consistency:
-                state = getattr(self, name).state_dict()
-                found |= {f"{name}.{key}": value for key, value in state.items()}
+        for name in self._names():
+            state = getattr(self, name).state_dict()
+            found |= {f"{name}.{key}": value for key, value in state.items()}
         for name, optimizer in self.optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
                 found |= {f"adam.{name}.{index}.{k}": v for k, v in state.items()}
@@ -412,9 +436,8 @@ class _Training:
                 f"snapshot lacks {len(missing)} tensors, first {missing[0]!r}; start "
                 "again in an empty folder."
             )
-        for name in ("generator", "discriminator", "average", "surrogate"):
-            if name != "surrogate" or self.settings.consistency:
-                getattr(self, name).load_state_dict(_below(tensors, f"{name}."))
+        for name in self._names():
+            getattr(self, name).load_state_dict(_below(tensors, f"{name}."))
         self.surrogate.eval().requires_grad_(False)
         for name, optimizer in self.optimizers.items():
             state: dict[int, dict[str, Tensor]] = {}
@@ -574,6 +597,20 @@ def _generate(generator: nn.Module, noise: Tensor, label: int) -> NDArray[np.flo
 
 
 @torch.no_grad()
+def _log_odds(
+    network: nn.Module, images: NDArray[np.float32], label: int
+) -> NDArray[np.float32]:
+    """How sure a network is of one class: log of its odds, in nats."""
+    place = next(network.parameters()).device
+    blocks = []
+    for part in torch.from_numpy(images).split(1000):
+        logits = network(part.to(place))
+        others = torch.cat([logits[:, :label], logits[:, label + 1 :]], 1)
+        blocks.append((logits[:, label] - others.logsumexp(1)).cpu().numpy())
+    return np.concatenate(blocks)
+
+
+@torch.no_grad()
 def recalibrate(generator: nn.Module, pairs: _Pairs, n_noise: int, seed: int) -> None:
     """Measure the statistics that the averaged weights really produce.
 
@@ -602,7 +639,9 @@ def distil(
     source: torch.Generator,
     *,
     batch_size: int = 128,
-    epochs: int = 2,
+    epochs: int = 12,
+    translation: int = 0,
+    learning_rate: float = 2e-3,
     verbose: int = 0,
 ) -> None:
     """Teach a network the answers that the victim has already given.
@@ -617,14 +656,22 @@ def distil(
         Source of the order.
     batch_size : int, default=128
         Pairs per step.
-    epochs : int, default=2
+    epochs : int, default=12
         Passes over the pairs; at least 100 steps are made in any case.
+    translation : int, default=0
+        Largest shift of an image in pixels.
+    learning_rate : float, default=2e-3
+        Highest rate of the one-cycle schedule.
     verbose : int, default=0
         1 shows a progress bar.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     steps = max(100, epochs * len(pairs.images) // batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=steps
+    )
     for _ in tqdm(range(steps), desc="distil answers", disable=not verbose):
         rows = pairs.draw(batch_size, source)
-        loss = F.cross_entropy(network(pairs.images[rows]), pairs.answers[rows])
-        _update(optimizer, loss)
+        images = translate(pairs.images[rows], translation, source)
+        _update(optimizer, F.cross_entropy(network(images), pairs.answers[rows]))
+        schedule.step()

@@ -348,7 +348,8 @@ def test_access_is_what_was_declared(victim, public, access):
         {"discriminator": "concat", "spectral_norm": False, "conditional_norm": False},
         {"consistency": None, "translation": 0},
         {"responses": "hard", "balanced": False},
-        {"confidence": 2.0, "ema": 0.0, "momentum": 0.0},
+        {"consistency": None, "candidates": 1},
+        {"confidence": 2.0, "ema": 0.0, "momentum": 0},
     ],
 )
 def test_every_option_trains(victim, public, loss, changes):
@@ -378,6 +379,7 @@ def test_every_option_trains(victim, public, loss, changes):
         ({"steps": 0}, "steps=0"),
         ({"batch_size": 2.5}, "batch_size=2.5"),
         ({"batch_size": 1}, "at least 2"),
+        ({"candidates": 0}, "candidates=0"),
         ({"translation": -1}, "translation=-1"),
         ({"ema": 1.0}, "ema=1.0"),
         ({"momentum": -0.5}, "momentum=-0.5"),
@@ -406,6 +408,29 @@ def test_balanced_pairs_hold_every_class_equally_often(victim, public):
     rows = pairs.draw(20_000, torch.Generator().manual_seed(0))
     shares = np.bincount(pairs.called[rows]) / len(rows)
     np.testing.assert_allclose(shares, 0.1, atol=0.01)
+
+
+def test_candidates_are_chosen_by_the_surrogate_without_queries(victim, public):
+    """Those kept are the surest of all drawn, in the order in which they were drawn."""
+    fitted = make_attacker("cgan", **{**QUICK["cgan"], "candidates": 5})
+    fitted.fit(victim, public.images)
+    asked = victim.n_queries
+    kept = fitted.invert([3], 4)[0]
+    assert victim.n_queries == asked
+    fitted.candidates = 1
+    everything = fitted.invert([3], 20)[0]
+    with torch.no_grad():
+        logits = fitted.surrogate_(torch.from_numpy(everything)).numpy()
+    others = np.delete(logits, 3, axis=1)
+    sure = logits[:, 3] - np.logaddexp.reduce(others, axis=1)
+    np.testing.assert_array_equal(kept, everything[np.sort(np.argsort(-sure)[:4])])
+
+
+def test_surrogate_answers_as_the_victim_does(victim, public):
+    fitted = make_attacker("cgan", steps=1).fit(victim, public.images)
+    with torch.no_grad():
+        guess = fitted.surrogate_(torch.from_numpy(public.images)).argmax(1).numpy()
+    assert (guess == fitted.responses_.argmax(1)).mean() > 0.9
 
 
 def test_translation_moves_whole_pixels_and_carries_gradients():
