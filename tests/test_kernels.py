@@ -14,6 +14,7 @@ from kldiv._neighbors import search
 from tests.reference import neighbor_blocks_longdouble
 
 LEVELS = _knn.available_levels()
+NO_BYTES = ("baseline", "avx2", "avx512")
 
 
 @pytest.fixture(params=LEVELS)
@@ -40,7 +41,7 @@ def test_every_algorithm_on_every_instruction_set(level, d, k, dtype, rng):
     expected = neighbor_blocks_longdouble(X, Y, k, blocks)
     for algorithm in COMPILED:
         if (algorithm == "sorted" and d > 1) or (
-            algorithm == "int8" and level != "vnni"
+            algorithm == "int8" and level in NO_BYTES
         ):
             continue
         for threads in (1, 2):
@@ -148,3 +149,18 @@ def test_ties_stay_cheap_in_the_product(rng):
     out = np.empty((1500, 5))
     blocks = [("xx", out, None)]
     assert _knn.search("gemm", X, X, 5, blocks) < 1500 * 60
+
+
+@pytest.mark.parametrize("n_neighbors", [1, 5, 12])
+@pytest.mark.parametrize(("n_values", "d"), [(2, 30), (3, 12), (20, 8), (300, 9)])
+def test_ties_of_integers_are_not_lost(level, n_values, d, n_neighbors, rng):
+    """Exact products drop ties on sight, but k of them must stay."""
+    X = rng.integers(0, n_values, (1300, d)).astype(np.float32)
+    Y = rng.integers(0, n_values, (1200, d)).astype(np.float32)
+    expected = search(X, Y, n_neighbors, algorithm="brute")
+    for algorithm in COMPILED:
+        if algorithm == "sorted" or (algorithm == "int8" and level in NO_BYTES):
+            continue
+        found = search(X, Y, n_neighbors, algorithm=algorithm)
+        np.testing.assert_allclose(found.xx, expected.xx, rtol=4e-16 * d**0.5, atol=0)
+        np.testing.assert_allclose(found.xy, expected.xy, rtol=4e-16 * d**0.5, atol=0)

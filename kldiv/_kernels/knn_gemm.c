@@ -302,7 +302,8 @@ static void prime_panel(const product_t *p, int64_t row) {
         sorted[LIST - 1] = -NEVER;
         for (int l = 0; l < FW; l++)
             if (lane[l] < sorted[LIST + wanted]) insert(sorted + LIST, lane[l]);
-        float bound = sorted[LIST + wanted] + norm;
+        /* just above, because rows at the bound itself are still to be found */
+        float bound = nextafterf(sorted[LIST + wanted] + norm, INFINITY);
         if (bound >= NOT_YET) continue;
         for (int l = 1; l <= k; l++) own[l] = bound;
         set_limit(p->rows, p->from->norm, row + i, bound);
