@@ -206,9 +206,11 @@ class Discriminator(nn.Module):
         Length of the condition.
     width : int, default=32
         Channels at a quarter of the size.
-    conditioning : {"projection", "concat"}, default="projection"
-        Inner product of the condition with the features (Miyato and Koyama, 2018),
-        or the condition as constant image planes (the original conditional GAN).
+    conditioning : {"projection", "concat", "acgan", "none"}, default="projection"
+        Inner product of the condition with the features (Miyato and Koyama, 2018);
+        the condition as constant image planes (the original conditional GAN); a
+        score of the image alone beside a classifier of it (Odena et al., 2017); or
+        the score of the image alone.
     normalise : bool, default=True
         Spectral normalisation of every layer (Miyato et al., 2018).
     """
@@ -223,29 +225,37 @@ class Discriminator(nn.Module):
     ):
         super().__init__()
         channels, height, broad = image_shape
-        self.projects = conditioning == "projection"
+        self.conditioning = conditioning
         wrap = spectral_norm if normalise else _unchanged
-        inputs = channels if self.projects else channels + n_classes
+        inputs = channels + (n_classes if conditioning == "concat" else 0)
         self.down_1 = wrap(nn.Conv2d(inputs, width // 2, 4, 2, 1))
         self.down_2 = wrap(nn.Conv2d(width // 2, width, 4, 2, 1))
         self.dense = wrap(nn.Linear(width * (height // 4) * (broad // 4), 128))
         self.score = wrap(nn.Linear(128, 1))
-        if self.projects:
+        if conditioning == "projection":
             self.embed = wrap(nn.Linear(n_classes, 128, bias=False))
+        if conditioning == "acgan":
+            self.classify = wrap(nn.Linear(128, n_classes))
 
-    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """Scores of shape (n,)."""
+        return self.judge(images, condition)[0]
+
+    def judge(
+        self, images: Tensor, condition: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Scores of shape (n,), and the logits of an ``"acgan"``."""
         images = images * 2 - 1
-        if not self.projects:
+        if self.conditioning == "concat" and condition is not None:
             planes = condition[:, :, None, None].expand(-1, -1, *images.shape[2:])
             images = torch.cat([images, planes], 1)
         hidden = F.leaky_relu(self.down_1(images), 0.2)
         hidden = F.leaky_relu(self.down_2(hidden), 0.2)
         hidden = F.leaky_relu(self.dense(hidden.flatten(1)), 0.2)
         score: Tensor = self.score(hidden).squeeze(1)
-        if self.projects:
+        if self.conditioning == "projection" and condition is not None:
             score = score + (self.embed(condition) * hidden).sum(1)
-        return score
+        return score, self.classify(hidden) if self.conditioning == "acgan" else None
 
 
 def _unchanged(module: nn.Module) -> nn.Module:

@@ -1,24 +1,37 @@
 """Conditional GAN attacker: the paper's attack, black box, through queries alone."""
 
 import copy
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
-from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder
+from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
+from kldiv_attack.attackers._training import (
+    Pairs,
+    TrainedAttacker,
+    TrainingState,
+    adam,
+    distil,
+    follow,
+    generate,
+    gradient_penalty,
+    log_odds,
+    recalibrate,
+    train,
+    translate,
+    update,
+)
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import check_choice
 from kldiv_attack.networks import Discriminator, Generator, VictimNetwork
 from kldiv_attack.victim import resolve_device, seeded
 
-QUERY_BATCH = 1000
-LOG_EVERY = 50
-CHECKPOINT_FORMAT = 2
+PENALTY = 10.0  # weight of the gradient penalty (Gulrajani et al., 2017)
 
 
 def vanilla_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -36,19 +49,36 @@ def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
-def hinge_generator(fake: Tensor) -> Tensor:
-    """Linear generator loss that goes with the hinge."""
+def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Difference of the mean scores (Arjovsky et al., 2017)."""
+    return fake.mean() - real.mean()
+
+
+def linear_generator(fake: Tensor) -> Tensor:
+    """Generator's side of the hinge and of the Wasserstein distance."""
     return -fake.mean()
 
 
-# name -> (loss of the discriminator, loss of the generator)
+@dataclass(frozen=True)
+class AdversarialLoss:
+    """Both sides of the game, and what its discriminator is kept smooth by."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+    penalised: bool = False
+    critic_steps: int = 1
+
+
 LOSSES = {
-    "vanilla": (vanilla_discriminator, vanilla_generator),
-    "hinge": (hinge_discriminator, hinge_generator),
+    "vanilla": AdversarialLoss(vanilla_discriminator, vanilla_generator),
+    "hinge": AdversarialLoss(hinge_discriminator, linear_generator),
+    "wgan-gp": AdversarialLoss(
+        wasserstein_discriminator, linear_generator, penalised=True, critic_steps=5
+    ),
 }
 
 
-class CGANAttacker(Attacker):
+class CGANAttacker(TrainedAttacker):
     r"""Conditional GAN trained on public images and the victim's answers to them.
 
     Pairs :math:`(x', f(x'))` of public images and answers are the real examples. The
@@ -59,16 +89,23 @@ class CGANAttacker(Attacker):
     Parameters
     ----------
     steps : int, default=9000
-        Steps; each updates the discriminator once and the generator once.
+        Updates of the generator.
     batch_size : int, default=64
         Real and generated pairs per step.
-    loss : {"vanilla", "hinge"}, default="vanilla"
-        ``"vanilla"`` is the paper's.
-    discriminator : {"projection", "concat"}, default="projection"
-        How the discriminator sees the answer: inner product with its features, or
-        constant image planes as in the original conditional GAN.
-    spectral_norm : bool, default=True
-        Normalise every layer of the discriminator.
+    loss : {"vanilla", "hinge", "wgan-gp"}, default="vanilla"
+        ``"vanilla"`` is the paper's; ``"wgan-gp"`` is the Wasserstein distance with
+        a penalty on the slope of the discriminator.
+    critic_steps : int, optional
+        Updates of the discriminator before each of the generator; by default 5 with
+        ``"wgan-gp"``, as published, and 1 otherwise.
+    discriminator : {"projection", "concat", "acgan"}, default="projection"
+        How the discriminator sees the answer: inner product with its features,
+        constant image planes as in the original conditional GAN, or not at all:
+        ``"acgan"`` scores the image alone and learns to tell the answer from it,
+        which generator and discriminator then both want it to succeed at.
+    spectral_norm : bool, optional
+        Normalise every layer of the discriminator; by default wherever nothing else
+        keeps it smooth, that is except with ``"wgan-gp"``.
     conditional_norm : bool, default=True
         Condition the generator's batch normalisations on the answer.
     responses : {"soft", "hard"}, default="soft"
@@ -126,9 +163,14 @@ class CGANAttacker(Attacker):
     ----------
     .. [1] Mirza and Osindero, "Conditional generative adversarial nets", 2014.
     .. [2] Miyato and Koyama, "cGANs with projection discriminator", ICLR 2018.
+    .. [3] Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017.
+    .. [4] Odena, Olah and Shlens, "Conditional image synthesis with auxiliary
+       classifier GANs", ICML 2017.
     """
 
     access = "probabilities"
+    _wholes = ("steps", "batch_size", "n_noise", "width", "candidates", "min_responses")
+    _fractions = ("ema", "momentum")
 
     def __init__(
         self,
@@ -136,8 +178,9 @@ class CGANAttacker(Attacker):
         steps: int = 9000,
         batch_size: int = 64,
         loss: str = "vanilla",
+        critic_steps: int | None = None,
         discriminator: str = "projection",
-        spectral_norm: bool = True,
+        spectral_norm: bool | None = None,
         conditional_norm: bool = True,
         responses: str = "soft",
         balanced: bool = True,
@@ -159,6 +202,7 @@ class CGANAttacker(Attacker):
         self.steps = steps
         self.batch_size = batch_size
         self.loss = loss
+        self.critic_steps = critic_steps
         self.discriminator = discriminator
         self.spectral_norm = spectral_norm
         self.conditional_norm = conditional_norm
@@ -186,104 +230,46 @@ class CGANAttacker(Attacker):
         recorder: Recorder | None,
     ) -> None:
         self._check_parameters()
-        snapshot = recorder.load() if recorder else None
-        if snapshot is None:
-            answers = self._ask(victim, images)
-            queries = len(images)
-        else:
-            self._check_snapshot(snapshot[2])
-            answers = snapshot[1]["responses"].numpy()
-            queries = self._resumed_queries = int(snapshot[2]["n_queries"])
+        snapshot = self._resume(recorder)
+        answers = self._answers(victim, images, snapshot)
+        queries = self._resumed_queries or len(images)
         self._learn(images, answers, queries, recorder, snapshot)
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         self._check_parameters()
         answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
-        snapshot = recorder.load() if recorder else None
-        if snapshot is not None:
-            self._check_snapshot(snapshot[2])
-        self._learn(data.images, answers, 0, recorder, snapshot)
+        self._learn(data.images, answers, 0, recorder, self._resume(recorder))
 
     def _invert(self, label: int, n: int, random_state: int) -> NDArray[np.float32]:
-        seed = np.random.SeedSequence([random_state, label]).generate_state(1)[0]
-        source = torch.Generator().manual_seed(int(seed))
+        source = self._source_of(label, random_state)
         noise = torch.randn(n * self.candidates, self.n_noise, generator=source)
-        images = _generate(self.generator_, noise, label)
+        images = self._images(self.generator_, noise, label)
         if self.candidates == 1:
             return images
-        sure = _log_odds(self.surrogate_, images, label)
+        sure = log_odds(self.surrogate_, images, label)
         return images[np.sort(np.argsort(-sure, kind="stable")[:n])]
+
+    def _images(
+        self, generator: nn.Module, noise: Tensor, label: int
+    ) -> NDArray[np.float32]:
+        asked = torch.eye(len(self.classes_))[label]
+        return generate(generator, noise, asked)  # type: ignore[no-any-return]
 
     def _check_parameters(self) -> None:
         check_choice("loss", self.loss, tuple(LOSSES))
-        check_choice("discriminator", self.discriminator, ("projection", "concat"))
+        check_choice(
+            "discriminator", self.discriminator, ("projection", "concat", "acgan")
+        )
         check_choice("responses", self.responses, ("soft", "hard"))
         if self.consistency is not None:
             check_choice("consistency", self.consistency, ("surrogate",))
-        counts = ("steps", "batch_size", "n_noise", "width", "candidates")
-        for name in (*counts, "min_responses"):
+        self._check_numbers()
+        for name, least in (("translation", 0), ("critic_steps", 1)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}: expected a whole number >= 1.")
-        if self.batch_size < 2:
-            raise ValueError("batch_size=1: batch normalisation needs at least 2.")
-        if self.translation is not None and (
-            not isinstance(self.translation, int) or self.translation < 0
-        ):
-            raise ValueError(
-                f"translation={self.translation!r}: expected a whole number >= 0."
-            )
-        for name in ("ema", "momentum"):
-            if not 0 <= getattr(self, name) < 1:
+            if value is not None and (not isinstance(value, int) or value < least):
                 raise ValueError(
-                    f"{name}={getattr(self, name)!r}: expected 0 <= {name} < 1."
+                    f"{name}={value!r}: expected a whole number >= {least}."
                 )
-        height, width = self.image_shape_[1:]
-        if height % 4 or width % 4 or min(height, width) < 8:
-            raise ValueError(
-                "the conditional GAN needs images whose sides are multiples of 4 and "
-                f"at least 8, got {height} x {width}; pad or resize the images and "
-                "train the victim on them."
-            )
-
-    def _settings(self) -> dict[str, Any]:
-        """Everything that a snapshot must agree on."""
-        unimportant = {"steps", "device", "verbose"}
-        settings = {k: v for k, v in vars(self).items() if not k.endswith("_")}
-        settings = {k: v for k, v in settings.items() if not k.startswith("_")}
-        settings["learning_rate"] = list(self.learning_rate)
-        return {k: v for k, v in settings.items() if k not in unimportant}
-
-    def _check_snapshot(self, extra: dict[str, Any]) -> None:
-        if extra.get("format") != CHECKPOINT_FORMAT:
-            raise ValueError(
-                f"snapshot of format {extra.get('format')}: expected "
-                f"{CHECKPOINT_FORMAT}; start again in an empty folder."
-            )
-        if extra.get("data") != self._data_digest:
-            raise ValueError(
-                "snapshot was made with other images; start again in an empty folder."
-            )
-        ours = self._settings()
-        theirs = extra.get("settings", {})
-        changed = [k for k in ours if ours[k] != theirs.get(k)]
-        if changed:
-            pairs = ", ".join(
-                f"{k}={ours[k]!r} (was {theirs.get(k)!r})" for k in changed
-            )
-            raise ValueError(
-                f"snapshot was made with other settings: {pairs}; put them back or "
-                "start again in an empty folder."
-            )
-
-    def _ask(
-        self, victim: QueryAccess, images: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        starts = range(0, len(images), QUERY_BATCH)
-        bar = tqdm(starts, desc="query victim", disable=not self.verbose)
-        return np.concatenate(
-            [victim.query(images[start : start + QUERY_BATCH]) for start in bar]
-        )
 
     def _learn(
         self,
@@ -291,387 +277,181 @@ class CGANAttacker(Attacker):
         answers: NDArray[np.float32],
         n_queries: int,
         recorder: Recorder | None,
-        snapshot: Any,
+        snapshot: Snapshot | None,
     ) -> None:
         self.responses_ = answers
         n_classes = answers.shape[1]
         counts = np.bincount(answers.argmax(1), minlength=n_classes)
         self._find_reasons(counts, self.min_responses)
-        self._extra = {
-            "format": CHECKPOINT_FORMAT,
-            "data": self._data_digest,
-            "settings": self._settings(),
-            "n_queries": n_queries,
-        }
-        place = resolve_device(self.device)
-        if self.translation is None:
-            self._shift = min(self.image_shape_[1:]) // 10
-        else:
-            self._shift = self.translation
-        training = _Training(self, n_classes, place)
-        pairs = _Pairs(self, images, answers, place)
+        pairs = Pairs(
+            images,
+            answers,
+            resolve_device(self.device),
+            hard=self.responses == "hard",
+            balanced=self.balanced,
+            confidence=self.confidence,
+        )
+        training = _Training(self, n_classes, pairs)
         if snapshot is None:
-            training.add_surrogate(pairs)
+            training.add_surrogate()
         else:
-            training.restore(snapshot[1], pairs)
-        start = snapshot[0] if snapshot else 0
-        _run(self, training, pairs, start, recorder)
+            training.restore(snapshot[1])
+        train(
+            self,
+            training,
+            training.step,
+            start=snapshot[0] if snapshot else 0,
+            losses=("loss_discriminator", "loss_generator", "consistency"),
+            sample=training.grid,
+            extra=self._extra(n_queries),
+            recorder=recorder,
+            title="train cGAN",
+        )
         self.generator_, self.surrogate_ = training.average, training.surrogate
-        recalibrate(self.generator_, pairs, self.n_noise, self.random_state)
+        source = torch.Generator().manual_seed(self.random_state)
+
+        def inputs(n: int) -> tuple[Tensor, Tensor]:
+            asked = pairs.conditions[pairs.draw(n, source)]
+            return torch.randn(n, self.n_noise, generator=source).to(pairs.place), asked
+
+        recalibrate(self.generator_, inputs)
 
 
-class _Pairs:
-    """Public images with the victim's answers, drawn class by class."""
+class _Training(TrainingState):
+    """The cGAN's networks and one step of their training."""
 
-    def __init__(
-        self,
-        settings: CGANAttacker,
-        images: NDArray[np.float32],
-        answers: NDArray[np.float32],
-        place: torch.device,
-    ):
-        self.place = place
-        self.images = torch.from_numpy(images).to(place)
-        self.answers = torch.from_numpy(answers).to(place)
-        self.called = self.answers.argmax(1)
-        if settings.responses == "soft":
-            self.conditions = self.answers
-        else:
-            self.conditions = F.one_hot(self.called, answers.shape[1]).float()
-        weights = self.answers.amax(1).double().cpu() ** settings.confidence
-        if settings.balanced:
-            called = self.called.cpu()
-            weights /= torch.bincount(called, weights)[called]
-        self.cumulative = weights.cumsum(0) / weights.sum()
-
-    def draw(self, n: int, source: torch.Generator) -> Tensor:
-        """Rows of n pairs, with replacement."""
-        uniform = torch.rand(n, generator=source, dtype=torch.float64)
-        rows = torch.searchsorted(self.cumulative, uniform)
-        return rows.clamp_(max=len(self.cumulative) - 1).to(self.place)
-
-
-class _Training:
-    """Networks, optimisers and the random source: all that a snapshot holds."""
-
-    def __init__(self, settings: CGANAttacker, n_classes: int, place: torch.device):
+    def __init__(self, settings: CGANAttacker, n_classes: int, pairs: Pairs):
         self.settings = settings
-        self.place = place
+        self.pairs = pairs
+        self.loss = LOSSES[settings.loss]
+        self.critic_steps = settings.critic_steps or self.loss.critic_steps
+        normalise = settings.spectral_norm
         shape = settings.image_shape_
+        shift = settings.translation
+        self.shift = min(shape[1:]) // 10 if shift is None else shift
+        # Whether anything asks the attacker's own copy of the victim.
+        self.uses_surrogate = bool(settings.consistency) or settings.candidates > 1
         with seeded(settings.random_state):
-            self.generator: nn.Module = Generator(
+            self.generator = Generator(
                 shape,
                 n_classes,
                 settings.n_noise,
                 settings.width,
                 settings.conditional_norm,
-            ).to(place)
-            self.discriminator: nn.Module = Discriminator(
+            ).to(pairs.place)
+            self.discriminator = Discriminator(
                 shape,
                 n_classes,
                 max(2, settings.width * 2 // 3),
                 settings.discriminator,
-                settings.spectral_norm,
-            ).to(place)
-            self.surrogate = VictimNetwork(shape, n_classes).to(place)
+                not self.loss.penalised if normalise is None else normalise,
+            ).to(pairs.place)
+            self.surrogate = VictimNetwork(shape, n_classes).to(pairs.place)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.optimizers = {
-            name: torch.optim.Adam(
-                getattr(self, name).parameters(),
-                lr=rate,
-                betas=(float(settings.momentum), 0.99),
-                fused=True,
-            )
-            for name, rate in zip(
-                ("generator", "discriminator"), settings.learning_rate, strict=True
-            )
+        networks: dict[str, nn.Module] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "average": self.average,
         }
-        self.source = torch.Generator().manual_seed(settings.random_state)
+        rates = dict(zip(networks, settings.learning_rate, strict=False))
+        if self.uses_surrogate:
+            networks["surrogate"] = self.surrogate
+        super().__init__(
+            networks,
+            {k: adam(networks[k], rates[k], settings.momentum) for k in rates},
+            torch.Generator().manual_seed(settings.random_state),
+            {"responses": pairs.answers},
+        )
 
-    def add_surrogate(self, pairs: _Pairs) -> None:
+    def add_surrogate(self) -> None:
         """Distil the answers received so far into a network of the attacker's own."""
         if self.uses_surrogate:
             distil(
                 self.surrogate,
-                pairs,
+                self.pairs,
                 self.source,
-                translation=self.settings._shift,
+                translation=self.shift,
                 verbose=self.settings.verbose,
             )
         self.surrogate.eval().requires_grad_(False)
 
-    @property
-    def uses_surrogate(self) -> bool:
-        """Whether anything asks the attacker's own copy of the victim."""
-        return self.settings.consistency is not None or self.settings.candidates > 1
-
-    def _names(self) -> tuple[str, ...]:
-        names = ("generator", "discriminator", "average")
-        return (*names, "surrogate") if self.uses_surrogate else names
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Undo :meth:`tensors`."""
+        super().restore(tensors)
+        self.surrogate.eval().requires_grad_(False)
 
     def noise(self) -> Tensor:
         """One batch of noise."""
         size = (self.settings.batch_size, self.settings.n_noise)
-        return torch.randn(size, generator=self.source).to(self.place)
+        return torch.randn(size, generator=self.source).to(self.pairs.place)
 
-    def tensors(self, pairs: _Pairs) -> dict[str, Tensor]:
-        """Everything that a continued training needs, as named tensors."""
-        found = {"responses": pairs.answers, "random": self.source.get_state()}
-        for name in self._names():
-            state = getattr(self, name).state_dict()
-            found |= {f"{name}.{key}": value for key, value in state.items()}
-        for name, optimizer in self.optimizers.items():
-            for index, state in optimizer.state_dict()["state"].items():
-                found |= {f"adam.{name}.{index}.{k}": v for k, v in state.items()}
-        return {
-            k: v.detach().to("cpu", copy=True).contiguous() for k, v in found.items()
-        }
+    def step(self, number: int) -> Tensor:
+        """Update discriminator, generator and running mean; return the losses."""
+        for left in reversed(range(self.critic_steps)):
+            real, given, asked = self.draw()
+            with torch.set_grad_enabled(left == 0):
+                fake = self.generator(self.noise(), asked)
+            first = self.update_discriminator(real, given, fake.detach(), asked)
+        second, consistency = self.update_generator(fake, asked, number)
+        follow(self.average, self.generator, self.settings.ema, number)
+        return torch.stack([first, second, consistency])
 
-    def restore(self, tensors: dict[str, Tensor], pairs: _Pairs) -> None:
-        """Undo :meth:`tensors`."""
-        expected = set(self.tensors(pairs))
-        missing = sorted(k for k in expected if k not in tensors)
-        if missing:
-            raise ValueError(
-                f"snapshot lacks {len(missing)} tensors, first {missing[0]!r}; start "
-                "again in an empty folder."
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Real images, their answers, and answers to generate images for."""
+        pairs, n = self.pairs, self.settings.batch_size
+        rows = pairs.draw(n, self.source)
+        asked = pairs.conditions[pairs.draw(n, self.source)]
+        return pairs.images[rows], pairs.conditions[rows], asked
+
+    def update_discriminator(
+        self, real: Tensor, given: Tensor, fake: Tensor, asked: Tensor
+    ) -> Tensor:
+        """One step of the discriminator."""
+        # One pass for both halves: spectral norms are computed once.
+        shown = translate(torch.cat([real, fake]), self.shift, self.source)
+        conditions = torch.cat([given, asked])
+        scores, recognised = self.discriminator.judge(shown, conditions)
+        n = len(real)
+        loss = self.loss.discriminator(scores[:n], scores[n:])
+        if self.loss.penalised:
+            loss = loss + PENALTY * gradient_penalty(
+                self.discriminator,
+                (shown[:n], given),
+                (shown[n:], asked),
+                self.source,
             )
-        for name in self._names():
-            getattr(self, name).load_state_dict(_below(tensors, f"{name}."))
-        self.surrogate.eval().requires_grad_(False)
-        for name, optimizer in self.optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in _below(tensors, f"adam.{name}.").items():
-                index, field = key.split(".")
-                state.setdefault(int(index), {})[field] = value.clone()
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.source.set_state(tensors["random"])
+        if recognised is not None:
+            loss = loss + F.cross_entropy(recognised, conditions)
+        update(self.optimizers["discriminator"], loss)
+        return loss.detach()
 
+    def update_generator(
+        self, fake: Tensor, asked: Tensor, number: int
+    ) -> tuple[Tensor, Tensor]:
+        """One step of the generator."""
+        settings = self.settings
+        self.discriminator.requires_grad_(False)
+        moved = translate(fake, self.shift, self.source)
+        scores, recognised = self.discriminator.judge(moved, asked)
+        loss = self.loss.generator(scores)
+        if recognised is not None:
+            loss = loss + F.cross_entropy(recognised, asked)
+        total = loss
+        consistency = torch.zeros_like(loss)
+        if settings.consistency:
+            consistency = F.cross_entropy(self.surrogate(fake), asked)
+            weight = settings.consistency_weight * min(1.0, number / 500)
+            total = loss + weight * consistency
+        update(self.optimizers["generator"], total)
+        self.discriminator.requires_grad_(True)
+        return loss.detach(), consistency.detach()
 
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
-    }
-
-
-def _run(
-    settings: CGANAttacker,
-    training: _Training,
-    pairs: _Pairs,
-    start: int,
-    recorder: Recorder | None,
-) -> None:
-    """Fetch, step, log, snapshot."""
-    waiting: list[tuple[int, Tensor]] = []
-    bar = tqdm(
-        total=settings.steps,
-        initial=start,
-        desc="train cGAN",
-        disable=not settings.verbose,
-    )
-    with bar:
-        for step in range(start + 1, settings.steps + 1):
-            losses = _step(settings, training, pairs, step)
-            bar.update()
-            if recorder is None:
-                continue
-            waiting.append((step, losses))
-            snapshot = step % recorder.every == 0 or step == settings.steps
-            if snapshot or len(waiting) >= LOG_EVERY:
-                _flush(waiting, recorder)
-            if snapshot:
-                recorder.sample(step, _grid(settings, training))
-                recorder.save(step, training.tensors(pairs), settings._extra)
-
-
-def _step(
-    settings: CGANAttacker, training: _Training, pairs: _Pairs, step: int
-) -> Tensor:
-    """Update discriminator, generator and running mean once; return the losses."""
-    loss_d, loss_g = LOSSES[settings.loss]
-    n = settings.batch_size
-    rows = pairs.draw(n, training.source)
-    asked = pairs.conditions[pairs.draw(n, training.source)]
-    fake = training.generator(training.noise(), asked)
-
-    # One pass for both halves: spectral norms are computed once.
-    both = torch.cat([pairs.images[rows], fake.detach()])
-    scores = training.discriminator(
-        translate(both, settings._shift, training.source),
-        torch.cat([pairs.conditions[rows], asked]),
-    )
-    first = loss_d(scores[:n], scores[n:])
-    _update(training.optimizers["discriminator"], first)
-
-    training.discriminator.requires_grad_(False)
-    moved = translate(fake, settings._shift, training.source)
-    second = loss_g(training.discriminator(moved, asked))
-    total = second
-    consistency = torch.zeros_like(second)
-    if settings.consistency:
-        consistency = F.cross_entropy(training.surrogate(fake), asked)
-        weight = settings.consistency_weight * min(1.0, step / 500)
-        total = second + weight * consistency
-    _update(training.optimizers["generator"], total)
-    training.discriminator.requires_grad_(True)
-
-    decay = min(settings.ema, (1 + step) / (10 + step))
-    _follow(training.average, training.generator, 1 - decay)
-    return torch.stack([first.detach(), second.detach(), consistency.detach()])
-
-
-def translate(images: Tensor, most: int, source: torch.Generator) -> Tensor:
-    """Move every image by up to ``most`` pixels each way; black moves in.
-
-    Parameters
-    ----------
-    images : Tensor of shape (n, channels, height, width)
-        Images; gradients flow through (Zhao et al., 2020, "DiffAugment").
-    most : int
-        Largest shift.
-    source : torch.Generator
-        Source of randomness, on the CPU.
-
-    Returns
-    -------
-    Tensor
-        Images of the same shape.
-    """
-    if most == 0:
-        return images
-    n, _, height, width = images.shape
-    padded = F.pad(images, (most, most, most, most)).permute(0, 2, 3, 1)
-    starts = torch.randint(0, 2 * most + 1, (n, 2, 1), generator=source)
-    starts = starts.to(images.device)
-    rows = (starts[:, 0] + torch.arange(height, device=images.device))[:, :, None]
-    columns = (starts[:, 1] + torch.arange(width, device=images.device))[:, None, :]
-    each = torch.arange(n, device=images.device)[:, None, None]
-    return padded[each, rows, columns].permute(0, 3, 1, 2)
-
-
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, weight: float) -> None:
-    """Move the running mean towards the network; its statistics as well."""
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
-    for ours, theirs in zip(average.buffers(), network.buffers(), strict=True):
-        if ours.is_floating_point():
-            ours.lerp_(theirs, weight)
-        else:
-            ours.copy_(theirs)
-
-
-def _flush(waiting: list[tuple[int, Tensor]], recorder: Recorder) -> None:
-    rows = torch.stack([losses for _, losses in waiting]).tolist()
-    for (step, _), (first, second, third) in zip(waiting, rows, strict=True):
-        recorder.log(
-            step, loss_discriminator=first, loss_generator=second, consistency=third
+    def grid(self) -> NDArray[np.float32]:
+        """Ten images of every class from noise that never changes."""
+        settings = self.settings
+        source = torch.Generator().manual_seed(0)
+        noise = torch.randn(10, settings.n_noise, generator=source)
+        n_classes = len(settings.classes_)
+        return np.stack(
+            [settings._images(self.average, noise, c) for c in range(n_classes)]
         )
-    waiting.clear()
-
-
-def _grid(settings: CGANAttacker, training: _Training) -> NDArray[np.float32]:
-    """Ten images of every class from noise that never changes."""
-    source = torch.Generator().manual_seed(0)
-    noise = torch.randn(10, settings.n_noise, generator=source)
-    n_classes = len(settings.classes_)
-    return np.stack([_generate(training.average, noise, c) for c in range(n_classes)])
-
-
-@torch.no_grad()
-def _generate(generator: nn.Module, noise: Tensor, label: int) -> NDArray[np.float32]:
-    place = next(generator.parameters()).device
-    n_classes = generator.dense[0].in_features - noise.shape[1]  # type: ignore[index,union-attr]
-    blocks = []
-    for part in torch.split(noise, 1000):
-        condition = torch.zeros(len(part), n_classes)
-        condition[:, label] = 1
-        blocks.append(generator(part.to(place), condition.to(place)).cpu().numpy())
-    return np.concatenate(blocks)
-
-
-@torch.no_grad()
-def _log_odds(
-    network: nn.Module, images: NDArray[np.float32], label: int
-) -> NDArray[np.float32]:
-    """How sure a network is of one class: log of its odds, in nats."""
-    place = next(network.parameters()).device
-    blocks = []
-    for part in torch.from_numpy(images).split(1000):
-        logits = network(part.to(place))
-        others = torch.cat([logits[:, :label], logits[:, label + 1 :]], 1)
-        blocks.append((logits[:, label] - others.logsumexp(1)).cpu().numpy())
-    return np.concatenate(blocks)
-
-
-@torch.no_grad()
-def recalibrate(generator: nn.Module, pairs: _Pairs, n_noise: int, seed: int) -> None:
-    """Measure the statistics that the averaged weights really produce.
-
-    The running mean of the weights never saw a batch; its normalisations hold means
-    of other networks' statistics until they are measured again (as in stochastic
-    weight averaging, Izmailov et al., 2018).
-    """
-    source = torch.Generator().manual_seed(seed)
-    norms = [
-        m for m in generator.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
-    ]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # plain mean over batches
-        norm.train()
-    for _ in range(20):
-        asked = pairs.conditions[pairs.draw(256, source)]
-        noise = torch.randn(256, n_noise, generator=source).to(pairs.place)
-        generator(noise, asked)
-    generator.eval()
-
-
-def distil(
-    network: nn.Module,
-    pairs: _Pairs,
-    source: torch.Generator,
-    *,
-    batch_size: int = 128,
-    epochs: int = 12,
-    translation: int = 0,
-    learning_rate: float = 2e-3,
-    verbose: int = 0,
-) -> None:
-    """Teach a network the answers that the victim has already given.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Changed in place.
-    pairs : _Pairs
-        Images and answers.
-    source : torch.Generator
-        Source of the order.
-    batch_size : int, default=128
-        Pairs per step.
-    epochs : int, default=12
-        Passes over the pairs; at least 100 steps are made in any case.
-    translation : int, default=0
-        Largest shift of an image in pixels.
-    learning_rate : float, default=2e-3
-        Highest rate of the one-cycle schedule.
-    verbose : int, default=0
-        1 shows a progress bar.
-    """
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    steps = max(100, epochs * len(pairs.images) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps
-    )
-    for _ in tqdm(range(steps), desc="distil answers", disable=not verbose):
-        rows = pairs.draw(batch_size, source)
-        images = translate(pairs.images[rows], translation, source)
-        _update(optimizer, F.cross_entropy(network(images), pairs.answers[rows]))
-        schedule.step()

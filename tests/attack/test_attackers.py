@@ -6,10 +6,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from kldiv_attack import load_dataset, make_attacker
 from kldiv_attack.attackers import ATTACKERS, QueryAccess
-from kldiv_attack.attackers._cgan import LOSSES, translate
+from kldiv_attack.attackers._cgan import LOSSES
+from kldiv_attack.attackers._training import Pairs, gradient_penalty, translate
 from kldiv_attack.victim import Victim, train_judge, train_victim
 
 # Enough to walk the whole path, not to succeed.
@@ -346,6 +348,8 @@ def test_access_is_what_was_declared(victim, public, access):
     [
         {},
         {"discriminator": "concat", "spectral_norm": False, "conditional_norm": False},
+        {"discriminator": "acgan"},
+        {"critic_steps": 2},
         {"consistency": None, "translation": 0},
         {"responses": "hard", "balanced": False},
         {"consistency": None, "candidates": 1},
@@ -375,6 +379,7 @@ def test_every_option_trains(victim, public, loss, changes):
         ({"loss": "wasserstein"}, "hinge"),
         ({"discriminator": "both"}, "projection"),
         ({"consistency": "victim"}, "surrogate"),
+        ({"critic_steps": 0}, "critic_steps=0"),
         ({"responses": "logits"}, "soft"),
         ({"steps": 0}, "steps=0"),
         ({"batch_size": 2.5}, "batch_size=2.5"),
@@ -398,13 +403,10 @@ def test_sides_that_are_no_multiple_of_four():
 
 
 def test_balanced_pairs_hold_every_class_equally_often(victim, public):
-    from kldiv_attack.attackers._cgan import _Pairs
-
     answers = victim.query(public.images)
     few = answers.argmax(1) >= 5
     few[::9] = True  # classes 0 to 4 are rare
-    settings = make_attacker("cgan")
-    pairs = _Pairs(settings, public.images[few], answers[few], torch.device("cpu"))
+    pairs = Pairs(public.images[few], answers[few], torch.device("cpu"))
     rows = pairs.draw(20_000, torch.Generator().manual_seed(0))
     shares = np.bincount(pairs.called[rows]) / len(rows)
     np.testing.assert_allclose(shares, 0.1, atol=0.01)
@@ -445,6 +447,68 @@ def test_translation_moves_whole_pixels_and_carries_gradients():
     assert images.grad is not None
     assert set(images.grad.unique().tolist()) <= {0.0, 1.0}
     assert translate(images, 0, torch.Generator()) is images
+
+
+def test_gradient_penalty_of_known_slopes():
+    """A linear critic has one slope everywhere; the condition is not penalised."""
+    real, fake = torch.rand(2, 6, 1, 4, 4)
+    weights = torch.full((16,), 0.75, requires_grad=True)  # slope of length 3
+    conditions = torch.rand(2, 6, 2)
+
+    def score(images, condition):
+        return images.flatten(1) @ weights + 100 * condition.sum(1)
+
+    penalty = gradient_penalty(
+        score, (real, conditions[0]), (fake, conditions[1]), torch.Generator()
+    )
+    assert float(penalty.detach()) == pytest.approx(4, rel=1e-5)
+    penalty.backward()  # of (3 - 1)^2 by each weight: 2 * 2 * 0.75 / 3
+    np.testing.assert_allclose(weights.grad, 1, rtol=1e-5)
+
+
+def test_gradient_penalty_is_measured_between_real_and_generated_images():
+    seen = []
+
+    def score(images):
+        seen.append(images.detach())
+        return images.flatten(1).square().sum(1)
+
+    real, fake = torch.zeros(500, 1, 4, 4), torch.ones(500, 1, 4, 4)
+    source = torch.Generator().manual_seed(0)
+    gradient_penalty(score, (real,), (fake,), source)
+    shares = seen[0].flatten(1)
+    assert (shares == shares[:, :1]).all()  # one place on each line
+    assert stats.kstest(shares[:, 0].numpy(), "uniform").pvalue > 0.01
+
+
+def test_wasserstein_trains_the_critic_more_often_and_without_spectral_norm(
+    victim, public
+):
+    """Adam counts its steps; a normalised layer keeps its vectors."""
+    for loss, per_step, normalised in (("wgan-gp", 5, False), ("hinge", 1, True)):
+        recorder = MemoryRecorder()
+        attacker = make_attacker("cgan", **QUICK["cgan"], loss=loss)
+        attacker.fit(victim, public.images, recorder=recorder)
+        tensors = recorder.snapshot[1]
+        assert tensors["adam.discriminator.0.step"] == 12 * per_step
+        assert tensors["adam.generator.0.step"] == 12
+        assert any("parametrizations" in name for name in tensors) == normalised
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "wgan-gp", "critic_steps": 2, "learning_rate": (5e-4, 1e-3)},
+        {"discriminator": "acgan"},
+    ],
+)
+def test_other_kinds_of_gan_learn(victim, judge, public, changes):
+    """Without the surrogate's help: what the discriminator says must be enough."""
+    changes = {"steps": 250, "consistency": None, "candidates": 1, **changes}
+    fitted = make_attacker("cgan", **changes).fit(victim, public.images)
+    images = fitted.invert(range(10), 50)
+    accuracy = [(judge.predict(images[label]) == label).mean() for label in range(10)]
+    assert np.mean(accuracy) > 0.5  # chance is 0.1
 
 
 def test_quality_on_digits(victim, judge, public):

@@ -63,6 +63,18 @@ def test_discriminator_scores_depend_on_image_and_condition(conditioning, normal
     assert float((base - scorer(other, first)).detach().abs().max()) > 1e-4
 
 
+@pytest.mark.parametrize("conditioning", ["acgan", "none"])
+def test_discriminator_that_scores_the_image_alone(conditioning):
+    scorer = Discriminator((1, 8, 8), 3, 8, conditioning).eval()
+    images = torch.rand(6, 1, 8, 8)
+    score, recognised = scorer.judge(images, torch.eye(3)[0].expand(6, 3))
+    torch.testing.assert_close(score, scorer(images, torch.eye(3)[1].expand(6, 3)))
+    torch.testing.assert_close(score, scorer(images))
+    assert (recognised is None) == (conditioning == "none")
+    if recognised is not None:
+        assert recognised.shape == (6, 3)
+
+
 def test_projection_is_linear_in_the_condition():
     """A soft answer scores like the mixture of the classes (Miyato and Koyama)."""
     scorer = Discriminator((1, 8, 8), 3, 8).eval()

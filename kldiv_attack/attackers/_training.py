@@ -1,0 +1,507 @@
+"""What attackers that learn step by step share: snapshots, the loop, running means."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder, Snapshot
+
+QUERY_BATCH = 1000
+LOG_EVERY = 50
+CHECKPOINT_FORMAT = 2
+
+
+class TrainedAttacker(Attacker):
+    """Base of attackers that go on from the last snapshot of an interrupted run.
+
+    A subclass keeps its parameters under their own names and calls ``_answers`` (or
+    ``_resume`` if it asks nothing) before it trains.
+    """
+
+    steps: int
+    batch_size: int
+    random_state: int
+    verbose: int
+    #: Parameters that are whole numbers of at least 1.
+    _wholes: ClassVar[tuple[str, ...]] = ("steps", "batch_size")
+    #: Parameters in [0, 1).
+    _fractions: ClassVar[tuple[str, ...]] = ()
+
+    def _check_numbers(self) -> None:
+        for name in self._wholes:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r}: expected a whole number >= 1.")
+        if self.batch_size < 2:
+            raise ValueError("batch_size=1: batch normalisation needs at least 2.")
+        for name in self._fractions:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r}: expected 0 <= {name} < 1."
+                )
+        height, width = self.image_shape_[1:]
+        if height % 4 or width % 4 or min(height, width) < 8:
+            raise ValueError(
+                f"{type(self).__name__} needs images whose sides are multiples of 4 "
+                f"and at least 8, got {height} x {width}; pad or resize the images and "
+                "train the victim on them."
+            )
+
+    def _settings(self) -> dict[str, Any]:
+        """Everything that a snapshot must agree on."""
+        unimportant = {"steps", "device", "verbose"}
+        settings = {k: v for k, v in vars(self).items() if not k.endswith("_")}
+        settings = {k: v for k, v in settings.items() if not k.startswith("_")}
+        settings = {
+            k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()
+        }
+        return {k: v for k, v in settings.items() if k not in unimportant}
+
+    def _check_snapshot(self, extra: dict[str, Any]) -> None:
+        if extra.get("format") != CHECKPOINT_FORMAT:
+            raise ValueError(
+                f"snapshot of format {extra.get('format')}: expected "
+                f"{CHECKPOINT_FORMAT}; start again in an empty folder."
+            )
+        if extra.get("data") != self._data_digest:
+            raise ValueError(
+                "snapshot was made with other images; start again in an empty folder."
+            )
+        ours = self._settings()
+        theirs = extra.get("settings", {})
+        changed = [k for k in ours if ours[k] != theirs.get(k)]
+        if changed:
+            pairs = ", ".join(
+                f"{k}={ours[k]!r} (was {theirs.get(k)!r})" for k in changed
+            )
+            raise ValueError(
+                f"snapshot was made with other settings: {pairs}; put them back or "
+                "start again in an empty folder."
+            )
+
+    def _resume(self, recorder: Recorder | None) -> Snapshot | None:
+        """The snapshot of an interrupted run, if there is one that fits."""
+        snapshot = recorder.load() if recorder else None
+        if snapshot is not None:
+            self._check_snapshot(snapshot[2])
+            self._resumed_queries = int(snapshot[2]["n_queries"])
+        return snapshot
+
+    def _answers(
+        self,
+        victim: QueryAccess,
+        images: NDArray[np.float32],
+        snapshot: Snapshot | None,
+    ) -> NDArray[np.float32]:
+        """The victim's answers: asked once, afterwards taken from the snapshot."""
+        if snapshot is not None:
+            stored: NDArray[np.float32] = snapshot[1]["responses"].numpy()
+            return stored
+        starts = range(0, len(images), QUERY_BATCH)
+        bar = tqdm(starts, desc="query victim", disable=not self.verbose)
+        return np.concatenate(
+            [victim.query(images[start : start + QUERY_BATCH]) for start in bar]
+        )
+
+    def _extra(self, n_queries: int) -> dict[str, Any]:
+        """What is written beside the tensors of a snapshot."""
+        return {
+            "format": CHECKPOINT_FORMAT,
+            "data": self._data_digest,
+            "settings": self._settings(),
+            "n_queries": n_queries,
+        }
+
+    def _source_of(self, label: int, random_state: int) -> torch.Generator:
+        """Source of the noise of one class, the same whatever else is asked for."""
+        seed = np.random.SeedSequence([random_state, label]).generate_state(1)[0]
+        return torch.Generator().manual_seed(int(seed))
+
+
+class TrainingState:
+    """Networks, optimisers and the random source: all that a snapshot holds.
+
+    Parameters
+    ----------
+    networks : dict of str to Module
+        Networks by name.
+    optimizers : dict of str to Optimizer
+        Optimisers by the name of their network.
+    source : torch.Generator
+        The one source of randomness, on the CPU.
+    fixed : dict of str to Tensor
+        Tensors that training does not change, for instance the answers.
+    """
+
+    def __init__(
+        self,
+        networks: dict[str, nn.Module],
+        optimizers: dict[str, torch.optim.Optimizer],
+        source: torch.Generator,
+        fixed: dict[str, Tensor],
+    ):
+        self.networks = networks
+        self.optimizers = optimizers
+        self.source = source
+        self.fixed = fixed
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a continued training needs, as named tensors."""
+        found = {**self.fixed, "random": self.source.get_state()}
+        for name, network in self.networks.items():
+            state = network.state_dict()
+            found |= {f"{name}.{key}": value for key, value in state.items()}
+        for name, optimizer in self.optimizers.items():
+            for index, values in optimizer.state_dict()["state"].items():
+                found |= {f"adam.{name}.{index}.{k}": v for k, v in values.items()}
+        return {
+            k: v.detach().to("cpu", copy=True).contiguous() for k, v in found.items()
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Undo :meth:`tensors`."""
+        missing = sorted(k for k in self.tensors() if k not in tensors)
+        if missing:
+            raise ValueError(
+                f"snapshot lacks {len(missing)} tensors, first {missing[0]!r}; start "
+                "again in an empty folder."
+            )
+        for name, network in self.networks.items():
+            network.load_state_dict(_below(tensors, f"{name}."))
+        for name, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(tensors, f"adam.{name}.").items():
+                index, field = key.split(".")
+                state.setdefault(int(index), {})[field] = value.clone()
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.source.set_state(tensors["random"])
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
+    }
+
+
+def train(
+    settings: TrainedAttacker,
+    state: TrainingState,
+    step: Callable[[int], Tensor],
+    *,
+    start: int,
+    losses: Sequence[str],
+    sample: Callable[[], NDArray[np.float32]],
+    extra: dict[str, Any],
+    recorder: Recorder | None,
+    title: str,
+) -> None:
+    """Fetch, step, log, snapshot.
+
+    Parameters
+    ----------
+    settings : TrainedAttacker
+        Says how many steps to make.
+    state : TrainingState
+        What a snapshot holds.
+    step : callable
+        Makes the step of a number and returns its losses on the device, which is not
+        waited for.
+    start : int
+        Steps made already.
+    losses : sequence of str
+        Names of what ``step`` returns.
+    sample : callable
+        Images to keep beside a snapshot.
+    extra : dict
+        What is written beside the tensors of a snapshot.
+    recorder : Recorder or None
+        Receives numbers, samples and snapshots.
+    title : str
+        Text of the progress bar.
+    """
+    waiting: list[tuple[int, Tensor]] = []
+    bar = tqdm(
+        total=settings.steps, initial=start, desc=title, disable=not settings.verbose
+    )
+    with bar:
+        for number in range(start + 1, settings.steps + 1):
+            values = step(number)
+            bar.update()
+            if recorder is None:
+                continue
+            waiting.append((number, values))
+            snapshot = number % recorder.every == 0 or number == settings.steps
+            if snapshot or len(waiting) >= LOG_EVERY:
+                _flush(waiting, losses, recorder)
+            if snapshot:
+                recorder.sample(number, sample())
+                recorder.save(number, state.tensors(), extra)
+
+
+def _flush(
+    waiting: list[tuple[int, Tensor]], losses: Sequence[str], recorder: Recorder
+) -> None:
+    rows = torch.stack([values for _, values in waiting]).tolist()
+    for (step, _), row in zip(waiting, rows, strict=True):
+        recorder.log(step, **dict(zip(losses, row, strict=True)))
+    waiting.clear()
+
+
+def adam(
+    network: nn.Module, rate: float, momentum: float, second: float = 0.99
+) -> torch.optim.Optimizer:
+    """Adam in one kernel."""
+    return torch.optim.Adam(
+        network.parameters(), lr=rate, betas=(float(momentum), second), fused=True
+    )
+
+
+def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Make one step down the gradient of a loss."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the running mean towards the network; its statistics as well.
+
+    Parameters
+    ----------
+    average : torch.nn.Module
+        Changed in place.
+    network : torch.nn.Module
+        The network in training.
+    decay : float
+        Share of the running mean that is kept; less of it in the first steps.
+    step : int
+        Number of the step, from 1.
+    """
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
+    for ours, theirs in zip(average.buffers(), network.buffers(), strict=True):
+        if ours.is_floating_point():
+            ours.lerp_(theirs, weight)
+        else:
+            ours.copy_(theirs)
+
+
+@torch.no_grad()
+def recalibrate(
+    generator: nn.Module, inputs: Callable[[int], Sequence[Tensor]], batches: int = 20
+) -> None:
+    """Measure the statistics that the averaged weights really produce.
+
+    The running mean of the weights never saw a batch; its normalisations hold means
+    of other networks' statistics until they are measured again (as in stochastic
+    weight averaging, Izmailov et al., 2018).
+
+    Parameters
+    ----------
+    generator : torch.nn.Module
+        Changed in place; in evaluation mode afterwards.
+    inputs : callable
+        Returns so many inputs of the generator.
+    batches : int, default=20
+        Batches of 256 inputs.
+    """
+    norms = [
+        m for m in generator.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
+    ]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # plain mean over batches
+        norm.train()
+    for _ in range(batches):
+        generator(*inputs(256))
+    generator.eval()
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, noise: Tensor, condition: Tensor) -> Any:
+    """Images of one condition for every row of noise, as an array."""
+    place = next(generator.parameters()).device
+    blocks = [
+        generator(part.to(place), condition.expand(len(part), -1).to(place)).cpu()
+        for part in torch.split(noise, 1000)
+    ]
+    return torch.cat(blocks).numpy()
+
+
+@torch.no_grad()
+def log_odds(
+    network: nn.Module, images: NDArray[np.float32], label: int
+) -> NDArray[np.float32]:
+    """How sure a network is of one class: log of its odds, in nats."""
+    place = next(network.parameters()).device
+    blocks = []
+    for part in torch.split(torch.from_numpy(images), 1000):
+        logits = network(part.to(place))
+        others = torch.cat([logits[:, :label], logits[:, label + 1 :]], 1)
+        blocks.append((logits[:, label] - others.logsumexp(1)).cpu().numpy())
+    return np.concatenate(blocks)
+
+
+class Pairs:
+    """Public images with the victim's answers, drawn class by class.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, channels, height, width)
+        Public images.
+    answers : ndarray of shape (n, n_classes)
+        Probabilities.
+    place : torch.device
+        Where images and answers stay.
+    hard : bool, default=False
+        Condition on the one-hot vector of the answered class.
+    balanced : bool, default=True
+        Draw so that every answered class is equally frequent.
+    confidence : float, default=0.0
+        Draw in proportion to this power of the largest probability.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.float32],
+        answers: NDArray[np.float32],
+        place: torch.device,
+        *,
+        hard: bool = False,
+        balanced: bool = True,
+        confidence: float = 0.0,
+    ):
+        self.place = place
+        self.images = torch.from_numpy(images).to(place)
+        self.answers = torch.from_numpy(answers).to(place)
+        self.called = self.answers.argmax(1)
+        self.conditions = self.answers
+        if hard:
+            self.conditions = F.one_hot(self.called, answers.shape[1]).float()
+        weights = self.answers.amax(1).double().cpu() ** confidence
+        if balanced:
+            called = self.called.cpu()
+            weights /= torch.bincount(called, weights)[called]
+        self.cumulative = weights.cumsum(0) / weights.sum()
+
+    def draw(self, n: int, source: torch.Generator) -> Tensor:
+        """Rows of n pairs, with replacement."""
+        uniform = torch.rand(n, generator=source, dtype=torch.float64)
+        rows = torch.searchsorted(self.cumulative, uniform)
+        return rows.clamp_(max=len(self.cumulative) - 1).to(self.place)
+
+
+def distil(
+    network: nn.Module,
+    pairs: Pairs,
+    source: torch.Generator,
+    *,
+    batch_size: int = 128,
+    epochs: int = 12,
+    translation: int = 0,
+    learning_rate: float = 2e-3,
+    verbose: int = 0,
+) -> None:
+    """Teach a network the answers that the victim has already given.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Changed in place.
+    pairs : Pairs
+        Images and answers.
+    source : torch.Generator
+        Source of the order.
+    batch_size : int, default=128
+        Pairs per step.
+    epochs : int, default=12
+        Passes over the pairs; at least 100 steps are made in any case.
+    translation : int, default=0
+        Largest shift of an image in pixels.
+    learning_rate : float, default=2e-3
+        Highest rate of the one-cycle schedule.
+    verbose : int, default=0
+        1 shows a progress bar.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    steps = max(100, epochs * len(pairs.images) // batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=steps
+    )
+    for _ in tqdm(range(steps), desc="distil answers", disable=not verbose):
+        rows = pairs.draw(batch_size, source)
+        images = translate(pairs.images[rows], translation, source)
+        update(optimizer, F.cross_entropy(network(images), pairs.answers[rows]))
+        schedule.step()
+
+
+def translate(images: Tensor, most: int, source: torch.Generator) -> Tensor:
+    """Move every image by up to ``most`` pixels each way; black moves in.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, channels, height, width)
+        Images; gradients flow through (Zhao et al., 2020, "DiffAugment").
+    most : int
+        Largest shift.
+    source : torch.Generator
+        Source of randomness, on the CPU.
+
+    Returns
+    -------
+    Tensor
+        Images of the same shape.
+    """
+    if most == 0:
+        return images
+    n, _, height, width = images.shape
+    padded = F.pad(images, (most, most, most, most)).permute(0, 2, 3, 1)
+    starts = torch.randint(0, 2 * most + 1, (n, 2, 1), generator=source)
+    starts = starts.to(images.device)
+    rows = (starts[:, 0] + torch.arange(height, device=images.device))[:, :, None]
+    columns = (starts[:, 1] + torch.arange(width, device=images.device))[:, None, :]
+    each = torch.arange(n, device=images.device)[:, None, None]
+    return padded[each, rows, columns].permute(0, 3, 1, 2)
+
+
+def gradient_penalty(
+    score: Callable[..., Tensor],
+    real: Sequence[Tensor],
+    fake: Sequence[Tensor],
+    source: torch.Generator,
+) -> Tensor:
+    """Squared distance from 1 of the critic's slope between real and generated images.
+
+    Parameters
+    ----------
+    score : callable
+        The critic; takes images and whatever follows them.
+    real, fake : sequence of Tensor
+        Images, and conditions if the critic takes them, of equal shapes.
+    source : torch.Generator
+        Source of randomness, on the CPU.
+
+    Returns
+    -------
+    Tensor
+        Mean over the images (Gulrajani et al., 2017, eq. 3).
+    """
+    n = len(real[0])
+    share = torch.rand(n, generator=source).to(real[0].device)
+    mixed = [
+        torch.lerp(a, b.detach(), share.view(-1, *[1] * (a.ndim - 1)))
+        for a, b in zip(real, fake, strict=True)
+    ]
+    mixed[0].requires_grad_(True)
+    (slope,) = torch.autograd.grad(score(*mixed).sum(), mixed[0], create_graph=True)
+    # The root has no gradient at 0.
+    length = (slope.flatten(1).square().sum(1) + 1e-12).sqrt()
+    return (length - 1).square().mean()
