@@ -88,7 +88,7 @@ class CGANAttacker(TrainedAttacker):
 
     Parameters
     ----------
-    steps : int, default=9000
+    steps : int, default=6000
         Updates of the generator.
     batch_size : int, default=64
         Real and generated pairs per step.
@@ -119,12 +119,13 @@ class CGANAttacker(TrainedAttacker):
         sees, real or generated (differentiable augmentation). Without it the
         discriminator learns the public images by heart. By default a tenth of the
         smaller side.
-    consistency : {"surrogate", None}, default="surrogate"
-        ``"surrogate"`` distils the answers already received into a network of the
-        attacker's own and asks that it recognises the condition in :math:`G(z, y)`.
+    consistency : {"surrogate", None}, optional
+        ``"surrogate"`` asks, while the generator learns, that the surrogate of
+        ``candidates`` recognises the condition in :math:`G(z, y)`. That makes images
+        easier to recognise and more alike; choosing among candidates afterwards costs
+        less variety.
     consistency_weight : float, default=1.0
-        Weight of that term, reached after 500 steps. More of it makes images easier
-        to recognise and more alike.
+        Weight of that term, reached after 500 steps.
     ema : float, default=0.998
         Decay of the running mean of the generator's weights that is used to invert.
     n_noise : int, default=64
@@ -133,12 +134,14 @@ class CGANAttacker(TrainedAttacker):
         Channels of the generator; the discriminator has two thirds of them.
     learning_rate : (float, float), default=(3e-4, 4e-4)
         Of generator and discriminator.
-    momentum : float, default=0.5
-        First moment of Adam. 0 gives more varied images, fewer of which are
-        recognised; worth trying when coverage matters more.
+    momentum : float, default=0.0
+        First moment of Adam. More of it gives images that are easier to recognise
+        and less varied.
     candidates : int, default=4
-        Images generated for each one that ``invert`` returns; it keeps those that the
-        surrogate is surest of, without a further query. 1 returns every image.
+        Images generated for each one that ``invert`` returns. The answers already
+        received are distilled into a network of the attacker's own, the surrogate;
+        ``invert`` keeps the images that it is surest of, without a further query.
+        1 returns every image.
     min_responses : int, default=20
         Classes that are answered less often are not reconstructed: NaN and a reason.
     device : str, default="auto"
@@ -152,6 +155,8 @@ class CGANAttacker(TrainedAttacker):
     ----------
     generator_ : Generator
         Running mean of the trained generators.
+    surrogate_ : VictimNetwork
+        The attacker's copy of the victim.
     responses_ : ndarray of shape (n_aux, n_classes)
         Answers of the victim.
 
@@ -175,7 +180,7 @@ class CGANAttacker(TrainedAttacker):
     def __init__(
         self,
         *,
-        steps: int = 9000,
+        steps: int = 6000,
         batch_size: int = 64,
         loss: str = "vanilla",
         critic_steps: int | None = None,
@@ -186,13 +191,13 @@ class CGANAttacker(TrainedAttacker):
         balanced: bool = True,
         confidence: float = 0.0,
         translation: int | None = None,
-        consistency: str | None = "surrogate",
+        consistency: str | None = None,
         consistency_weight: float = 1.0,
         ema: float = 0.998,
         n_noise: int = 64,
         width: int = 48,
         learning_rate: tuple[float, float] = (3e-4, 4e-4),
-        momentum: float = 0.5,
+        momentum: float = 0.0,
         candidates: int = 4,
         min_responses: int = 20,
         device: str | torch.device = "auto",

@@ -350,10 +350,10 @@ def test_access_is_what_was_declared(victim, public, access):
         {"discriminator": "concat", "spectral_norm": False, "conditional_norm": False},
         {"discriminator": "acgan"},
         {"critic_steps": 2},
-        {"consistency": None, "translation": 0},
+        {"consistency": "surrogate", "translation": 0},
         {"responses": "hard", "balanced": False},
-        {"consistency": None, "candidates": 1},
-        {"confidence": 2.0, "ema": 0.0, "momentum": 0},
+        {"candidates": 1},
+        {"confidence": 2.0, "ema": 0.0, "momentum": 0.5},
     ],
 )
 def test_every_option_trains(victim, public, loss, changes):
