@@ -13,6 +13,17 @@ from scipy.special import logsumexp
 
 from kldiv._validation import check_choice, check_sample
 
+__all__ = [
+    "make_embedded_pair",
+    "make_gaussian_pair",
+    "make_image_like_pair",
+    "make_lognormal_pair",
+    "make_mixture_pair",
+    "make_poisson_pair",
+    "make_rounded_pair",
+    "make_student_pair",
+]
+
 Floats = NDArray[np.float64]
 Pair = tuple[Floats, Floats, float]
 

@@ -34,6 +34,17 @@ def plot_report(
     -------
     matplotlib Axes
         The axes, with a class without a value marked "no score".
+
+    Examples
+    --------
+    >>> from kldiv import ConditionalKLScorer
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(100, 2)), np.repeat(["cat", "dog"], 50)
+    >>> scorer = ConditionalKLScorer().fit((X, y), aux=(X + 1, y))
+    >>> ax = plot_report(scorer.report())
+    >>> [text.get_text() for text in ax.get_xticklabels()]
+    ['cat', 'dog']
+    >>> plt.close(ax.figure)
     """
     column = next(iter(report.columns)) if column is None else column
     if column not in report.columns:

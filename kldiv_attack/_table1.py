@@ -302,7 +302,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def table_1(folder: str | os.PathLike[str]) -> str:
-    """Table 1 as Markdown, rebuilt from what :func:`run_table_1` wrote.
+    """Table 1 as Markdown, rebuilt from what ``run_table_1`` wrote.
 
     Parameters
     ----------

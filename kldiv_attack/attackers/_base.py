@@ -25,6 +25,21 @@ class Recorder(Protocol):
     ----------
     every : int
         Steps between two snapshots.
+
+    Examples
+    --------
+    Any object with these methods will do:
+
+    >>> class Printer:
+    ...     every = 100
+    ...     def log(self, step, **values):
+    ...         print(step, values)
+    ...     def sample(self, step, images): ...
+    ...     def save(self, step, tensors, extra): ...
+    ...     def load(self):
+    ...         return None
+    >>> Printer().log(1, loss=0.5)
+    1 {'loss': 0.5}
     """
 
     every: int
@@ -60,6 +75,18 @@ class QueryAccess:
         Number of classes.
     class_names : tuple of str
         Names of the classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kldiv_attack import Victim
+    >>> def black(images):
+    ...     return np.tile([0.9, 0.1], (len(images), 1))
+    >>> victim = Victim.from_callable(black, n_classes=2)
+    >>> QueryAccess(victim, "labels").query(np.zeros((2, 1, 8, 8)))
+    array([0, 0])
+    >>> victim.n_queries
+    2
     """
 
     __slots__ = ("_ask", "_network", "class_names", "n_classes")
@@ -119,6 +146,24 @@ class Attacker(ABC):
         Queries that ``fit`` made.
     reasons_ : dict of int to str
         Labels that cannot be reconstructed, and why. ``invert`` returns NaN for them.
+
+    Examples
+    --------
+    A subclass says what it needs and fills in three methods. This one returns the
+    mean of the public images, whatever the label:
+
+    >>> class MeanAttacker(Attacker):
+    ...     access = "labels"
+    ...     def _fit(self, victim, images, recorder):
+    ...         self.mean_ = images.mean(0)
+    ...     def _fit_ideal(self, data, recorder):
+    ...         self.mean_ = data.images.mean(0)
+    ...     def _invert(self, label, n, random_state):
+    ...         return np.tile(self.mean_, (n, 1, 1, 1))
+    >>> from kldiv_attack import load_dataset
+    >>> attacker = MeanAttacker().fit_ideal(load_dataset("digits"))
+    >>> attacker.invert([3, 5], n=2).shape
+    (2, 2, 1, 8, 8)
     """
 
     access: ClassVar[str]

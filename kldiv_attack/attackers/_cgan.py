@@ -171,6 +171,16 @@ class CGANAttacker(TrainedAttacker):
     .. [3] Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017.
     .. [4] Odena, Olah and Shlens, "Conditional image synthesis with auxiliary
        classifier GANs", ICML 2017.
+
+    Examples
+    --------
+    Two steps, to see shapes; an attack takes thousands.
+
+    >>> from kldiv_attack import load_dataset
+    >>> attacker = CGANAttacker(steps=2, width=8, device="cpu")
+    >>> attacker = attacker.fit_ideal(load_dataset("digits"))
+    >>> attacker.invert([0, 8], n=3).shape
+    (2, 3, 1, 8, 8)
     """
 
     access = "probabilities"

@@ -38,6 +38,13 @@ def load_arrays(
     -------
     LabelledImages
         The images as float32.
+
+    Examples
+    --------
+    >>> images = np.array([[[0, 255], [255, 0]], [[51, 51], [51, 51]]], dtype=np.uint8)
+    >>> data = load_arrays(images=images, labels=["check", "grey"])
+    >>> data.class_names, data.images.shape, data.images[1].max().item()
+    (('check', 'grey'), (2, 1, 2, 2), 0.20000000298023224)
     """
     pixels = images.detach().cpu().numpy() if hasattr(images, "detach") else images
     pixels = np.asarray(pixels)
@@ -84,6 +91,18 @@ def load_folder(
         If the folder is missing or holds no image.
     ValueError
         If the sizes differ and ``size`` is not given.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as root:
+    ...     for animal, grey in (("cat", 0), ("dog", 255)):
+    ...         Path(root, animal).mkdir()
+    ...         Image.new("L", (8, 8), grey).save(Path(root, animal, "1.png"))
+    ...     data = load_folder(root)
+    >>> data.class_names, data.labels, data.images.shape
+    (('cat', 'dog'), array([0, 1]), (2, 1, 8, 8))
     """
     from PIL import Image
 

@@ -108,6 +108,15 @@ def check_images(images: Any, *, name: str = "images") -> NDArray[np.float32]:
     ------
     ValueError
         Wrong number of axes, NaN or infinity, or values outside [0, 1].
+
+    Examples
+    --------
+    >>> check_images(np.full((1, 1, 8, 8), 255))
+    Traceback (most recent call last):
+        ...
+    ValueError: images: expected values in [0, 1], got 255 to 255. Divide 8-bit ...
+    >>> check_images(np.full((1, 1, 8, 8), 255) / 255).dtype
+    dtype('float32')
     """
     if hasattr(images, "detach"):
         images = images.detach().cpu().numpy()
@@ -152,6 +161,15 @@ def check_labels(labels: Any, n_classes: int) -> NDArray[np.int64]:
         Wrong shape or a label outside the range.
     TypeError
         Labels that are not whole numbers.
+
+    Examples
+    --------
+    >>> check_labels([0, 2, 1], n_classes=3)
+    array([0, 2, 1])
+    >>> check_labels([0, 3], n_classes=3)
+    Traceback (most recent call last):
+        ...
+    ValueError: labels: expected 0 to 2, got 0 to 3.
     """
     if hasattr(labels, "detach"):
         labels = labels.detach().cpu().numpy()

@@ -25,6 +25,12 @@ def load_digits(
     -------
     LabelledImages
         Images of shape (n, 1, 8, 8), ten classes.
+
+    Examples
+    --------
+    >>> data = load_digits(part="test")
+    >>> data.images.shape, data.class_names[3], data.name
+    ((899, 1, 8, 8), '3', 'digits/test')
     """
     check_part(part)
     bunch = sklearn_digits()

@@ -40,6 +40,19 @@ def load_emnist(
     ------
     FileNotFoundError
         If a file is missing and ``download`` is false.
+
+    Examples
+    --------
+    Nothing is fetched unless asked for:
+
+    >>> load_emnist("no/such/folder", "letters")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: emnist: emnist-letters-train-images-idx3-ubyte and ... not found
+    ...
+
+    With the files, ``load_emnist(root, "letters").images`` has the shape
+    (124800, 1, 28, 28).
     """
     from torchvision.datasets import EMNIST
 

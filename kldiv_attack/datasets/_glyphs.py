@@ -84,6 +84,12 @@ def load_glyphs(
     -------
     LabelledImages
         Images of shape (n_classes * n_per_class, 1, size, size), class by class.
+
+    Examples
+    --------
+    >>> data = load_glyphs("digits", n_per_class=2, size=16)
+    >>> data.images.shape, data.labels[:4]
+    ((20, 1, 16, 16), array([0, 0, 1, 1]))
     """
     split = check_choice("split", "letters" if split is None else split, tuple(SPLITS))
     check_part(part)
