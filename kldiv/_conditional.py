@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,7 +17,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
+from kldiv._backends._user_metric import metric_name
 from kldiv._duplicates import count_duplicates, row_ids
 from kldiv._estimators import KNNDivergence
 from kldiv._neighbors import n_threads
@@ -84,7 +87,8 @@ class ConditionalKLScorer(BaseEstimator):
     transformer : None, "auto" or transformer, default="auto"
         Fitted once on the training features and applied to both samples. "auto" leaves
         up to eight features as they are and takes the first eight principal components
-        of wider data; the report records what it did.
+        of wider data, unless the estimator has another metric than the Euclidean, which
+        is measured on the features given; the report records what it did.
     conditioning : {"hard", "soft"}, default="hard"
         "hard": auxiliary rows whose label is c, as in the paper. "soft": every
         auxiliary row, weighted by the victim's probability of c. Soft scores use all
@@ -95,7 +99,8 @@ class ConditionalKLScorer(BaseEstimator):
     on_unscored : {"nan", "raise"}, default="nan"
         A class with too few rows gets NaN and a reason in the report, or an error.
     n_jobs : int, optional
-        Classes scored at a time; None is one, -1 as many as there are processors.
+        Classes scored at a time, each on one thread; None is one, -1 as many as there
+        are processors. With one class at a time, ``n_jobs`` of the estimator counts.
     random_state : None, int or Generator
         Seed of the default transformer.
     verbose : int, default=0
@@ -374,6 +379,12 @@ class ConditionalKLScorer(BaseEstimator):
         if n_features <= AUTO_COMPONENTS:
             self.transformer_description_ = f"auto: none, {n_features} features"
             return None
+        metric = self._final_estimator().metric
+        if metric != "euclidean":
+            self.transformer_description_ = (
+                f"auto: none, metric={metric_name(metric)!r} on {n_features} features"
+            )
+            return None
         n_components = min(AUTO_COMPONENTS, n_rows)
         self.transformer_description_ = (
             f"auto: PCA({n_components}) of {n_features} features"
@@ -398,9 +409,12 @@ class ConditionalKLScorer(BaseEstimator):
                 f"({listed}). Lower n_neighbors, drop those classes, or choose "
                 "on_unscored='nan'."
             )
-        results = Parallel(
-            n_jobs=n_threads(self.n_jobs), prefer="threads", verbose=self.verbose
-        )(delayed(self._score_class)(*job) for job in jobs)
+        n_jobs = n_threads(self.n_jobs)
+        # Classes are the parallel level: below them, nothing may start threads.
+        with threadpool_limits(1, user_api="blas") if n_jobs > 1 else nullcontext():
+            results = Parallel(n_jobs=n_jobs, prefer="threads", verbose=self.verbose)(
+                delayed(self._score_class)(*job) for job in jobs
+            )
         for (label, *_), result in zip(jobs, results, strict=True):
             self.results_[label] = result
             if soft:
@@ -419,7 +433,7 @@ class ConditionalKLScorer(BaseEstimator):
                 head = estimator[:-1].fit(aux)
                 train, aux = head.transform(train), head.transform(aux)
                 estimator = estimator[-1]
-            if n_threads(self.n_jobs) > 1:  # classes are the parallel level
+            if n_threads(self.n_jobs) > 1:
                 estimator.set_params(n_jobs=None)
             result: DivergenceResult = estimator.fit(aux).estimate(
                 train, self.confidence_level

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kldiv._backends import BACKENDS
+from kldiv._backends import BACKENDS, UserMetric
+from kldiv._backends._user_metric import metric_name
 from kldiv._coordinates import SCALES, in_range
 from kldiv._divergences import CORRECTIONS, DIVERGENCES, Divergence, of_generator
 from kldiv._duplicates import (
@@ -27,7 +28,7 @@ from kldiv._log_ratio import (
     choose_correction,
     estimate_log_ratio,
 )
-from kldiv._neighbors import n_threads
+from kldiv._neighbors import check_algorithm, check_metric, n_threads
 from kldiv._report import DivergenceResult
 from kldiv._validation import (
     FloatArray,
@@ -174,6 +175,7 @@ def estimate_divergence(
     random_state: Any = None,
     scale: str | None = "auto",
     order: float = 0.5,
+    metric: str | UserMetric = "euclidean",
 ) -> DivergenceResult:
     """Divergence of two samples, how sure it is, and how it was obtained.
 
@@ -199,6 +201,12 @@ def estimate_divergence(
         columns nearly Gaussian where that helps the references.
     order : float, default=0.5
         Order of the Renyi and Tsallis divergences.
+    metric : {"euclidean", "manhattan", "chebyshev"} or callable, default="euclidean"
+        Metric of the neighbours: a name, or a function of two rows that Numba compiles.
+        The estimators need of it only that balls of radius r around one row have a
+        volume proportional to r to the power of the dimension, because the factor
+        cancels. References ("gaussian", "mixture") are Euclidean; "auto" with another
+        metric is "adaptive" up to five columns and None beyond.
 
     Returns
     -------
@@ -240,6 +248,7 @@ def estimate_divergence(
         random_state,
         scale,
         order,
+        metric,
     )
     settings.check_parameters()
     return settings.estimate_checked(
@@ -276,6 +285,8 @@ class KNNDivergence(BaseEstimator):
         As in :func:`estimate_divergence`.
     order : float, default=0.5
         Order of the Renyi and Tsallis divergences.
+    metric : {"euclidean", "manhattan", "chebyshev"} or callable, default="euclidean"
+        As in :func:`estimate_divergence`.
 
     Attributes
     ----------
@@ -319,6 +330,7 @@ class KNNDivergence(BaseEstimator):
         random_state: Any = None,
         scale: str | None = "auto",
         order: float = 0.5,
+        metric: str | UserMetric = "euclidean",
     ) -> None:
         self.divergence = divergence
         self.n_neighbors = n_neighbors
@@ -329,6 +341,7 @@ class KNNDivergence(BaseEstimator):
         self.random_state = random_state
         self.scale = scale
         self.order = order
+        self.metric = metric
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""
@@ -338,7 +351,27 @@ class KNNDivergence(BaseEstimator):
         check_order(self.order)
         for name, choices in self._CHOICES.items():
             check_choice(getattr(self, name), choices, name)
+        check_metric(self.metric)
+        self._check_metric_suits()
         check_n_jobs(self.n_jobs)
+
+    def _check_metric_suits(self) -> None:
+        """Raise ValueError if what was asked for needs Euclidean distances."""
+        if self.metric == "euclidean":
+            return
+        name = metric_name(self.metric)
+        if self.correction in ("gaussian", "mixture"):
+            raise ValueError(
+                f"correction={self.correction!r} computes the masses of Euclidean "
+                f"balls; metric={name!r} has others. Use correction=None or "
+                "'adaptive', in which the volume of a ball cancels."
+            )
+        if self._divergence().needs == "samples":
+            raise ValueError(
+                f"divergence={self.divergence!r} averages Euclidean distances and uses "
+                f"no neighbours; metric={name!r} would be ignored. Use "
+                "metric='euclidean' or another divergence."
+            )
 
     def fit(self, X: ArrayLike, y: Any = None) -> KNNDivergence:
         """Store the reference sample.
@@ -414,7 +447,9 @@ class KNNDivergence(BaseEstimator):
         n_permutations: int = 0,
     ) -> DivergenceResult:
         """`estimate` on arrays that were checked, for callers inside the package."""
-        X, Y = _informative_columns(X, Y)
+        euclidean = self.metric == "euclidean"
+        if euclidean:  # another metric may need every column in its place
+            X, Y = _informative_columns(X, Y)
         counts, keep_x, keep_y = count_duplicates(X, Y)
         if counts.same_sample and self.duplicates != "expand":
             return self._same_sample(X, counts)
@@ -425,20 +460,30 @@ class KNNDivergence(BaseEstimator):
         check_sizes(self.n_neighbors, len(X), len(Y))
         _check_distinct(X, Y)
         ids = row_ids(X, Y) if counts.total and self.duplicates == "expand" else None
-        X, Y = in_range(X, Y)
+        plane = in_range(*((X, Y) if euclidean else _informative_columns(X, Y)))
+        dimension = plane[0].shape[1]
+        if euclidean:
+            X, Y = plane
+        check_algorithm(self.algorithm, self.metric, X.shape[1])
         pvalue = None
         if n_permutations:
             rng = np.random.default_rng(self.random_state)
             pvalue = permutation_pvalue(
-                X, Y, self.n_neighbors, n_permutations, rng, n_threads(self.n_jobs)
+                X,
+                Y,
+                self.n_neighbors,
+                n_permutations,
+                rng,
+                n_threads(self.n_jobs),
+                self.metric,
             )
         return self._result(
             n=len(X),
             m=len(Y),
-            n_features=X.shape[1],
+            n_features=dimension,
             n_duplicates=counts.total,
             pvalue=pvalue,
-            **self._measure(X, Y, ids, confidence_level),
+            **self._measure(X, Y, ids, dimension, confidence_level),
         )
 
     def _measure(
@@ -446,12 +491,13 @@ class KNNDivergence(BaseEstimator):
         X: FloatArray,
         Y: FloatArray,
         ids: NDArray[np.intp] | None,
+        dimension: int,
         confidence_level: float | None,
     ) -> dict[str, Any]:
         """Value, interval and circumstances from log ratios, or from the samples."""
         entry = self._divergence()
         threads = n_threads(self.n_jobs)
-        first = self._log_ratio(X, Y, ids, threads)
+        first = self._log_ratio(X, Y, ids, dimension, threads)
         nearest, ball = first.neighbors.block("xy")[:, 0], first.neighbors.block("xx")
         facts: dict[str, Any] = {
             "correction": first.correction,
@@ -467,7 +513,7 @@ class KNNDivergence(BaseEstimator):
         ratios = [first]
         if entry.needs == "xy":
             exchanged = ids if ids is None else row_ids(Y, X)
-            ratios.append(self._log_ratio(Y, X, exchanged, threads))
+            ratios.append(self._log_ratio(Y, X, exchanged, dimension, threads))
         k = None if first.correction == "adaptive" else self.n_neighbors
 
         def functional(x: Any, y: Any = None) -> float:
@@ -482,17 +528,27 @@ class KNNDivergence(BaseEstimator):
         return {"value": value, **facts}
 
     def _log_ratio(
-        self, X: FloatArray, Y: FloatArray, ids: NDArray[np.intp] | None, threads: int
+        self,
+        X: FloatArray,
+        Y: FloatArray,
+        ids: NDArray[np.intp] | None,
+        dimension: int,
+        threads: int,
     ) -> LogRatio:
         return estimate_log_ratio(
             X,
             Y,
             self.n_neighbors,
-            correction=choose_correction(self.correction, len(X), len(Y), X.shape[1]),
+            correction=choose_correction(
+                self.correction, len(X), len(Y), dimension, self.metric
+            ),
             scale=self.scale,
             algorithm=self.algorithm,
             threads=threads,
             ids=ids,
+            metric=self.metric,
+            dimension=dimension,
+            zeros=self.duplicates == "expand" or isinstance(self.metric, str),
         )
 
     def _divergence(self) -> Divergence:
@@ -509,6 +565,7 @@ class KNNDivergence(BaseEstimator):
                 else getattr(self.divergence, "__name__", repr(self.divergence))
             ),
             duplicates=self.duplicates,
+            metric=metric_name(self.metric),
             **values,
         )
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from kldiv._backends import UserMetric
 from kldiv._log_ratio import LogRatio, adaptive_balls, ball_log_ratio, positive_balls
 from kldiv._neighbors import search
 from kldiv._reference import Balls, References, refit
@@ -130,10 +132,11 @@ class _LeaveOut:
     ) -> Balls:
         k, balls = self.ratio.neighbors.n_neighbors, self.ratio.balls
         if self.blocks is None:
-            found = search(X, Y, k, threads=self.threads)
-            again = positive_balls(X, Y, found, self.threads)
+            metric = self.ratio.metric
+            found = search(X, Y, k, metric=metric, threads=self.threads)
+            again = positive_balls(X, Y, found, self.threads, metric)
             if self.ratio.correction == "adaptive":
-                return adaptive_balls(X, Y, again, self.threads)
+                return adaptive_balls(X, Y, again, self.threads, metric)
             return again
         rows = stays if own else slice(None)
         others = np.delete(self.blocks[own], group, axis=0)[:, rows]
@@ -148,15 +151,16 @@ class _LeaveOut:
         """Distances from every row of X to its neighbours in each group."""
         ratio, groups = self.ratio, self.groups[own]
         k, sample = ratio.neighbors.n_neighbors, ratio.X if own else ratio.Y
+        options: dict[str, Any] = {"metric": ratio.metric, "threads": self.threads}
         blocks = np.empty((n_groups, len(ratio.X), k))
         for g in range(n_groups):
             part = np.ascontiguousarray(sample[groups == g])
             outside = groups != g if own else slice(None)
             queries = np.ascontiguousarray(ratio.X[outside])
-            found = search(queries, part, k, blocks=("xy",), threads=self.threads)
+            found = search(queries, part, k, blocks=("xy",), **options)
             blocks[g, outside] = found.block("xy")
             if own:
-                found = search(part, part, k, blocks=("xx",), threads=self.threads)
+                found = search(part, part, k, blocks=("xx",), **options)
                 blocks[g, groups == g] = found.block("xx")
         return blocks
 
@@ -176,21 +180,31 @@ def permutation_pvalue(
     n_permutations: int,
     rng: np.random.Generator,
     threads: int,
+    metric: str | UserMetric = "euclidean",
 ) -> float:
     """p-value of "both samples have one law" from one search of the pooled rows.
 
     The statistic is the generalised edge count of Chen and Friedman (2017) on the
     k-nearest-neighbour graph: how far the numbers of edges inside X and inside Y are
     from what permuted labels give, in the metric of their covariance. It sees shifts as
-    well as changes of scale in many columns. Labels are permuted, the graph stays.
+    well as changes of scale in many columns. Labels are permuted, the graph stays. Only
+    for the Euclidean metric are columns scaled to unit variance.
     """
-    pooled = np.concatenate([X, Y]).astype(np.float64)
-    pooled -= pooled.mean(axis=0)
-    size = pooled.std(axis=0)
-    pooled /= np.where(size > 0, size, 1.0)
+    pooled: FloatArray = np.concatenate([X, Y])
+    if metric == "euclidean":
+        pooled = pooled.astype(np.float64)
+        pooled -= pooled.mean(axis=0)
+        size = pooled.std(axis=0)
+        pooled /= np.where(size > 0, size, 1.0)
     k = min(k, len(pooled) - 1)
     found = search(
-        pooled, pooled, k, blocks=("xx",), threads=threads, return_indices=True
+        pooled,
+        pooled,
+        k,
+        blocks=("xx",),
+        metric=metric,
+        threads=threads,
+        return_indices=True,
     )
     neighbours = found.xx_indices
     assert neighbours is not None

@@ -10,8 +10,13 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 
-from kldiv._backends import BACKENDS, COMPILED, choose_algorithm
+from kldiv._backends import BACKENDS, COMPILED, UserMetric, choose_algorithm
 from kldiv._backends._compiled import search_blocks
+from kldiv._backends._user_metric import (
+    check_user_metric,
+    metric_name,
+    search_user_metric,
+)
 from kldiv._validation import (
     FloatArray,
     check_choice,
@@ -45,7 +50,7 @@ class NeighborDistances:
     algorithm : str
         The search that ran, a key of ``BACKENDS``.
     metric : str
-        Metric of the distances.
+        Metric of the distances; the name of the function for one of the user's own.
     predicted_seconds : float or None
         What ``algorithm="auto"`` expected the search to cost on one thread of the
         machine where the cost model was measured; None if it did not choose.
@@ -97,7 +102,7 @@ def neighbor_distances(
     n_neighbors: int = 5,
     blocks: Sequence[str] = ("xx", "xy"),
     algorithm: str = "auto",
-    metric: str = "euclidean",
+    metric: str | UserMetric = "euclidean",
     n_jobs: int | None = None,
     return_indices: bool = False,
 ) -> NeighborDistances:
@@ -117,8 +122,11 @@ def neighbor_distances(
             default="auto"
         How to search; each gives the same distances. "auto" takes the one that a cost
         model expects to be the fastest.
-    metric : {"euclidean", "manhattan", "chebyshev"}, default="euclidean"
-        Metric. Only "sorted", "tree" and "brute" know the last two.
+    metric : {"euclidean", "manhattan", "chebyshev"} or callable, default="euclidean"
+        Metric. Only "sorted", "tree" and "brute" know the last two names. A Python
+        function ``metric(x, y)`` of two rows, or one compiled by ``numba.njit``, runs
+        as a native loop over all pairs (needs the extra ``numba``); a row that looks
+        for neighbours is its first argument, so it need not be symmetric.
     n_jobs : int, optional
         Threads; None is one, -1 all available ones. The result does not depend on it.
     return_indices : bool, default=False
@@ -132,10 +140,14 @@ def neighbor_distances(
     Raises
     ------
     ValueError
-        For NaN, infinity, different widths, an unknown block or algorithm, or too
-        few rows for `n_neighbors`.
+        For NaN, infinity, different widths, an unknown block or algorithm, too few
+        rows for `n_neighbors`, or a metric that returns NaN, infinity or a negative
+        number.
     TypeError
-        For sparse or non-numeric input or a non-integer `n_neighbors`.
+        For sparse or non-numeric input, a non-integer `n_neighbors`, or a metric that
+        Numba cannot compile.
+    ImportError
+        For a function as `metric` where Numba is not installed.
 
     Examples
     --------
@@ -148,9 +160,9 @@ def neighbor_distances(
     n_neighbors = check_n_neighbors(n_neighbors)
     for block in blocks:
         check_choice(block, BLOCKS, "each of blocks")
-    check_choice(metric, METRICS, "metric")
+    check_metric(metric)
     check_choice(algorithm, ("auto", *BACKENDS), "algorithm")
-    _check_algorithm(algorithm, metric, X.shape[1])
+    check_algorithm(algorithm, metric, X.shape[1])
     short_of = {"xx": len(X) - 1, "xy": len(Y), "yy": len(Y) - 1, "yx": len(X)}
     for block in blocks:
         if short_of[block] < n_neighbors:
@@ -171,18 +183,33 @@ def neighbor_distances(
     )
 
 
-def _check_algorithm(algorithm: str, metric: str, n_features: int) -> None:
+def check_metric(metric: Any) -> None:
+    """Raise unless `metric` is a known name or a function that Numba can take."""
+    if callable(metric):
+        check_user_metric(metric)
+        return
+    if not isinstance(metric, str) or metric not in METRICS:
+        accepted = ", ".join(repr(name) for name in METRICS)
+        raise ValueError(
+            f"metric must be one of {accepted}, or a function of two rows; got "
+            f"{metric!r}."
+        )
+
+
+def check_algorithm(algorithm: str, metric: str | UserMetric, n_features: int) -> None:
     """Raise ValueError if `algorithm` cannot search this metric or dimension."""
     if algorithm == "sorted" and n_features != 1:
         raise ValueError(
             f"algorithm='sorted' needs exactly one feature; the samples have "
             f"{n_features}. Use algorithm='auto'."
         )
-    able = [name for name, metrics in COMPILED.items() if metric in metrics]
+    able = ["brute"]
+    if isinstance(metric, str):
+        able = [name for name, metrics in COMPILED.items() if metric in metrics]
     if algorithm in COMPILED and algorithm not in able:
         raise ValueError(
-            f"algorithm={algorithm!r} does not know metric={metric!r}; these do: "
-            f"{', '.join(able)}. Use algorithm='auto'."
+            f"algorithm={algorithm!r} does not know metric={metric_name(metric)!r}; "
+            f"these do: {', '.join(able)}. Use algorithm='auto'."
         )
 
 
@@ -193,7 +220,7 @@ def search(
     *,
     blocks: Sequence[str] = ("xx", "xy"),
     algorithm: str = "auto",
-    metric: str = "euclidean",
+    metric: str | UserMetric = "euclidean",
     threads: int = 1,
     return_indices: bool = False,
 ) -> NeighborDistances:
@@ -201,21 +228,33 @@ def search(
     if "xx" in blocks and "xy" in blocks:
         check_sizes(n_neighbors, len(X), len(Y))
     predicted = axes = None
-    if algorithm == "auto":
-        algorithm, predicted, axes = choose_algorithm(
-            X, Y, n_neighbors, blocks, metric, threads
+    if isinstance(metric, str):
+        if algorithm == "auto":
+            algorithm, predicted, axes = choose_algorithm(
+                X, Y, n_neighbors, blocks, metric, threads
+            )
+        found = search_blocks(
+            algorithm,
+            X,
+            Y,
+            n_neighbors,
+            blocks,
+            metric=metric,
+            n_threads=threads,
+            return_indices=return_indices,
+            axes=axes,
         )
-    found = search_blocks(
-        algorithm,
-        X,
-        Y,
-        n_neighbors,
-        blocks,
-        metric=metric,
-        n_threads=threads,
-        return_indices=return_indices,
-        axes=axes,
-    )
+    else:
+        algorithm = "brute"
+        found = search_user_metric(
+            metric,
+            X,
+            Y,
+            n_neighbors,
+            blocks,
+            n_threads=threads,
+            return_indices=return_indices,
+        )
     arrays: dict[str, Any] = {}
     for block, (distances, indices) in found.items():
         arrays[block], arrays[f"{block}_indices"] = distances, indices
@@ -225,7 +264,7 @@ def search(
         n_features=X.shape[1],
         n_neighbors=n_neighbors,
         algorithm=algorithm,
-        metric=metric,
+        metric=metric_name(metric),
         predicted_seconds=predicted,
         **arrays,
     )

@@ -57,6 +57,8 @@ class DivergenceResult:
         "standard", "whiten", or "normal" (columns made nearly Gaussian).
     n_components : int or None
         Gaussians in the reference of each sample, None without references.
+    metric : str
+        Metric of the neighbours; the name of the function for one of the user's own.
 
     Examples
     --------
@@ -83,6 +85,7 @@ class DivergenceResult:
     pvalue: float | None = None
     scale: str | None = None
     n_components: int | None = None
+    metric: str = "euclidean"
 
 
 @dataclass(frozen=True)

@@ -123,3 +123,11 @@ def neighbor_blocks_longdouble(X, Y, k, blocks):
             np.fill_diagonal(far, np.inf)
         found[block] = np.sort(far, axis=1)[:, :k].astype(float)
     return found
+
+
+def neighbor_block_by(metric, X, Y, k, exclude_self=False):
+    """`neighbor_block` in any metric, one pair of rows at a time."""
+    found = np.array([[float(metric(x, y)) for y in Y] for x in X])
+    if exclude_self:
+        np.fill_diagonal(found, np.inf)
+    return np.sort(found, axis=1)[:, :k]

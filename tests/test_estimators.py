@@ -137,6 +137,15 @@ def test_unknown_options_list_the_known(name, value, rng):
         estimate_divergence(X, Y, **{name: value})
 
 
+def test_sorted_search_refuses_more_than_one_column(rng):
+    X, Y = rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
+    with pytest.raises(ValueError, match="exactly one feature; the samples have 2"):
+        kl_divergence(X, Y, algorithm="sorted")
+    one = kl_divergence(X[:, :1], Y[:, :1], algorithm="sorted", correction=None)
+    expected = reference.kl_fixed(X[:, :1], Y[:, :1], 5)
+    assert one == pytest.approx(expected, rel=1e-12)
+
+
 def test_estimator_equals_function_and_ends_a_pipeline(rng):
     X, Y = rng.normal(1, 3, (100, 3)), rng.normal(0, 3, (90, 3))
     assert KNNDivergence().fit(Y).score(X) == kl_divergence(X, Y)
