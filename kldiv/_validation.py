@@ -79,6 +79,8 @@ def check_sample(
         )
     target = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
     array = np.ascontiguousarray(array, dtype=target)
+    if not array.flags.aligned:  # part of a packed record, say
+        array = array.copy()
     check_finite(array, name)
     return array
 

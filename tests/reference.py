@@ -109,7 +109,14 @@ def ks_exact_tail(x, y):
     return count / total
 
 
-def neighbor_blocks_longdouble(X, Y, k, blocks):
+NORMS = {
+    "euclidean": lambda t: np.sqrt((t**2).sum(axis=-1)),
+    "manhattan": lambda t: abs(t).sum(axis=-1),
+    "chebyshev": lambda t: abs(t).max(axis=-1),
+}
+
+
+def neighbor_blocks_longdouble(X, Y, k, blocks, metric="euclidean"):
     """Neighbour distances of each block by direct differences in long double."""
     samples = {"x": np.asarray(X, np.longdouble), "y": np.asarray(Y, np.longdouble)}
     found = {}
@@ -117,8 +124,7 @@ def neighbor_blocks_longdouble(X, Y, k, blocks):
         queries, data = samples[block[0]], samples[block[1]]
         far = np.empty((len(queries), len(data)), np.longdouble)
         for i, query in enumerate(queries):
-            far[i] = ((query - data) ** 2).sum(axis=1)
-        far = np.sqrt(far)
+            far[i] = NORMS[metric](query - data)
         if block[0] == block[1]:
             np.fill_diagonal(far, np.inf)
         found[block] = np.sort(far, axis=1)[:, :k].astype(float)

@@ -1,5 +1,7 @@
 """Exact neighbour distances: every algorithm against the slow twin and each other."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from kldiv import neighbor_distances
 from kldiv._backends import COMPILED
 from kldiv._backends._filter import bytes_available
 from kldiv._neighbors import BLOCKS, search
-from tests.reference import neighbor_block, neighbor_blocks_longdouble
+from tests.reference import neighbor_blocks_longdouble
 
 # Relative error of one distance, per square root of the number of features.
 TOLERANCE = 4e-16
@@ -18,7 +20,7 @@ EUCLIDEAN = [
     for name in COMPILED
     if name != "sorted" and (name != "int8" or bytes_available(8))
 ]
-METRICS = {"manhattan": lambda t: abs(t).sum(-1), "chebyshev": lambda t: abs(t).max(-1)}
+OTHER_METRICS = [(name, metric) for name in COMPILED for metric in COMPILED[name][1:]]
 
 
 def worst_error(found, expected):
@@ -34,7 +36,9 @@ def worst_error(found, expected):
 
 
 def assert_exact(result, X, Y, blocks, factor=1.0):
-    expected = neighbor_blocks_longdouble(X, Y, result.n_neighbors, blocks)
+    expected = neighbor_blocks_longdouble(
+        X, Y, result.n_neighbors, blocks, result.metric
+    )
     for block in blocks:
         error = worst_error(result.block(block), expected[block])
         assert error <= factor * TOLERANCE * np.sqrt(X.shape[1]), block
@@ -118,29 +122,77 @@ AWKWARD = [
 ]
 
 
+def awkward(make, rng, n, m, d, dtype):
+    """Samples in the dtype, with extremes that its range holds."""
+    X, Y = make(rng, n, m, d)
+    if dtype is np.float32:
+        to_range = {
+            huge: 1e37 / 1e300,
+            subnormal: 1e-40 / 1e-310,
+            tiny_and_huge: 1e-105,
+        }
+        X, Y = (Z * to_range.get(make, 1) for Z in (X, Y))
+    with np.errstate(all="ignore"):
+        return X.astype(dtype), Y.astype(dtype)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("d", [2, 5, 20, 100])
-@pytest.mark.parametrize("algorithm", EUCLIDEAN)
+@pytest.mark.parametrize(
+    ("algorithm", "d"),
+    [("sorted", 1), *((name, d) for name in EUCLIDEAN for d in (1, 2, 5, 20, 100))],
+)
 @pytest.mark.parametrize("make", AWKWARD)
 def test_error_bound_on_awkward_data(make, algorithm, d, dtype, rng):
-    if make in (huge, subnormal, tiny_and_huge) and dtype is np.float32:
-        scale = {huge: 1e37 / 1e300, subnormal: 1e-40 / 1e-310, tiny_and_huge: 1e-105}
-        X, Y = (Z * scale[make] for Z in make(rng, 130, 110, d))
-    else:
-        X, Y = make(rng, 130, 110, d)
-    with np.errstate(all="ignore"):
-        X, Y = X.astype(dtype), Y.astype(dtype)
+    X, Y = awkward(make, rng, 130, 110, d, dtype)
     found = neighbor_distances(X, Y, algorithm=algorithm, blocks=BLOCKS)
     assert_exact(found, X, Y, BLOCKS)
 
 
-@pytest.mark.parametrize("algorithm", ["gemm", "pca", "auto"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("algorithm", "metric"), OTHER_METRICS)
+@pytest.mark.parametrize("make", AWKWARD)
+def test_error_bound_of_other_metrics(make, algorithm, metric, dtype, rng):
+    for d in [1] if algorithm == "sorted" else [1, 3, 40]:
+        X, Y = awkward(make, rng, 90, 70, d, dtype)
+        found = neighbor_distances(
+            X, Y, algorithm=algorithm, metric=metric, blocks=BLOCKS
+        )
+        assert_exact(found, X, Y, BLOCKS)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("algorithm", "metric"),
+    [*((name, "euclidean") for name in [*EUCLIDEAN, "auto"]), *OTHER_METRICS],
+)
 @pytest.mark.parametrize("noise", [1e-1, 1e-3, 1e-5, 1e-7])
-def test_near_duplicates_keep_every_digit(noise, algorithm, rng):
-    X = rng.random((150, 784)).astype(np.float32)
-    X = np.concatenate([X, (X + noise * rng.normal(size=X.shape)).astype(np.float32)])
-    found = neighbor_distances(X, X[:200], n_neighbors=2, algorithm=algorithm)
-    assert_exact(found, X, X[:200], ("xx", "xy"))
+def test_near_duplicates_keep_every_digit(noise, algorithm, metric, dtype, rng):
+    X = rng.random((100, 1 if algorithm == "sorted" else 300)).astype(dtype)
+    X = np.concatenate([X, (X + noise * rng.normal(size=X.shape)).astype(dtype)])
+    found = neighbor_distances(
+        X, X[:150], n_neighbors=2, algorithm=algorithm, metric=metric
+    )
+    assert_exact(found, X, X[:150], ("xx", "xy"))
+
+
+@pytest.mark.emnist
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("algorithm", "metric"),
+    [
+        *((name, "euclidean") for name in [*EUCLIDEAN, "auto"]),
+        *(pair for pair in OTHER_METRICS if pair[0] != "sorted"),
+    ],
+)
+def test_error_bound_on_emnist(algorithm, metric, dtype, emnist_root):
+    path = emnist_root / "EMNIST" / "raw" / "emnist-mnist-test-images-idx3-ubyte"
+    images = np.fromfile(path, np.uint8, offset=16, count=450 * 784).reshape(-1, 784)
+    X, Y = (
+        images[:250].astype(dtype) / dtype(255),
+        images[250:].astype(dtype) / dtype(255),
+    )
+    found = neighbor_distances(X, Y, algorithm=algorithm, metric=metric)
+    assert_exact(found, X, Y, ("xx", "xy"))
 
 
 @given(data=st.data())
@@ -163,6 +215,46 @@ def test_every_algorithm_equals_the_twin(data):
     for algorithm in [*EUCLIDEAN, "auto", *(["sorted"] if d == 1 else [])]:
         found = search(X, Y, k, algorithm=algorithm, threads=threads)
         assert_exact(found, X, Y, ("xx", "xy"))
+    algorithm, metric = data.draw(st.sampled_from(OTHER_METRICS))
+    if algorithm != "sorted" or d == 1:
+        found = search(X, Y, k, algorithm=algorithm, metric=metric, threads=threads)
+        assert_exact(found, X, Y, ("xx", "xy"))
+
+
+def unaligned(Z):
+    buffer = np.zeros(Z.nbytes + 1, np.uint8)
+    view = buffer[1:].view(Z.dtype).reshape(Z.shape)
+    view[:] = Z
+    assert view.itemsize == 1 or not view.flags.aligned
+    return view
+
+
+LAYOUTS = {
+    "every second row": lambda Z: np.repeat(Z, 2, axis=0)[::2],
+    "reversed": lambda Z: Z[::-1].copy()[::-1],
+    "by columns": np.asfortranarray,
+    "part of a wider table": lambda Z: np.pad(Z, ((0, 0), (2, 3)))[:, 2:-3],
+    "unaligned": unaligned,
+    "big-endian": lambda Z: Z.astype(Z.dtype.newbyteorder(">")),
+    "list": lambda Z: Z.tolist(),
+    "read-only": lambda Z: np.frombuffer(Z.tobytes(), Z.dtype).reshape(Z.shape),
+}
+
+
+@given(
+    st.sampled_from(list(LAYOUTS)),
+    st.sampled_from(list(LAYOUTS)),
+    st.sampled_from([np.float32, np.float64, np.float16, np.int8, np.int64, np.uint16]),
+    st.sampled_from(["auto", *EUCLIDEAN]),
+    st.integers(0, 1000),
+)
+def test_layout_and_dtype_do_not_matter(first, second, dtype, algorithm, seed):
+    rng = np.random.default_rng(seed)
+    X, Y = (np.abs(rng.normal(size=(n, 4)) * 30).astype(dtype) for n in (40, 30))
+    U, V = LAYOUTS[first](X), LAYOUTS[second](Y)
+    found = neighbor_distances(U, V, algorithm=algorithm)
+    assert_exact(found, X, Y, ("xx", "xy"))
+    np.testing.assert_array_equal(U, X)
 
 
 @pytest.mark.parametrize("algorithm", EUCLIDEAN)
@@ -205,28 +297,13 @@ def test_result_does_not_depend_on_threads(algorithm, rng):
             np.testing.assert_array_equal(one.block(block), other.block(block))
 
 
-@pytest.mark.parametrize("algorithm", ["sorted", "tree", "brute", "auto"])
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_other_metrics(algorithm, metric, dtype, rng):
-    d = 1 if algorithm == "sorted" else 4
-    X, Y = (Z.astype(dtype) for Z in thirty_percent_blank(rng, 150, 120, d))
-    found = neighbor_distances(
-        X, Y, n_neighbors=4, algorithm=algorithm, metric=metric, blocks=("xx", "yx")
-    )
-    far = METRICS[metric](X.astype(float)[:, None] - X.astype(float)[None])
-    np.fill_diagonal(far, np.inf)
-    np.testing.assert_allclose(found.xx, np.sort(far)[:, :4], rtol=1e-15, atol=0)
-    far = METRICS[metric](Y.astype(float)[:, None] - X.astype(float)[None])
-    np.testing.assert_allclose(found.yx, np.sort(far)[:, :4], rtol=1e-15, atol=0)
-
-
-def test_strided_and_reversed_input(rng):
-    Z = rng.normal(size=(200, 12))
-    X, Y = Z[::2, ::3], Z[::-1, 1:5]
-    found = neighbor_distances(X, Y)
-    np.testing.assert_array_equal(found.xy, neighbor_distances(X.copy(), Y.copy()).xy)
-    np.testing.assert_allclose(found.xx, neighbor_block(X, X, 5, exclude_self=True))
+@pytest.mark.parametrize("d", [1, 2, 30])
+@pytest.mark.parametrize("metric", ["manhattan", "chebyshev"])
+def test_auto_knows_other_metrics(metric, d, rng):
+    X, Y = thirty_percent_blank(rng, 150, 120, d)
+    found = neighbor_distances(X, Y, n_neighbors=4, metric=metric, blocks=BLOCKS)
+    assert metric in COMPILED[found.algorithm]
+    assert_exact(found, X, Y, BLOCKS)
 
 
 def test_blocks_that_were_not_asked_for_are_none(rng):
@@ -253,6 +330,8 @@ def test_result_says_how_it_was_obtained(rng):
         ({"n_neighbors": 41, "blocks": ("xy",)}, r"40 rows .*X has 30.*Y has 40"),
         ({"algorithm": "sorted"}, "exactly one feature; the samples have 3"),
         ({"algorithm": "gemm", "metric": "manhattan"}, "sorted, tree, brute"),
+        ({"n_neighbors": 31, "blocks": ("yx",)}, r"30 rows .*'yx'.*X has 30.*Y has 40"),
+        ({"n_neighbors": 0}, "at least 1, got 0"),
         ({"metric": "cosine"}, "'manhattan'"),
         ({"algorithm": "kd_tree"}, "'tree'"),
         ({"blocks": ("xz",)}, "'xy'"),
@@ -264,9 +343,15 @@ def test_bad_arguments(arguments, message, rng):
         neighbor_distances(X, Y, **arguments)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_no_nan_reaches_a_kernel(bad, rng):
-    X, Y = gaussian(rng, 30, 40, 3)
-    Y[5, 1] = bad
-    with pytest.raises(ValueError, match="row 5, column 1"):
-        neighbor_distances(X, Y)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("which", [0, 1])
+def test_no_nan_reaches_a_kernel(which, dtype, bad, rng, monkeypatch):
+    search_begins = Mock()
+    monkeypatch.setattr("kldiv._neighbors.search", search_begins)
+    samples = [Z.astype(dtype) for Z in gaussian(rng, 30, 40, 3)]
+    samples[which][5, 1] = bad
+    for algorithm in ("auto", *COMPILED):
+        with pytest.raises(ValueError, match="row 5, column 1"):
+            neighbor_distances(*samples, algorithm=algorithm)
+    search_begins.assert_not_called()
