@@ -1,6 +1,7 @@
 """ConditionalKLScorer: one number per class, and nothing lost on awkward input."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from kldiv import ConditionalKLScorer, KNNDivergence, kl_divergence
+from kldiv._backends._compiled import search_blocks
 
 
 @pytest.fixture
@@ -38,6 +41,31 @@ def test_threads_over_classes_do_not_change_the_scores(samples):
         for jobs in (1, 2)
     )
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(
+    ("classes", "inside", "threads", "blas"), [(2, 2, 1, 1), (None, 2, 2, 2)]
+)
+def test_threads_across_classes_or_inside_one(
+    classes, inside, threads, blas, scaled, samples, monkeypatch
+):
+    seen = []
+
+    def watched(*args, n_threads, **options):
+        pools = [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
+        seen.append((n_threads, max(pools), threading.current_thread()))
+        return search_blocks(*args, n_threads=n_threads, **options)
+
+    monkeypatch.setattr("kldiv._neighbors.search_blocks", watched)
+    estimator = KNNDivergence(n_jobs=inside)
+    if scaled:
+        estimator = make_pipeline(StandardScaler(), estimator)
+    with threadpool_limits(2, user_api="blas"):
+        ConditionalKLScorer(estimator, n_jobs=classes).fit(*samples)
+    assert {(n, limit) for n, limit, _ in seen} == {(threads, blas)}
+    in_main = {thread is threading.main_thread() for _, _, thread in seen}
+    assert in_main == {classes is None}
 
 
 def test_labels_of_any_kind(samples):

@@ -2,6 +2,7 @@
 
 from kldiv import neighbor_distances
 from kldiv._backends import BACKENDS
+from kldiv._neighbors import search
 
 from .common import DIMENSIONS, N_JOBS, gaussian_pair, image_like
 
@@ -58,10 +59,44 @@ class Pixels:
 
 
 class Calls:
-    """The cost of a call where there is next to nothing to search."""
+    """What a call costs where there is next to nothing to search: 50 rows each."""
 
-    def setup(self):
-        self.pair = gaussian_pair(20, 20, 2)
+    params = ([1, 2, 10], ["auto", "brute"])
+    param_names = ("n_features", "algorithm")
 
-    def time_small(self):
-        neighbor_distances(*self.pair, n_neighbors=5)
+    def setup(self, n_features, algorithm):
+        self.pair = gaussian_pair(50, 50, n_features)
+
+    def time_call_overhead(self, n_features, algorithm):
+        """The core, on checked arrays, as an estimator calls it for each class."""
+        search(*self.pair, 5, algorithm=algorithm)
+
+    def time_public(self, n_features, algorithm):
+        """The public function, which checks what it is given."""
+        neighbor_distances(*self.pair, n_neighbors=5, algorithm=algorithm)
+
+
+class UserMetric:
+    """A metric in Python, compiled by Numba in the setup."""
+
+    params = ([2, 128], N_JOBS)
+    param_names = ("n_features", "n_jobs")
+
+    def setup(self, n_features, n_jobs):
+        self.pair = gaussian_pair(1000, 1000, n_features)
+        small = [sample[:20] for sample in self.pair]
+        try:
+            neighbor_distances(*small, metric=by_hand, n_jobs=n_jobs)
+        except ImportError as error:
+            raise NotImplementedError(str(error)) from error
+
+    def time_scan(self, n_features, n_jobs):
+        neighbor_distances(*self.pair, metric=by_hand, n_jobs=n_jobs)
+
+
+def by_hand(x, y):
+    """The Euclidean metric, as a user would write it."""
+    total = 0.0
+    for i in range(len(x)):
+        total += (x[i] - y[i]) ** 2
+    return total**0.5
