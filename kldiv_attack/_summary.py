@@ -96,10 +96,12 @@ def reasons_of(run: "Run") -> list[str]:
 def facts_of(run: "Run") -> list[str]:
     """The numbers of the whole run as sentences."""
     facts = run.facts
+    spent = facts.get("budget_exhausted", False)
     lines = [
         f"Private images: {facts['train']}, {facts['n_train']} images.",
         f"Auxiliary images: {facts['aux']}, {facts['n_aux']} images.",
-        f"Queries that the attacker made: {facts['n_queries']}.",
+        f"Queries that the attacker made: {facts['n_queries']}."
+        + (" The budget ended before the attack did." if spent else ""),
     ]
     for kind in ("victim", "judge"):
         key = f"{kind}_accuracy"

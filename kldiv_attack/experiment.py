@@ -243,7 +243,9 @@ def run_experiment(
         "aux": aux.name,
         "n_train": len(train),
         "n_aux": len(aux),
+        "access": attacker.access,
         "n_queries": int(attacker.n_queries_),
+        "budget_exhausted": bool(attacker.budget_exhausted_),
         "answered": np.bincount(
             responses.argmax(axis=1), minlength=train.n_classes
         ).tolist(),

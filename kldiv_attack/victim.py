@@ -88,7 +88,11 @@ class _Classifier:
     @torch.no_grad()
     def _probabilities(self, images: Any) -> NDArray[np.float32]:
         blocks = [
-            self.network(x).softmax(1).cpu().numpy() for x in self._batches(images)
+            check_logits(self.network(x), len(x), self.n_classes, self.kind)
+            .softmax(1)
+            .cpu()
+            .numpy()
+            for x in self._batches(images)
         ]
         return np.concatenate([np.empty((0, self.n_classes), np.float32), *blocks])
 
@@ -435,6 +439,47 @@ def check_answers(
             f"{array.min():.4g}. Apply a softmax to logits."
         )
     return array.astype(np.float32)
+
+
+def check_logits(
+    logits: Tensor, n: int, n_classes: int, kind: str = "victim"
+) -> Tensor:
+    """Check what a network returned.
+
+    Parameters
+    ----------
+    logits : Tensor
+        The outputs.
+    n : int
+        Number of images.
+    n_classes : int
+        Number of classes.
+    kind : str, default="victim"
+        What to call the network in a message.
+
+    Returns
+    -------
+    Tensor
+        The same.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, NaN or infinity.
+    """
+    if logits.shape != (n, n_classes):
+        raise ValueError(
+            f"{kind}: expected logits of shape {(n, n_classes)}, the network returned "
+            f"{tuple(logits.shape)}. Give as many class names as it has outputs."
+        )
+    broken = torch.isnan(logits).any(1) | (logits == torch.inf).any(1)
+    if bool(broken.any()):
+        rows = broken.nonzero()
+        raise ValueError(
+            f"{kind}: the network returned NaN or infinity for {len(rows)} of {n} "
+            f"images, first for image {int(rows[0])}; check its weights."
+        )
+    return logits
 
 
 class Judge(_Classifier):

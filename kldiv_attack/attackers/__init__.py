@@ -5,11 +5,15 @@ from typing import Any
 
 from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder
 from kldiv_attack.attackers._cgan import CGANAttacker
+from kldiv_attack.attackers._label_only import LabelOnlyAttacker
+from kldiv_attack.attackers._mi_face import MIFaceAttacker
 
 __all__ = [
     "ATTACKERS",
     "Attacker",
     "CGANAttacker",
+    "LabelOnlyAttacker",
+    "MIFaceAttacker",
     "QueryAccess",
     "Recorder",
     "make_attacker",
@@ -17,6 +21,8 @@ __all__ = [
 
 ATTACKERS: dict[str, type[Attacker]] = {
     "cgan": CGANAttacker,
+    "label_only": LabelOnlyAttacker,
+    "mi_face": MIFaceAttacker,
 }
 
 

@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
+from tqdm.auto import tqdm
 
 from kldiv_attack.datasets import LabelledImages, check_images, check_labels
-from kldiv_attack.victim import Victim
+from kldiv_attack.victim import QueryBudgetExceeded, Victim, check_logits
 
 logger = logging.getLogger(__name__)
+
+#: Public images that a victim behind a plain function is asked about twice.
+REPEATED = 8
 
 Snapshot = tuple[int, dict[str, torch.Tensor], dict[str, Any]]
 
@@ -75,6 +79,8 @@ class QueryAccess:
         Number of classes.
     class_names : tuple of str
         Names of the classes.
+    asked_before : int
+        Queries of an interrupted run that this one continues; they count.
 
     Examples
     --------
@@ -89,7 +95,15 @@ class QueryAccess:
     2
     """
 
-    __slots__ = ("_ask", "_network", "class_names", "n_classes")
+    __slots__ = (
+        "_ask",
+        "_network",
+        "_spent",
+        "asked_before",
+        "class_names",
+        "deterministic",
+        "n_classes",
+    )
 
     def __init__(self, victim: Victim, access: str):
         if access != "labels" and victim.answers == "labels":
@@ -105,11 +119,29 @@ class QueryAccess:
         self.n_classes = victim.n_classes
         self.class_names = victim.class_names
         self._ask = _labels_of(victim) if access == "labels" else victim.query
+        self._spent = _spent_of(victim)
         self._network = victim.network if access == "gradients" else None
+        self.deterministic = victim.has_gradients
+        self.asked_before = 0
 
     def query(self, images: Any) -> NDArray[Any]:
         """Answers of the victim, counted by the victim."""
         return self._ask(images)
+
+    @property
+    def n_queries(self) -> int:
+        """Images asked about so far, those of the interrupted run included."""
+        made, counted, _ = self._spent()
+        return self.asked_before + made - counted
+
+    @property
+    def remaining(self) -> int | None:
+        """Images that may still be asked about; None without a budget."""
+        made, counted, budget = self._spent()
+        if budget is None:
+            return None
+        # An interrupted run of this process is in both numbers, but made once.
+        return max(0, budget - made - max(0, self.asked_before - counted))
 
     @property
     def network(self) -> nn.Module:
@@ -129,6 +161,18 @@ def _labels_of(victim: Victim) -> Any:
     return ask
 
 
+def _spent_of(victim: Victim) -> Any:
+    counted = victim.n_queries  # when the attack begins
+    return lambda: (victim.n_queries, counted, victim.budget)
+
+
+@torch.no_grad()
+def _check_network(victim: Victim, images: NDArray[np.float32]) -> None:
+    """Refuse a network whose outputs are no logits of the victim's classes."""
+    (pixels,) = victim._batches(images)  # checks their shape
+    check_logits(victim.network(pixels), len(pixels), victim.n_classes)
+
+
 class Attacker(ABC):
     """Base of all attackers: learn from public images, then invert labels.
 
@@ -146,6 +190,13 @@ class Attacker(ABC):
         Queries that ``fit`` made.
     reasons_ : dict of int to str
         Labels that cannot be reconstructed, and why. ``invert`` returns NaN for them.
+    budget_exhausted_ : bool
+        Whether the victim's budget ended the queries early; what was answered until
+        then was used.
+    changed_answers_ : float
+        Share of up to eight images, asked about twice, whose second answer differed;
+        NaN if none was. Only victims behind a plain function are asked twice: a network
+        in evaluation mode answers the same.
 
     Examples
     --------
@@ -194,7 +245,10 @@ class Attacker(ABC):
         self._begin(victim.class_names, images)
         before = victim.n_queries
         with victim.frozen():
-            self._fit(QueryAccess(victim, self.access), images, recorder)
+            access = QueryAccess(victim, self.access)
+            if self.access == "gradients":
+                _check_network(victim, images[:2])
+            self._fit(access, images, recorder)
         self.n_queries_ = getattr(self, "_resumed_queries", 0)
         self.n_queries_ += victim.n_queries - before
         return self
@@ -258,13 +312,87 @@ class Attacker(ABC):
         return images
 
     def _begin(self, class_names: tuple[str, ...], images: NDArray[np.float32]) -> None:
+        if len(class_names) < 2:
+            raise ValueError(
+                f"the victim has {len(class_names)} class: its answers tell nothing "
+                "about an image. Attack a classifier of at least 2 classes."
+            )
         channels, height, width = images.shape[1:]
         self.image_shape_ = (channels, height, width)
         self.class_names_ = tuple(class_names)
         self.classes_ = np.arange(len(class_names))
         self.reasons_: dict[int, str] = {}
+        self.budget_exhausted_ = False
+        self.changed_answers_ = np.nan
         self._resumed_queries = 0
         self._data_digest = hashlib.sha256(images.tobytes()).hexdigest()
+
+    def _ask_public(
+        self,
+        victim: QueryAccess,
+        images: NDArray[np.float32],
+        *,
+        batch: int = 1000,
+        verbose: int = 0,
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Ask about the public images, or as many random ones as the budget allows.
+
+        Returns
+        -------
+        tuple
+            The images that were asked about, in their order, and the answers.
+        """
+        allowed = victim.remaining
+        if allowed is not None and allowed < len(images):
+            self.budget_exhausted_ = True
+            if not allowed:
+                raise QueryBudgetExceeded(
+                    "the victim's budget is spent before the first query; raise it."
+                )
+            logger.warning(
+                "the victim's budget allows %d queries: %d of %d auxiliary images, "
+                "drawn at random, are asked about.",
+                allowed,
+                allowed,
+                len(images),
+            )
+            images = self._asked_images(images, allowed)
+        starts = range(0, len(images), batch)
+        bar = tqdm(starts, desc="query victim", disable=not verbose)
+        answers = np.concatenate(
+            [victim.query(images[start : start + batch]) for start in bar]
+        )
+        self._ask_again(victim, images, answers)
+        return images, answers
+
+    def _asked_images(self, images: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+        """The images that a budget of n queries is spent on; always the same."""
+        if n >= len(images):
+            return images
+        seed = getattr(self, "random_state", 0)
+        rows = np.random.default_rng(seed).permutation(len(images))[:n]
+        return images[np.sort(rows)]
+
+    def _ask_again(
+        self, victim: QueryAccess, images: NDArray[np.float32], answers: NDArray[Any]
+    ) -> None:
+        """Ask about a few images twice and warn about a victim that wavers."""
+        again = len(images) if victim.remaining is None else victim.remaining
+        again = min(REPEATED, again, len(images))
+        if victim.deterministic or not again:
+            return
+        rows = np.linspace(0, len(images) - 1, again).astype(int)
+        second = victim.query(images[rows])
+        apart = np.abs(second - answers[rows]).reshape(again, -1).max(1) > 1e-3
+        self.changed_answers_ = float(apart.mean())
+        if apart.any():
+            logger.warning(
+                "the victim changed its mind about %d of %d images that were asked "
+                "about twice. If it is not meant to answer at random, put it in "
+                "evaluation mode; the attack takes the first answers.",
+                apart.sum(),
+                again,
+            )
 
     def _find_reasons(self, counts: NDArray[Any], min_responses: int) -> None:
         """Note the classes that the victim answered too rarely to learn from."""

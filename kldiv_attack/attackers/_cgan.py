@@ -246,9 +246,8 @@ class CGANAttacker(TrainedAttacker):
     ) -> None:
         self._check_parameters()
         snapshot = self._resume(recorder)
-        answers = self._answers(victim, images, snapshot)
-        queries = self._resumed_queries or len(images)
-        self._learn(images, answers, queries, recorder, snapshot)
+        images, answers = self._answers(victim, images, snapshot)
+        self._learn(images, answers, victim.n_queries, recorder, snapshot)
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         self._check_parameters()

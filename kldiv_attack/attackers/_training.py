@@ -98,16 +98,16 @@ class TrainedAttacker(Attacker):
         victim: QueryAccess,
         images: NDArray[np.float32],
         snapshot: Snapshot | None,
-    ) -> NDArray[np.float32]:
-        """The victim's answers: asked once, afterwards taken from the snapshot."""
-        if snapshot is not None:
-            stored: NDArray[np.float32] = snapshot[1]["responses"].numpy()
-            return stored
-        starts = range(0, len(images), QUERY_BATCH)
-        bar = tqdm(starts, desc="query victim", disable=not self.verbose)
-        return np.concatenate(
-            [victim.query(images[start : start + QUERY_BATCH]) for start in bar]
-        )
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Public images and answers: asked once, then taken from the snapshot."""
+        if snapshot is None:
+            return self._ask_public(
+                victim, images, batch=QUERY_BATCH, verbose=self.verbose
+            )
+        answers: NDArray[np.float32] = snapshot[1]["responses"].numpy()
+        self.budget_exhausted_ = len(answers) < len(images)
+        victim.asked_before = self._resumed_queries
+        return self._asked_images(images, len(answers)), answers
 
     def _extra(self, n_queries: int) -> dict[str, Any]:
         """What is written beside the tensors of a snapshot."""

@@ -121,6 +121,12 @@ def check_images(images: Any, *, name: str = "images") -> NDArray[np.float32]:
     if hasattr(images, "detach"):
         images = images.detach().cpu().numpy()
     array = np.asarray(images)
+    if array.ndim == 2:
+        raise ValueError(
+            f"{name}: expected shape (n, channels, height, width), got {array.shape}. "
+            "A table of other numbers cannot be attacked by image generators; rows of "
+            "pixels can, after images.reshape(n, channels, height, width)."
+        )
     if array.ndim != 4:
         raise ValueError(
             f"{name}: expected shape (n, channels, height, width), got {array.shape}. "

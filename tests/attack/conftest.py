@@ -1,10 +1,99 @@
 """Small experiments that run in seconds."""
 
+import copy
+import inspect
+import json
+
 import pytest
+import torch
+
+from kldiv_attack import load_dataset
+from kldiv_attack.attackers import ATTACKERS
+from kldiv_attack.victim import Victim, train_judge, train_victim
 
 # Few steps of a small attacker: enough to walk the whole path, not to succeed.
 STEPS = 12
 QUICK_VICTIM = {"epochs": 3, "batch_size": 32}
+SMALL = {
+    "steps": STEPS,
+    "batch_size": 8,
+    "width": 8,
+    "n_noise": 8,
+    "n_generated": 40,
+    "surrogate_steps": 10,
+}
+
+
+def small(attacker, **changes):
+    """Parameters that make an attacker quick: those of SMALL that it has."""
+    accepted = inspect.signature(ATTACKERS[attacker]).parameters
+    chosen = {k: v for k, v in SMALL.items() if k in accepted}
+    if "gan" in accepted:
+        chosen["gan"] = {"consistency": None}
+    return chosen | changes
+
+
+def digest(fitted):
+    """Three images of every class."""
+    return fitted.invert(fitted.classes_, 3)
+
+
+class MemoryRecorder:
+    """Keeps everything as a file would: only tensors and JSON."""
+
+    def __init__(self, every=5, stop_at=None, stop_after=None):
+        self.every = every
+        self.stop_at, self.stop_after = stop_at, stop_after
+        self.numbers, self.samples, self.snapshot = {}, {}, None
+        self.n_saves = 0
+
+    def log(self, step, **values):
+        assert all(isinstance(value, float) for value in values.values())
+        self.numbers[step] = values
+
+    def sample(self, step, images):
+        self.samples[step] = images
+
+    def save(self, step, tensors, extra):
+        assert all(type(tensor) is torch.Tensor for tensor in tensors.values())
+        assert all(tensor.is_contiguous() for tensor in tensors.values())
+        self.snapshot = step, copy.deepcopy(tensors), json.dumps(extra)
+        self.n_saves += 1
+        if step == self.stop_at or self.n_saves == self.stop_after:
+            raise KeyboardInterrupt
+
+    def load(self):
+        if self.snapshot is None:
+            return None
+        step, tensors, extra = self.snapshot
+        self.numbers = {k: v for k, v in self.numbers.items() if k <= step}
+        return step, copy.deepcopy(tensors), json.loads(extra)
+
+
+@pytest.fixture(scope="session")
+def private():
+    return load_dataset("digits", part="train")
+
+
+@pytest.fixture(scope="session")
+def public():
+    return load_dataset("digits", part="test")
+
+
+@pytest.fixture(scope="session")
+def trained(private):
+    return train_victim(private, epochs=8, batch_size=64)
+
+
+@pytest.fixture(scope="session")
+def judge(private):
+    return train_judge(private, epochs=10, batch_size=64)
+
+
+@pytest.fixture
+def victim(trained):
+    """The same network with a fresh counter."""
+    return Victim(trained.network, trained.class_names, trained.image_shape)
 
 
 @pytest.fixture

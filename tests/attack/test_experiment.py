@@ -336,9 +336,16 @@ def test_a_class_that_the_victim_never_answers_is_a_reason(start):
         assert str(c) in (run.folder / "report.md").read_text()
 
 
-def test_a_budget_that_is_too_small_stops_the_attack(start, tmp_path):
-    with pytest.raises(RuntimeError, match=r"exceeds the budget of 100"):
-        start(victim={**QUICK_VICTIM, "budget": 100})
+def test_a_small_budget_is_spent_and_said(start):
+    run = start(victim={**QUICK_VICTIM, "budget": 300})
+    assert run.facts["n_queries"] == 300
+    assert run.facts["budget_exhausted"]
+    assert "The budget ended" in (run.folder / "report.md").read_text()
+
+
+def test_a_budget_of_nothing_stops_the_attack(start, tmp_path):
+    with pytest.raises(RuntimeError, match=r"budget is spent before the first query"):
+        start(victim={**QUICK_VICTIM, "budget": 0})
     assert (tmp_path / "run" / "indicator.json").exists()
     assert not (tmp_path / "run" / "results.json").exists()
 

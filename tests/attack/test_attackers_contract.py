@@ -1,0 +1,541 @@
+"""What every entry of ATTACKERS promises, on embedded digits and in a few steps."""
+
+import gc
+import inspect
+import json
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kldiv_attack import make_attacker
+from kldiv_attack.attackers import ATTACKERS
+from kldiv_attack.datasets import LabelledImages
+from kldiv_attack.victim import QueryBudgetExceeded, Victim
+from tests.attack.conftest import MemoryRecorder, digest, small
+
+
+@pytest.fixture(params=sorted(ATTACKERS))
+def attacker(request):
+    """Name of every attacker."""
+    return request.param
+
+
+@pytest.fixture
+def make(attacker):
+    def _make(**changes):
+        return make_attacker(attacker, **small(attacker, **changes))
+
+    return _make
+
+
+@pytest.fixture
+def access(attacker):
+    """What this attacker declares."""
+    return ATTACKERS[attacker].access
+
+
+@pytest.fixture
+def learns_answers(attacker):
+    """Whether the attacker needs answers to public images of every class."""
+    return "min_responses" in inspect.signature(ATTACKERS[attacker]).parameters
+
+
+@pytest.fixture
+def ask_function(access, trained):
+    """Make a victim of this attacker's kind from a function of the images."""
+
+    def _ask(function=None, n_classes=10, **options):
+        if function is None:
+            function = trained.network_answers
+        if access == "labels":
+            return Victim.from_callable(
+                lambda x: np.asarray(function(x)).argmax(1),
+                n_classes,
+                answers="labels",
+                **options,
+            )
+        return Victim.from_callable(function, n_classes, **options)
+
+    return _ask
+
+
+@pytest.fixture(autouse=True)
+def _answers(trained):
+    def answer(images):
+        with torch.no_grad():
+            return trained.network(torch.from_numpy(images)).softmax(1).numpy()
+
+    trained.network_answers = answer
+
+
+def assert_images(images, shape):
+    assert images.dtype == np.float32
+    assert images.shape == shape
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+# What comes out
+
+
+def test_images_in_range_for_every_class(make, victim, public):
+    fitted = make().fit(victim, public.images)
+    images = fitted.invert([4, 0, 4], 6)
+    assert_images(images, (3, 6, 1, 8, 8))
+    np.testing.assert_array_equal(images[0], images[2])  # noise belongs to the class
+    assert not np.array_equal(images[0], images[1])
+    assert fitted.class_names_ == victim.class_names
+    assert fitted.reasons_ == {}
+
+
+def test_same_seed_same_numbers(make, victim, public):
+    first, again, other = (
+        make(random_state=seed).fit(victim, public.images) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(digest(first), digest(again))
+    assert not np.array_equal(digest(first), digest(other))
+    assert not np.array_equal(
+        first.invert([0], 3, random_state=0), first.invert([0], 3, random_state=1)
+    )
+
+
+def test_global_random_state_is_left_alone(make, victim, public):
+    before = torch.get_rng_state()
+    numpy_before = np.random.get_state()[1].copy()  # noqa: NPY002 - that it is unused
+    make().fit(victim, public.images).invert([0], 2)
+    assert torch.equal(before, torch.get_rng_state())
+    np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_inputs_are_not_modified(make, victim, public):
+    images = public.images.copy()
+    make().fit(victim, images).invert([1], 2)
+    np.testing.assert_array_equal(images, public.images)
+
+
+def test_colour_images_of_another_size(make, access, ask_function):
+    rng = np.random.default_rng(0)
+    images = rng.random((60, 3, 12, 8), dtype=np.float32)
+    if access == "gradients":
+        network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 8, 2))
+        victim = Victim(network, ("cat", "dog"), (3, 12, 8), device="cpu")
+    else:
+        victim = ask_function(
+            lambda x: (
+                np.where(x.mean((1, 2, 3))[:, None] < 0.5, [0.7, 0.3], [0.2, 0.8])
+                if len(x)
+                else np.zeros((0, 2))
+            ),
+            2,
+        )
+    fitted = make().fit(victim, images)
+    assert_images(fitted.invert([0, 1], 2), (2, 2, 3, 12, 8))
+
+
+# Access
+
+
+def test_it_gets_what_it_declared_and_nothing_else(
+    make, access, trained, public, ask_function
+):
+    """Victims that raise when anything but the declared access is used."""
+
+    class Guarded(Victim):
+        def _probabilities(self, images):
+            assert access == "gradients" or self.counting
+            return super()._probabilities(images)
+
+        def query(self, images):
+            self.counting = True
+            answers = super().query(images)
+            self.counting = False
+            return answers
+
+    if access == "gradients":
+        guarded = Guarded(trained.network, trained.class_names)
+    else:  # a plain function: there is no network to reach
+        guarded = ask_function()
+        guarded.__class__ = Guarded
+        guarded.network = None
+        guarded.frozen = trained.frozen
+    guarded.counting = False
+    fitted = make().fit(guarded, public.images)
+    assert fitted.n_queries_ == guarded.n_queries
+    if access != "gradients":
+        assert fitted.n_queries_ >= len(public)
+    before = guarded.n_queries
+    digest(fitted)
+    assert guarded.n_queries == before  # inverting asks nothing any more
+
+
+def test_the_victim_itself_is_forgotten(make, trained, public):
+    victim = Victim(trained.network, trained.class_names, trained.image_shape)
+    fitted = make().fit(victim, public.images)
+    gone = weakref.ref(victim)
+    del victim
+    gc.collect()
+    assert gone() is None
+    assert np.isfinite(digest(fitted)).all()
+
+
+def test_more_than_the_victim_gives_is_refused(make, access, trained, public):
+    victim = Victim(trained.network, trained.class_names, answers="labels")
+    if access == "labels":
+        assert make().fit(victim, public.images).n_queries_ >= len(public)
+    else:
+        with pytest.raises(ValueError, match="answers only labels"):
+            make().fit(victim, public.images)
+    if access == "gradients":
+        with pytest.raises(ValueError, match="needs gradients"):
+            make().fit(Victim.from_callable(len, 10), public.images)
+
+
+def test_victim_is_frozen_while_attacked_and_restored(make, trained, public):
+    import copy
+
+    network = copy.deepcopy(trained.network)
+    victim = Victim(network, trained.class_names)
+    network.train().requires_grad_(True)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    fitted = make().fit(victim, public.images)
+    fitted.invert([3], 2)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    for key, value in network.state_dict().items():
+        assert torch.equal(before[key], value), key
+    # What happens to the victim afterwards does not reach the attacker.
+    reference = digest(fitted)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    np.testing.assert_array_equal(digest(fitted), reference)
+
+
+# Snapshots
+
+
+def test_snapshots_do_not_change_the_result(make, victim, public):
+    alone = make().fit(victim, public.images)
+    recorder = MemoryRecorder()
+    watched = make().fit(victim, public.images, recorder=recorder)
+    np.testing.assert_array_equal(digest(alone), digest(watched))
+    assert sorted(recorder.numbers) == list(range(1, len(recorder.numbers) + 1))
+    for step, sample in recorder.samples.items():
+        assert step in recorder.numbers
+        assert sample.ndim == 5
+        assert sample.shape[2:] == (1, 8, 8)
+        assert sample.min() >= 0
+        assert sample.max() <= 1
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_interrupted_run_goes_on_to_the_same_result(make, victim, public, stop_after):
+    whole = MemoryRecorder()
+    expected = make().fit(victim, public.images, recorder=whole)
+    stopped = MemoryRecorder(stop_after=stop_after)
+    if whole.n_saves >= stop_after:
+        with pytest.raises(KeyboardInterrupt):
+            make().fit(victim, public.images, recorder=stopped)
+    asked = victim.n_queries
+    resumed = make().fit(victim, public.images, recorder=stopped)
+    np.testing.assert_array_equal(digest(expected), digest(resumed))
+    assert stopped.numbers == whole.numbers
+    assert resumed.n_queries_ == expected.n_queries_
+    if stopped.snapshot and whole.n_saves - stop_after < 2:
+        assert victim.n_queries == asked  # answers are in the snapshot
+
+
+def test_finished_run_is_rebuilt_from_its_snapshot(make, victim, public):
+    recorder = MemoryRecorder()
+    expected = make().fit(victim, public.images, recorder=recorder)
+    asked = victim.n_queries
+    again = make().fit(victim, public.images, recorder=recorder)
+    np.testing.assert_array_equal(digest(expected), digest(again))
+    assert again.n_queries_ == expected.n_queries_
+    if recorder.snapshot:
+        assert victim.n_queries == asked
+
+
+def test_snapshot_of_another_run_is_refused(make, victim, public):
+    recorder = MemoryRecorder()
+    make().fit(victim, public.images, recorder=recorder)
+    if recorder.snapshot is None:  # nothing is learnt, so nothing can be mistaken
+        assert recorder.numbers == {}
+        return
+    with pytest.raises(ValueError, match=r"random_state=5 \(was 0\)"):
+        make(random_state=5).fit(victim, public.images, recorder=recorder)
+    with pytest.raises(ValueError, match="other images"):
+        make().fit(victim, public.images[1:], recorder=recorder)
+    step, tensors, extra = recorder.snapshot
+    recorder.snapshot = step, tensors, json.dumps({**json.loads(extra), "format": 99})
+    with pytest.raises(ValueError, match="format 99"):
+        make().fit(victim, public.images, recorder=recorder)
+
+
+# Classes
+
+
+def test_tiny_and_missing_classes_are_nan_with_a_reason(
+    make, learns_answers, victim, public, caplog
+):
+    answers = victim.query(public.images).argmax(1)
+    keep = answers != 3
+    keep[np.flatnonzero(answers == 7)[4:]] = False
+    if not learns_answers:  # images of other classes do as well
+        images = make().fit(victim, public.images[keep]).invert([2, 3, 7], 4)
+        assert np.isfinite(images).all()
+        return
+    fitted = make(min_responses=5).fit(victim, public.images[keep])
+    assert set(fitted.reasons_) == {3, 7}
+    assert "never answered" in fitted.reasons_[3]
+    assert "4 times" in fitted.reasons_[7]
+    assert "3: the victim never answered" in caplog.text
+    images = fitted.invert([2, 3, 7], 4)
+    assert np.isnan(images[1:]).all()
+    assert np.isfinite(images[0]).all()
+
+
+def test_public_images_of_one_class(make, learns_answers, victim, public):
+    answers = victim.query(public.images).argmax(1)
+    fitted = make().fit(victim, public.images[answers == 6])
+    assert np.isfinite(fitted.invert([6], 2)).all()
+    assert len(fitted.reasons_) == (9 if learns_answers else 0)
+
+
+def test_no_class_with_enough_answers_is_an_error(make, learns_answers, victim, public):
+    if learns_answers:
+        with pytest.raises(ValueError, match="min_responses=2000"):
+            make(min_responses=2000).fit(victim, public.images)
+    else:
+        assert make().fit(victim, public.images[:1]).reasons_ == {}
+
+
+def test_a_victim_of_one_class_is_refused(make, public):
+    victim = Victim(nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), ("all",))
+    with pytest.raises(ValueError, match="1 class: its answers tell nothing"):
+        make().fit(victim, public.images)
+
+
+def test_ideal_attacker_needs_no_victim(make, private):
+    few = private.subset(slice(0, 300))
+    fitted = make().fit_ideal(few)
+    assert fitted.n_queries_ == 0
+    assert_images(digest(fitted), (10, 3, 1, 8, 8))
+    without = few.subset(few.labels != 6)
+    fitted = make().fit_ideal(without)
+    assert set(fitted.reasons_) == {6}
+    assert np.isnan(fitted.invert([6], 2)).all()
+    with pytest.raises(ValueError, match="at least one image, got none"):
+        make().fit_ideal(few.subset(slice(0)))
+
+
+# Queries
+
+
+@pytest.mark.parametrize("budget", [250, 920])
+def test_a_budget_is_kept_and_what_was_answered_is_used(
+    make, learns_answers, trained, public, caplog, budget
+):
+    victim = Victim(trained.network, trained.class_names, budget=budget)
+    fitted = make(**({"min_responses": 5} if learns_answers else {})).fit(
+        victim, public.images
+    )
+    assert victim.n_queries <= budget
+    assert fitted.n_queries_ == victim.n_queries
+    assert_images(fitted.invert([0, 9], 2), (2, 2, 1, 8, 8))
+    if fitted.budget_exhausted_:
+        assert victim.n_queries == budget
+        assert "budget allows" in caplog.text
+    else:
+        assert "budget" not in caplog.text
+    if learns_answers and budget < len(public):
+        assert fitted.budget_exhausted_
+
+
+def test_a_small_budget_is_kept_by_a_run_that_goes_on(
+    make, learns_answers, trained, public
+):
+    """The queries before the interruption count, also in another process."""
+    options = {"min_responses": 5} if learns_answers else {}
+
+    def fresh():
+        return Victim(trained.network, trained.class_names, budget=910)
+
+    whole = make(**options).fit(fresh(), public.images)
+    recorder = MemoryRecorder(stop_after=1)
+    interrupted = fresh()
+    try:
+        make(**options).fit(interrupted, public.images, recorder=recorder)
+    except KeyboardInterrupt:
+        resumed = make(**options).fit(fresh(), public.images, recorder=recorder)
+        np.testing.assert_array_equal(digest(resumed), digest(whole))
+        assert resumed.n_queries_ == whole.n_queries_ <= 910
+        assert resumed.budget_exhausted_ == whole.budget_exhausted_
+    else:
+        assert not recorder.n_saves  # there was nothing to interrupt
+
+
+def test_a_spent_budget_is_an_error(make, learns_answers, trained, public):
+    victim = Victim(trained.network, trained.class_names, budget=0)
+    if learns_answers:
+        with pytest.raises(QueryBudgetExceeded, match="before the first query"):
+            make().fit(victim, public.images)
+    else:
+        assert make().fit(victim, public.images).n_queries_ == 0
+
+
+def test_a_victim_that_changes_its_mind_is_noticed(
+    make, access, trained, public, ask_function, caplog
+):
+    if access == "gradients":
+        fitted = make().fit(Victim(trained.network, trained.class_names), public.images)
+        assert np.isnan(fitted.changed_answers_)  # a frozen network does not
+        return
+    steady = make().fit(ask_function(), public.images)
+    assert steady.changed_answers_ == 0
+    assert "changed its mind" not in caplog.text
+    rng = np.random.default_rng(0)
+    fitted = make().fit(
+        ask_function(lambda x: rng.dirichlet(np.ones(10), len(x))), public.images
+    )
+    assert fitted.changed_answers_ > 0
+    assert "changed its mind about" in caplog.text
+    known = [c for c in range(10) if c not in fitted.reasons_]
+    assert np.isfinite(fitted.invert(known, 2)).all()
+
+
+# Bad input
+
+
+def test_invert_before_fit_and_with_bad_labels(make, victim, public):
+    from sklearn.exceptions import NotFittedError
+
+    with pytest.raises(NotFittedError, match="call fit"):
+        make().invert([0], 1)
+    fitted = make().fit(victim, public.images)
+    with pytest.raises(ValueError, match="0 to 9"):
+        fitted.invert([10], 1)
+    with pytest.raises(TypeError, match="whole numbers"):
+        fitted.invert([0.5], 1)
+    with pytest.raises(ValueError, match="n=0"):
+        fitted.invert([0], 0)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((0, 1, 8, 8)), "at least one image"),
+        (np.zeros((5, 64)), r"rows of pixels can, after images\.reshape"),
+        (np.zeros((5, 8, 8)), r"images\[:, None\]"),
+        (np.full((5, 1, 8, 8), np.nan), "NaN"),
+        (np.full((5, 1, 8, 8), 255.0), "Divide 8-bit"),
+        (np.full((5, 1, 8, 8), 255, np.uint8), "Divide 8-bit"),
+        (np.zeros((5, 1, 12, 12)), r"\(1, 8, 8\)"),
+        (np.zeros((5, 3, 8, 8)), r"\(1, 8, 8\)"),
+    ],
+)
+def test_bad_auxiliary_images(make, victim, images, message):
+    with pytest.raises(ValueError, match=message):
+        make().fit(victim, images)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: np.ones((len(x), 10)), "sum to one"),
+        (lambda x: np.full((len(x), 10), np.nan), "NaN or infinity"),
+        (lambda x: np.full((len(x), 7), 1 / 7), r"\(\d+, 10\), got \(\d+, 7\)"),
+    ],
+)
+def test_bad_answers_of_a_function_stop_the_attack(
+    make, access, public, answer, message
+):
+    if access == "gradients":
+        with pytest.raises(ValueError, match="needs gradients"):
+            make().fit(Victim.from_callable(answer, 10), public.images)
+        return
+    with pytest.raises(ValueError, match=message):
+        make().fit(Victim.from_callable(answer, 10), public.images)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: np.full(len(x), 10), "labels 0 to 9"),
+        (lambda x: np.full(len(x), 0.5), "whole labels"),
+        (lambda x: np.zeros((len(x), 10), int), r"labels of shape"),
+    ],
+)
+def test_bad_labels_of_a_function_stop_the_attack(
+    make, access, public, answer, message
+):
+    victim = Victim.from_callable(answer, 10, answers="labels")
+    expected = message if access == "labels" else "answers only labels"
+    with pytest.raises(ValueError, match=expected):
+        make().fit(victim, public.images)
+
+
+class Broken(nn.Module):
+    """A network that returns what it should not."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, images):
+        return images.flatten(1)[:, :10] * 0 + self.outputs
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Broken(torch.nan), "NaN or infinity for"),
+        (Broken(torch.inf), "NaN or infinity for"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), r"returned \(\d+, 7\)"),
+    ],
+)
+def test_broken_networks_are_refused(make, public, network, message):
+    victim = Victim(network, tuple("0123456789"), (1, 8, 8), device="cpu")
+    with pytest.raises(ValueError, match=message):
+        make().fit(victim, public.images)
+
+
+# Manners
+
+
+def test_progress_bars_only_when_asked(make, victim, public, capsys):
+    make(verbose=1).fit(victim, public.images).invert([0], 2)
+    assert "%|" in capsys.readouterr().err
+    make().fit(victim, public.images).invert([0], 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_unknown_names_list_what_exists(attacker):
+    with pytest.raises(ValueError, match=attacker):
+        make_attacker("gans")
+    with pytest.raises(ValueError, match=r"no parameter epochs_; it accepts .*steps"):
+        make_attacker(attacker, epochs_=3)
+
+
+def test_settings_fit_into_a_file(attacker):
+    """A run folder stores them as JSON, and an equal attacker comes out of it."""
+    made = make_attacker(attacker)
+    names = inspect.signature(ATTACKERS[attacker]).parameters
+    stored = {name: getattr(made, name) for name in names}
+    again = make_attacker(attacker, **json.loads(json.dumps(stored)))
+    back = {name: getattr(again, name) for name in names}
+    assert json.dumps(back) == json.dumps(stored)
+
+
+def test_labels_beyond_the_images_are_no_problem(make, private):
+    """A class name without a row is allowed everywhere."""
+    few = private.subset(slice(0, 200))
+    more = LabelledImages(
+        few.images, few.labels, (*few.class_names, "ten"), "digits and nothing"
+    )
+    fitted = make().fit_ideal(more)
+    assert set(fitted.reasons_) >= {10}
