@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import logit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -140,8 +141,12 @@ class CGANAttacker(TrainedAttacker):
     candidates : int, default=4
         Images generated for each one that ``invert`` returns. The answers already
         received are distilled into a network of the attacker's own, the surrogate;
-        ``invert`` keeps the images that it is surest of, without a further query.
-        1 returns every image.
+        ``invert`` keeps the first that it recognises, or the surest where too few
+        are, without a further query. 1 returns every image.
+    certainty : float, default=0.995
+        Probability of the class, given by the surrogate, from which an image is
+        recognised. Near 1 the surest candidates are taken whatever they are, which
+        costs variety where most of them are good.
     min_responses : int, default=20
         Classes that are answered less often are not reconstructed: NaN and a reason.
     device : str, default="auto"
@@ -185,7 +190,7 @@ class CGANAttacker(TrainedAttacker):
 
     access = "probabilities"
     _wholes = ("steps", "batch_size", "n_noise", "width", "candidates", "min_responses")
-    _fractions = ("ema", "momentum")
+    _fractions = ("certainty", "ema", "momentum")
 
     def __init__(
         self,
@@ -209,6 +214,7 @@ class CGANAttacker(TrainedAttacker):
         learning_rate: tuple[float, float] = (3e-4, 4e-4),
         momentum: float = 0.0,
         candidates: int = 4,
+        certainty: float = 0.995,
         min_responses: int = 20,
         device: str | torch.device = "auto",
         random_state: int = 0,
@@ -233,6 +239,7 @@ class CGANAttacker(TrainedAttacker):
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.candidates = candidates
+        self.certainty = certainty
         self.min_responses = min_responses
         self.device = device
         self.random_state = random_state
@@ -261,7 +268,10 @@ class CGANAttacker(TrainedAttacker):
         if self.candidates == 1:
             return images
         sure = log_odds(self.surrogate_, images, label)
-        return images[np.sort(np.argsort(-sure, kind="stable")[:n])]
+        enough = np.flatnonzero(sure >= logit(self.certainty))
+        if len(enough) < n:
+            enough = np.sort(np.argsort(-sure, kind="stable")[:n])
+        return images[enough[:n]]
 
     def _images(
         self, generator: nn.Module, noise: Tensor, label: int

@@ -74,6 +74,7 @@ def test_every_option_trains(victim, public, loss, changes):
         ({"batch_size": 2.5}, "batch_size=2.5"),
         ({"batch_size": 1}, "at least 2"),
         ({"candidates": 0}, "candidates=0"),
+        ({"certainty": 1.0}, "certainty=1.0"),
         ({"translation": -1}, "translation=-1"),
         ({"ema": 1.0}, "ema=1.0"),
         ({"momentum": -0.5}, "momentum=-0.5"),
@@ -101,20 +102,23 @@ def test_balanced_pairs_hold_every_class_equally_often(victim, public):
     np.testing.assert_allclose(shares, 0.1, atol=0.01)
 
 
-def test_candidates_are_chosen_by_the_surrogate_without_queries(victim, public):
-    """Those kept are the surest of all drawn, in the order in which they were drawn."""
-    fitted = make_attacker("cgan", **small("cgan", candidates=5))
-    fitted.fit(victim, public.images)
+@pytest.mark.parametrize("certainty", [0.0, 0.2, 1 - 1e-12])
+def test_candidates_are_chosen_without_queries(victim, public, certainty):
+    """The first that the surrogate recognises; the surest where those are too few."""
+    options = small("cgan", candidates=5, certainty=certainty)
+    fitted = make_attacker("cgan", **options).fit(victim, public.images)
     asked = victim.n_queries
     kept = fitted.invert([3], 4)[0]
     assert victim.n_queries == asked
     fitted.candidates = 1
     everything = fitted.invert([3], 20)[0]
     with torch.no_grad():
-        logits = fitted.surrogate_(torch.from_numpy(everything)).numpy()
-    others = np.delete(logits, 3, axis=1)
-    sure = logits[:, 3] - np.logaddexp.reduce(others, axis=1)
-    np.testing.assert_array_equal(kept, everything[np.sort(np.argsort(-sure)[:4])])
+        logits = fitted.surrogate_(torch.from_numpy(everything))
+    probability = logits.softmax(1)[:, 3].numpy()
+    right = np.flatnonzero(probability >= certainty)
+    if len(right) < 4:
+        right = np.sort(np.argsort(-probability)[:4])
+    np.testing.assert_array_equal(kept, everything[right[:4]])
 
 
 def test_surrogate_answers_as_the_victim_does(victim, public):
