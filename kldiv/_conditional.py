@@ -32,6 +32,7 @@ from kldiv._validation import (
     check_level,
     check_pair,
     check_probabilities,
+    column_names,
 )
 
 # "auto" keeps this many principal components of wider data.
@@ -95,7 +96,9 @@ class ConditionalKLScorer(BaseEstimator):
         auxiliary rows for every class and stay finite where hard labels cut the
         support; they need the victim's probabilities for both samples.
     victim : object with ``predict_proba`` or ``predict``, or callable, optional
-        Labels auxiliary rows that come without labels.
+        Labels auxiliary rows that come without labels. ``sklearn.base.clone`` forgets
+        what an estimator has learned; wrap a fitted one in
+        ``sklearn.frozen.FrozenEstimator`` if the scorer will be cloned.
     on_unscored : {"nan", "raise"}, default="nan"
         A class with too few rows gets NaN and a reason in the report, or an error.
     n_jobs : int, optional
@@ -120,6 +123,8 @@ class ConditionalKLScorer(BaseEstimator):
         The fitted transformer.
     n_features_in_ : int
         Features before the transformer.
+    feature_names_in_ : ndarray of str
+        Their names, if the training rows came as a data frame with names.
 
     References
     ----------
@@ -333,6 +338,10 @@ class ConditionalKLScorer(BaseEstimator):
         if responses is None:
             responses = _ask_victim(self.victim, aux_rows)
         X, Y = check_pair(train_rows, aux_rows, ("train", "aux"))
+        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
+        names = column_names(train_rows)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
         labels = check_labels(train_labels, "the labels of train", len(X))
         classes = np.unique(labels)
         aux_labels = _aux_labels(responses, len(Y), classes)

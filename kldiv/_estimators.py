@@ -40,6 +40,7 @@ from kldiv._validation import (
     check_order,
     check_pair,
     check_sizes,
+    on_host,
 )
 
 
@@ -390,7 +391,7 @@ class KNNDivergence(BaseEstimator):
         """
         self.check_parameters()
         self.reference_ = validate_data(
-            self, X, dtype=[np.float64, np.float32], order="C"
+            self, on_host(X, "X"), dtype=[np.float64, np.float32], order="C"
         )
         return self
 
@@ -431,7 +432,11 @@ class KNNDivergence(BaseEstimator):
         check_is_fitted(self)
         self.check_parameters()
         X = validate_data(
-            self, X, dtype=[np.float64, np.float32], order="C", reset=False
+            self,
+            on_host(X, "X"),
+            dtype=[np.float64, np.float32],
+            order="C",
+            reset=False,
         )
         check_level(confidence_level)
         return self.estimate_checked(

@@ -33,7 +33,13 @@ from kldiv._ks_rows import (
 from kldiv._ks_slices import max_sliced_gaps, random_directions, sliced_gaps
 from kldiv._neighbors import n_threads
 from kldiv._report import KSResult
-from kldiv._validation import FloatArray, check_choice, check_n_jobs, check_sample
+from kldiv._validation import (
+    FloatArray,
+    check_choice,
+    check_n_jobs,
+    check_pair,
+    check_sample,
+)
 
 Array = NDArray[np.float64]
 
@@ -216,12 +222,11 @@ def ks_test(
         )
     scalar = np.ndim(X) == 1
     law = Y if hasattr(Y, "cdf") else None
-    X = check_sample(X, "X")
     if law is None:
-        Y = check_sample(Y, "Y", n_features=X.shape[1])
-        if X.dtype != Y.dtype:
-            X, Y = X.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
-    elif n_permutations and method in ("columns", "rows"):
+        X, Y = check_pair(X, Y)
+    else:
+        X = check_sample(X, "X")
+    if law is not None and n_permutations and method in ("columns", "rows"):
         raise ValueError(
             f"n_permutations={n_permutations} with method={method!r} needs two "
             "samples; against a law the p-values are known. Use n_permutations=0."

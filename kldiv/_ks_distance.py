@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._ks import METHODS, check_count, ks_test
 from kldiv._report import KSResult
-from kldiv._validation import check_choice, check_n_jobs
+from kldiv._validation import check_choice, check_n_jobs, on_host
 
 
 class KSDistance(BaseEstimator):
@@ -86,7 +86,7 @@ class KSDistance(BaseEstimator):
         check_count(self.n_directions, "n_directions", 1)
         check_n_jobs(self.n_jobs)
         self.reference_ = validate_data(
-            self, X, dtype=[np.float64, np.float32], order="C"
+            self, on_host(X, "X"), dtype=[np.float64, np.float32], order="C"
         )
         return self
 
@@ -124,7 +124,11 @@ class KSDistance(BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(
-            self, X, dtype=[np.float64, np.float32], order="C", reset=False
+            self,
+            on_host(X, "X"),
+            dtype=[np.float64, np.float32],
+            order="C",
+            reset=False,
         )
         return ks_test(
             X,

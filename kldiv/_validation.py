@@ -18,15 +18,50 @@ PROBABILITY_TOLERANCE = 1e-3
 
 def as_array(values: Any, name: str) -> NDArray[Any]:
     """Array of a list, data frame, Series or torch tensor, on the CPU."""
-    if issparse(values):
+    return np.asarray(on_host(values, name))
+
+
+def on_host(values: Any, name: str) -> Any:
+    """The values, but tensors as arrays on the CPU; TypeError if they are sparse.
+
+    What scikit-learn's own checks take: data frames keep their column names.
+    """
+    if issparse(values) or getattr(values, "is_sparse", False) is True:
         raise TypeError(
             f"{name} is a sparse matrix; dense rows are needed because neighbour "
             f"distances use every column. Call {name}.toarray(), or reduce the "
             "columns first with sklearn.decomposition.TruncatedSVD."
         )
     if hasattr(values, "detach"):  # torch tensor
-        values = values.detach().cpu().numpy()
-    return np.asarray(values)
+        values = values.detach().cpu()
+        if str(values.dtype) == "torch.bfloat16":  # NumPy has no such number
+            values = values.float()
+        return values.numpy()
+    return values
+
+
+def column_names(sample: Any) -> list[str] | None:
+    """Names of the columns of a data frame, or None if it has none that are strings."""
+    names = getattr(sample, "columns", None)
+    if names is None or not all(isinstance(name, str) for name in names):
+        return None
+    return list(names)
+
+
+def check_same_columns(X: Any, Y: Any, names: tuple[str, str]) -> None:
+    """Raise ValueError if two data frames name their columns differently."""
+    first, second = column_names(X), column_names(Y)
+    if first is None or second is None or first == second:
+        return
+    if sorted(first) == sorted(second):
+        difference = "the same columns in another order"
+    else:
+        odd = sorted(set(first) ^ set(second))
+        difference = f"columns that only one of them has: {', '.join(odd[:10])}"
+    raise ValueError(
+        f"{names[0]} and {names[1]} hold {difference}; both need the same columns in "
+        f"the same order. Select {names[1]}[list({names[0]}.columns)]."
+    )
 
 
 def check_sample(
@@ -116,6 +151,7 @@ def check_pair(
     X: ArrayLike, Y: ArrayLike, names: tuple[str, str] = ("X", "Y")
 ) -> tuple[FloatArray, FloatArray]:
     """Check two samples and bring them to one dtype (float64 unless both float32)."""
+    check_same_columns(X, Y, names)
     X = check_sample(X, names[0])
     Y = check_sample(Y, names[1], n_features=X.shape[1])
     if X.dtype != Y.dtype:
