@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from kldiv._backends._user_metric import metric_name
 from kldiv._duplicates import count_duplicates, row_ids
-from kldiv._estimators import KNNDivergence
+from kldiv._estimators import KNNDivergence, warn_of
 from kldiv._neighbors import n_threads
 from kldiv._report import DivergenceResult, PerClassReport
 from kldiv._validation import (
@@ -307,6 +307,7 @@ class ConditionalKLScorer(BaseEstimator):
             reasons=dict(self.reasons_),
             settings=dict(self._settings),
             title="Kullback-Leibler divergence per class (nats; small means exposed)",
+            notes=dict(self.notes_),
         )
 
     def _column(self, name: str) -> NDArray[np.float64]:
@@ -424,6 +425,7 @@ class ConditionalKLScorer(BaseEstimator):
             results = Parallel(n_jobs=n_jobs, prefer="threads", verbose=self.verbose)(
                 delayed(self._score_class)(*job) for job in jobs
             )
+        self._tell(dict(zip((label for label, *_ in jobs), results, strict=True)))
         for (label, *_), result in zip(jobs, results, strict=True):
             self.results_[label] = result
             if soft:
@@ -431,6 +433,19 @@ class ConditionalKLScorer(BaseEstimator):
                 self.results_[label] = _soft_result(
                     self.terms_[label], self.confidence_level
                 )
+
+    def _tell(self, results: dict[Any, DivergenceResult]) -> None:
+        """Keep what stands against the scores, and warn once of it."""
+        found = {c: " ".join(r.notes) for c, r in results.items() if r.notes}
+        self.notes_ = found
+        if found:
+            first = next(iter(found))
+            warn_of(
+                [
+                    f"{len(found)} of {len(results)} scores need care; report().notes "
+                    f"has them all. Class {first}: {found[first]}"
+                ]
+            )
 
     def _score_class(
         self, label: Any, train: FloatArray, aux: FloatArray
@@ -444,8 +459,8 @@ class ConditionalKLScorer(BaseEstimator):
                 estimator = estimator[-1]
             if n_threads(self.n_jobs) > 1:
                 estimator.set_params(n_jobs=None)
-            result: DivergenceResult = estimator.fit(aux).estimate(
-                train, self.confidence_level
+            result: DivergenceResult = estimator.estimate_checked(
+                *check_pair(train, aux), confidence_level=self.confidence_level
             )
         except ValueError as error:
             raise ValueError(f"class {label}: {error}") from error

@@ -84,6 +84,26 @@ def in_range(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
     return projected[: len(X)], projected[len(X) :]
 
 
+def rank_of(rows: FloatArray, size: Floats) -> int:
+    """Dimensions in which rows vary, columns measured in units of `size`.
+
+    All columns if there are so few rows that a plane always holds them.
+    """
+    d = int(rows.shape[1])
+    step = max(1, len(rows) // (3 * d + 50))
+    for part in (rows[::step], rows):
+        scaled = (part - part.mean(axis=0, dtype=np.float64)) / size
+        if len(scaled) <= d + 1:
+            continue
+        values = np.linalg.eigvalsh(scaled.T @ scaled)
+        if values[0] > 1e-11 * values[-1]:
+            return d
+    if len(rows) <= d + 1:
+        return d
+    singular = np.linalg.svd(scaled, compute_uv=False)
+    return int((singular > _RANK_TOLERANCE[np.dtype(rows.dtype)] * singular[0]).sum())
+
+
 def coordinates(X: FloatArray, Y: FloatArray, scale: str | None) -> Coordinates:
     """Both samples under the scale asked for; see the module's docstring."""
     U: Floats = X.astype(np.float64)

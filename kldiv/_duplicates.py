@@ -1,4 +1,4 @@
-"""Rows that occur more than once, inside a sample or in both samples."""
+"""Rows that occur more than once, and values that do: copies, leaks, discrete data."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from numpy.typing import NDArray
 
 from kldiv._validation import FloatArray
 
-DUPLICATE_POLICIES = ("raise", "drop", "expand")
+DUPLICATE_POLICIES = ("raise", "drop", "expand", "dither")
 
 # Rows are hashed in blocks of about this many bytes.
 _BLOCK_BYTES = 1 << 20
+# A column is coarse if this many rows show at most an eighth as many values; data are
+# discrete if a fifth of their columns is.
+_ROWS_TO_LOOK_AT, _FEWEST_ROWS = 200, 16
+_VALUES_PER_ROW, _COARSE_SHARE = 1 / 8, 1 / 5
+# Gaps between the values of a column on a grid are multiples of the step up to this.
+_GRID_TOLERANCE = 0.01
 
 
 def row_ids(*samples: FloatArray) -> NDArray[np.intp]:
@@ -135,8 +141,78 @@ def count_duplicates(
     return counts, keep[:n], keep[n:]
 
 
+def discrete_columns(X: FloatArray, Y: FloatArray) -> str:
+    """What makes the samples look discrete or rounded, in words; "" if nothing does."""
+    coarse, d = int(_coarse(X, Y).sum()), X.shape[1]
+    if coarse >= _COARSE_SHARE * d:
+        few = "the column holds" if d == 1 else f"{coarse} of {d} columns hold"
+        return f"{few} only a few different values"
+    return ""
+
+
+def _coarse(X: FloatArray, Y: FloatArray) -> NDArray[np.bool_]:
+    """Columns with few different values among the rows of both samples."""
+    half = _ROWS_TO_LOOK_AT // 2
+    parts = [rows[:: max(1, len(rows) // half)][:half] for rows in (X, Y)]
+    looked_at = np.sort(np.concatenate(parts), axis=0)
+    n_values = 1 + (looked_at[1:] != looked_at[:-1]).sum(axis=0)
+    few = n_values <= max(2, _VALUES_PER_ROW * len(looked_at))
+    # one value in each sample: a plane, not a grid
+    varies = np.any([(part != part[0]).any(axis=0) for part in parts], axis=0)
+    coarse: NDArray[np.bool_] = few & varies & (len(looked_at) >= _FEWEST_ROWS)
+    return coarse
+
+
+def grid_steps(X: FloatArray, Y: FloatArray) -> NDArray[np.float64]:
+    """Step of the grid on which the values of each column lie; 0 without a grid."""
+    steps = np.zeros(X.shape[1])
+    for column in range(X.shape[1]):
+        values = np.unique(np.concatenate([X[:, column], Y[:, column]]))
+        gaps = np.diff(values).astype(np.float64)
+        # 0.1 + 0.2 and 0.3 are one value
+        gaps = gaps[gaps > 8 * np.finfo(values.dtype).eps * np.abs(values).max()]
+        if gaps.size == 0:
+            continue
+        multiples = gaps / gaps.min()
+        if (np.abs(multiples - np.round(multiples)) < _GRID_TOLERANCE).all():
+            steps[column] = gaps.min()
+    return steps
+
+
+def dither(
+    X: FloatArray, Y: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Both samples with values on a grid spread evenly over the cells of the grid.
+
+    The spread laws have densities, and their divergence is exactly that of the discrete
+    laws: inside a cell both densities are constant.
+
+    Raises
+    ------
+    ValueError
+        If no column lies on a grid.
+    """
+    steps = grid_steps(X, Y)
+    if not steps.any():
+        raise ValueError(
+            "duplicates='dither' spreads whole numbers and rounded values over their "
+            "grid, but no column lies on one. Apply transformers to spread values, not "
+            "before; if rows were copied by accident, choose duplicates='drop'."
+        )
+    on_grid = np.flatnonzero(steps)
+    spread = []
+    for sample in (X, Y):
+        moved = sample.astype(np.float64)
+        noise = rng.uniform(-0.5, 0.5, (len(sample), on_grid.size))
+        moved[:, on_grid] += noise * steps[on_grid]
+        spread.append(moved)
+    return spread[0], spread[1]
+
+
 def refuse_duplicates(
-    counts: DuplicateCounts, names: tuple[str, str] = ("X", "Y")
+    counts: DuplicateCounts,
+    names: tuple[str, str] = ("X", "Y"),
+    discrete: str = "",
 ) -> None:
     """Raise ValueError that names the counts and the ways out."""
     leak = (
@@ -146,9 +222,18 @@ def refuse_duplicates(
         if counts.shared
         else ""
     )
+    advice = (
+        f" {discrete[0].upper()}{discrete[1:]}: if the data are discrete or rounded, "
+        "rows repeat by chance; choose duplicates='dither' (spread each value evenly "
+        "over its grid cell, which leaves the divergence as it is), or compute the "
+        "divergence from the frequencies of the values."
+        if discrete
+        else ""
+    )
     raise ValueError(
         f"{counts.describe(names)}; nearest-neighbour divergences assume continuous "
-        f"data without ties.{leak} Remove the rows, or choose duplicates='drop' (keep "
-        f"first occurrences, remove shared rows from {names[1]}) or "
-        "duplicates='expand' (grow n_neighbors per row to the first positive distance)."
+        f"data without ties.{leak}{advice} If rows were copied, remove them, or choose "
+        f"duplicates='drop' (keep first occurrences, remove shared rows from "
+        f"{names[1]}) or duplicates='expand' (grow n_neighbors per row to the first "
+        "positive distance)."
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,12 +14,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._backends import BACKENDS, UserMetric
 from kldiv._backends._user_metric import metric_name
-from kldiv._coordinates import SCALES, in_range
+from kldiv._coordinates import SCALES, in_range, rank_of
 from kldiv._divergences import CORRECTIONS, DIVERGENCES, Divergence, of_generator
 from kldiv._duplicates import (
     DUPLICATE_POLICIES,
     DuplicateCounts,
     count_duplicates,
+    discrete_columns,
+    dither,
+    grid_steps,
     refuse_duplicates,
     row_ids,
 )
@@ -42,6 +46,14 @@ from kldiv._validation import (
     check_sizes,
     on_host,
 )
+
+# Repeated rows up to this share of all rows leave duplicates="expand" an estimate.
+_FEW_TIES = 0.05
+_DISCRETE = {
+    "raise": "",
+    "drop": "duplicates='drop' leaves {n} rows of X and {m} of Y. ",
+    "expand": "duplicates='expand' only keeps it finite. ",
+}
 
 
 def kl_divergence(
@@ -73,10 +85,11 @@ def kl_divergence(
         150 columns, "gaussian" beyond, and one of the first two below 20 rows.
     algorithm : str, default="auto"
         How neighbours are searched; all ways give the same distances.
-    duplicates : {"raise", "drop", "expand"}, default="raise"
+    duplicates : {"raise", "drop", "expand", "dither"}, default="raise"
         What to do about rows that occur more than once: raise ValueError, keep first
-        occurrences and remove shared rows from Y, or grow k per row to the first
-        positive distance.
+        occurrences and remove shared rows from Y, grow k per row to the first
+        positive distance, or, for whole numbers and rounded values, spread each value
+        evenly over its grid cell.
     n_jobs : int, optional
         Threads; None is one, -1 all available ones.
 
@@ -193,7 +206,8 @@ def estimate_divergence(
     n_permutations : int, default=0
         Permutations for the p-value of "both samples have one law"; 0 for none.
     random_state : None, int or Generator
-        Seed of the permutations. The estimate itself is not random.
+        Seed of the permutations and of ``duplicates="dither"``. Otherwise the estimate
+        is not random.
     scale : {"auto", None, "standard", "whiten"}, default="auto"
         Common coordinates in which neighbours are searched: those given, columns of
         unit variance within the samples, or uncorrelated ones. "auto" leaves the
@@ -252,12 +266,14 @@ def estimate_divergence(
         metric,
     )
     settings.check_parameters()
-    return settings.estimate_checked(
+    result = settings.estimate_checked(
         X,
         Y,
         confidence_level=confidence_level,
         n_permutations=check_n_permutations(n_permutations),
     )
+    warn_of(result.notes)
+    return result
 
 
 class KNNDivergence(BaseEstimator):
@@ -276,12 +292,12 @@ class KNNDivergence(BaseEstimator):
         As in :func:`kl_divergence`.
     algorithm : str, default="auto"
         How neighbours are searched.
-    duplicates : {"raise", "drop", "expand"}, default="raise"
+    duplicates : {"raise", "drop", "expand", "dither"}, default="raise"
         What to do about rows that occur more than once.
     n_jobs : int, optional
         Threads; None is one, -1 all available ones.
     random_state : None, int or Generator
-        Seed of whatever is random; the estimate itself is not.
+        Seed of ``duplicates="dither"``; otherwise the estimate is not random.
     scale : {"auto", None, "standard", "whiten"}, default="auto"
         As in :func:`estimate_divergence`.
     order : float, default=0.5
@@ -439,9 +455,11 @@ class KNNDivergence(BaseEstimator):
             reset=False,
         )
         check_level(confidence_level)
-        return self.estimate_checked(
+        result = self.estimate_checked(
             *check_pair(X, self.reference_), confidence_level=confidence_level
         )
+        warn_of(result.notes)
+        return result
 
     def estimate_checked(
         self,
@@ -451,25 +469,33 @@ class KNNDivergence(BaseEstimator):
         confidence_level: float | None = None,
         n_permutations: int = 0,
     ) -> DivergenceResult:
-        """`estimate` on arrays that were checked, for callers inside the package."""
+        """`estimate` on arrays that were checked, the caller warns of the notes."""
         euclidean = self.metric == "euclidean"
         if euclidean:  # another metric may need every column in its place
             X, Y = _informative_columns(X, Y)
         counts, keep_x, keep_y = count_duplicates(X, Y)
-        if counts.same_sample and self.duplicates != "expand":
+        if counts.same_sample:
             return self._same_sample(X, counts)
+        _check_distinct(X, Y)
+        discrete = _looks_discrete(X, Y, counts)
         if counts.total and self.duplicates == "raise":
-            refuse_duplicates(counts)
+            refuse_duplicates(counts, discrete=discrete)
+        notes = self._notes(counts, discrete, keep_x, keep_y)
         if counts.total and self.duplicates == "drop":
             X, Y = np.ascontiguousarray(X[keep_x]), np.ascontiguousarray(Y[keep_y])
+            _check_left(X, Y, self.n_neighbors, counts)
+        if self.duplicates == "dither" and (counts.total or discrete):
+            X, Y = dither(X, Y, np.random.default_rng(self.random_state))
+            _check_spread(X, Y)
         check_sizes(self.n_neighbors, len(X), len(Y))
-        _check_distinct(X, Y)
         ids = row_ids(X, Y) if counts.total and self.duplicates == "expand" else None
         plane = in_range(*((X, Y) if euclidean else _informative_columns(X, Y)))
         dimension = plane[0].shape[1]
         if euclidean:
             X, Y = plane
         check_algorithm(self.algorithm, self.metric, X.shape[1])
+        infinite = singular_note(*plane)
+        notes += (infinite,) if infinite else ()
         pvalue = None
         if n_permutations:
             rng = np.random.default_rng(self.random_state)
@@ -488,8 +514,36 @@ class KNNDivergence(BaseEstimator):
             n_features=dimension,
             n_duplicates=counts.total,
             pvalue=pvalue,
+            notes=notes,
             **self._measure(X, Y, ids, dimension, confidence_level),
         )
+
+    def _notes(
+        self,
+        counts: DuplicateCounts,
+        discrete: str,
+        keep_x: NDArray[np.bool_],
+        keep_y: NDArray[np.bool_],
+    ) -> tuple[str, ...]:
+        """What repeated rows and values say against an estimate."""
+        notes = []
+        repeated = counts.total > _FEW_TIES * (keep_x.size + keep_y.size)
+        if self.duplicates != "dither" and discrete:
+            notes.append(
+                f"{discrete}: the data look discrete or rounded, and the estimate for "
+                f"continuous data is rough or meaningless. {_DISCRETE[self.duplicates]}"
+                "Choose duplicates='dither' (spread each value evenly over its grid "
+                "cell, which leaves the divergence as it is).".format(
+                    n=int(keep_x.sum()), m=int(keep_y.sum())
+                )
+            )
+        elif self.duplicates == "expand" and repeated:
+            notes.append(
+                f"{counts.describe()}: duplicates='expand' takes them as weight of the "
+                "laws at single points, where there is no density, and the estimate is "
+                "rough. If rows were copied or leaked, choose duplicates='drop'."
+            )
+        return tuple(notes)
 
     def _measure(
         self,
@@ -575,13 +629,11 @@ class KNNDivergence(BaseEstimator):
         )
 
     def _same_sample(self, X: FloatArray, counts: DuplicateCounts) -> DivergenceResult:
-        """Zero, with a warning: a sample does not diverge from itself."""
-        warnings.warn(
+        """Zero, with a note: a sample does not diverge from itself."""
+        note = (
             f"X and the reference hold the same {len(X)} rows, so their empirical laws "
             "are equal and the divergence is exactly 0; nothing was estimated. Compare "
-            "with an independent sample.",
-            UserWarning,
-            stacklevel=4,
+            "with an independent sample."
         )
         return self._result(
             value=0.0,
@@ -592,6 +644,7 @@ class KNNDivergence(BaseEstimator):
             algorithm="none: same sample",
             n_duplicates=counts.total,
             coverage=1.0,
+            notes=(note,),
         )
 
 
@@ -604,6 +657,69 @@ def _check_distinct(X: FloatArray, Y: FloatArray) -> None:
                 "positive distance: the sample has no density and the divergence is "
                 "infinite or undefined."
             )
+
+
+def _looks_discrete(X: FloatArray, Y: FloatArray, counts: DuplicateCounts) -> str:
+    """Why the samples look discrete or rounded, or ""."""
+    reason = discrete_columns(X, Y)
+    if not reason and counts.total:
+        steps = grid_steps(X, Y)
+        if steps.all():
+            reason = f"all values lie on grids (of step {steps.min():.3g})"
+    return reason
+
+
+def _check_left(
+    X: FloatArray, Y: FloatArray, n_neighbors: int, counts: DuplicateCounts
+) -> None:
+    """Raise ValueError if ``duplicates="drop"`` left too few rows."""
+    if len(X) < n_neighbors + 1 or len(Y) < n_neighbors:
+        raise ValueError(
+            f"{counts.describe()}; duplicates='drop' leaves {len(X)} rows of X and "
+            f"{len(Y)} of Y, but n_neighbors={n_neighbors} needs {n_neighbors + 1} and "
+            f"{n_neighbors}. Bring independent rows, or lower n_neighbors; for "
+            "discrete or rounded data choose duplicates='dither'."
+        )
+
+
+def _check_spread(X: FloatArray, Y: FloatArray) -> None:
+    """Raise ValueError if rows repeat that do not lie on a grid."""
+    counts, _, _ = count_duplicates(X, Y)
+    if counts.total:
+        raise ValueError(
+            f"{counts.describe()} after values on a grid were spread; choose "
+            "duplicates='drop' for copied rows."
+        )
+
+
+def warn_of(notes: Sequence[str]) -> None:
+    """Tell whoever called the package what stands against a result."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("kldiv."):
+        level, frame = level + 1, frame.f_back
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=level)
+
+
+def singular_note(X: FloatArray, Y: FloatArray) -> str:
+    """Why the divergence of the laws is infinite, if one sample lies on a plane, or "".
+
+    The samples together must span all columns. A sample on a plane that does not hold
+    the other one has weight where the other law has none.
+    """
+    d = X.shape[1]
+    size = np.concatenate([X, Y]).std(axis=0, dtype=np.float64)
+    size = np.where(size > 0, size, 1.0)
+    for flat, name, other in ((X, "X", "Y"), (Y, "Y", "X")):
+        rank = rank_of(flat, size)
+        if rank < d:
+            return (
+                f"the rows of {name} vary in {rank} of {d} dimensions only (constant "
+                f"or dependent columns), those of {other} also in others: between such "
+                "laws the divergence is infinite, and the estimate only says that it "
+                "is large. Leave out the columns that vary in one sample only."
+            )
+    return ""
 
 
 def _informative_columns(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:

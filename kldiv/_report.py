@@ -59,6 +59,9 @@ class DivergenceResult:
         Gaussians in the reference of each sample, None without references.
     metric : str
         Metric of the neighbours; the name of the function for one of the user's own.
+    notes : tuple of str
+        What stands against the number: why it is not an estimate, rough, or infinite in
+        truth. Each was also a warning.
 
     Examples
     --------
@@ -86,6 +89,7 @@ class DivergenceResult:
     scale: str | None = None
     n_components: int | None = None
     metric: str = "euclidean"
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,8 @@ class PerClassReport:
         Parameters and facts that hold for the whole table.
     title : str
         What the table shows.
+    notes : mapping
+        Class label to what stands against its score.
 
     Examples
     --------
@@ -202,6 +208,7 @@ class PerClassReport:
     reasons: Mapping[Any, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     title: str = "Scores per class"
+    notes: Mapping[Any, str] = field(default_factory=dict)
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
@@ -295,8 +302,9 @@ class PerClassReport:
             for row in [header, *rows]
         ]
         lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
-        lines += [""] if self.reasons else []
-        lines += [f"* class {c}: {reason}" for c, reason in self.reasons.items()]
+        remarks = self._remarks()
+        lines += [""] if remarks else []
+        lines += [f"* {remark}" for remark in remarks]
         lines += [""] if self.settings else []
         lines += [f"* {key}: {_setting(v)}" for key, v in self.settings.items()]
         return "\n".join(lines)
@@ -312,10 +320,19 @@ class PerClassReport:
                     for name, column in self.columns.items()
                 },
                 "reasons": {str(c): reason for c, reason in self.reasons.items()},
+                "notes": {str(c): note for c, note in self.notes.items()},
                 "settings": {k: _json_value(v) for k, v in self.settings.items()},
             },
             indent=2,
         )
+
+    def _remarks(self) -> list[str]:
+        """Reasons and notes, class by class."""
+        return [
+            f"class {c}: {text}"
+            for texts in (self.reasons, self.notes)
+            for c, text in texts.items()
+        ]
 
     def _repr_html_(self) -> str:
         header, rows = self.cells()
@@ -324,7 +341,7 @@ class PerClassReport:
             "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>"
             for row in rows
         )
-        notes = [f"class {c}: {reason}" for c, reason in self.reasons.items()]
+        notes = self._remarks()
         notes += [f"{key}: {_setting(v)}" for key, v in self.settings.items()]
         listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
         return (

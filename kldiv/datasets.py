@@ -330,7 +330,7 @@ def make_mixture_pair(
         roots = rng.normal(size=(n_components, n_features, n_features))
         covariances = 0.5 * roots @ roots.transpose(0, 2, 1) / n_features
         laws.append(
-            _Mixture(
+            Mixture(
                 rng.dirichlet(np.full(n_components, 5.0)),
                 1.5 * rng.normal(size=(n_components, n_features)) + offset,
                 covariances + 0.2 * np.eye(n_features),
@@ -389,7 +389,6 @@ def make_image_like_pair(
     ((300, 10), (200, 10), True)
     """
     from sklearn.decomposition import PCA
-    from sklearn.mixture import GaussianMixture
 
     if (train is None) != (aux is None):
         raise ValueError("give both train and aux, or neither for the embedded digits.")
@@ -406,19 +405,11 @@ def make_image_like_pair(
     laws = []
     for sample in (rows, others):
         features = pca.transform(sample).astype(np.float64)
-        fitted = GaussianMixture(
-            max(1, min(n_components, len(features) // 5)),
-            reg_covar=regularisation * features.var(axis=0).mean(),
-            random_state=seed,
-            max_iter=60,
-            tol=1e-2,
-        ).fit(features)
-        weights = fitted.weights_ / fitted.weights_.sum()
-        laws.append(_Mixture(weights, fitted.means_, fitted.covariances_))
+        laws.append(fit_mixture(features, n_components, regularisation, seed))
     return _draw_pair(laws[0], laws[1], n_samples, rng)
 
 
-class _Mixture:
+class Mixture:
     """A Gaussian mixture to draw from and to evaluate."""
 
     def __init__(self, weights: Floats, means: Floats, covariances: Floats) -> None:
@@ -442,8 +433,25 @@ class _Mixture:
         return total
 
 
+def fit_mixture(
+    rows: Floats, n_components: int, regularisation: float, seed: int
+) -> Mixture:
+    """Gaussian mixture with full covariances; fewer components for few rows."""
+    from sklearn.mixture import GaussianMixture
+
+    fitted = GaussianMixture(
+        max(1, min(n_components, len(rows) // 5)),
+        reg_covar=regularisation * rows.var(axis=0).mean(),
+        random_state=seed,
+        max_iter=60,
+        tol=1e-2,
+    ).fit(rows)
+    weights = fitted.weights_ / fitted.weights_.sum()
+    return Mixture(weights, fitted.means_, fitted.covariances_)
+
+
 def _draw_pair(
-    p: _Mixture, q: _Mixture, n_samples: tuple[int, int], rng: np.random.Generator
+    p: Mixture, q: Mixture, n_samples: tuple[int, int], rng: np.random.Generator
 ) -> Pair:
     X, Y = p.draw(n_samples[0], rng), q.draw(n_samples[1], rng)
     total, step = 0.0, 5000

@@ -1,6 +1,7 @@
 """Divergences per class of one run, under one or several choices of features."""
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,9 +146,11 @@ def _score(
         correction=one["correction"],
         duplicates=one["duplicates"],
     )
-    measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
-    split = _halves(pair[0], measured["n_aux"], rng)
-    same = _fill(ConditionalKLScorer(estimator, None).fit(*split), class_names)
+    with warnings.catch_warnings():  # they are kept as notes of the report
+        warnings.filterwarnings("ignore", message=".* scores need care")
+        measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
+        split = _halves(pair[0], measured["n_aux"], rng)
+        same = _fill(ConditionalKLScorer(estimator, None).fit(*split), class_names)
     names = list(class_names)
     return PerClassReport(
         classes=np.asarray(names),
@@ -161,6 +164,7 @@ def _score(
         reasons=dict(measured.reasons),
         settings={**one, "conditioning": "hard"},
         title=f"Divergence per class, {indicator_name(one)}",
+        notes=dict(measured.notes),
     )
 
 
@@ -202,6 +206,7 @@ def _fill(scorer: ConditionalKLScorer, class_names: Sequence[str]) -> PerClassRe
     reasons = {class_names[c]: why for c, why in report.reasons.items()}
     for c in set(range(len(class_names))) - set(report.classes.tolist()):
         reasons[class_names[c]] = "no training row has this label"
+    notes = {class_names[c]: note for c, note in report.notes.items()}
     return PerClassReport(
-        np.asarray(class_names), columns, reasons, report.settings, report.title
+        np.asarray(class_names), columns, reasons, report.settings, report.title, notes
     )

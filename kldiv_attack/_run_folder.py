@@ -210,6 +210,7 @@ def report_from_dict(stored: Mapping[str, Any]) -> PerClassReport:
         reasons=dict(stored["reasons"]),
         settings=dict(stored["settings"]),
         title=str(stored["title"]),
+        notes=dict(stored.get("notes", {})),
     )
 
 

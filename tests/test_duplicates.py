@@ -8,7 +8,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 import kldiv._duplicates as duplicates
 from kldiv import estimate_divergence, kl_divergence
-from kldiv._duplicates import count_duplicates, row_ids, row_ids_exact
+from kldiv._duplicates import (
+    count_duplicates,
+    dither,
+    grid_steps,
+    row_ids,
+    row_ids_exact,
+)
 from tests import reference
 
 SMALL = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8)
@@ -77,8 +83,48 @@ def test_expand_agrees_with_the_slow_twin(copies, rng):
     X, Y = rng.normal(size=(40, 2)), rng.normal(1, 1, size=(50, 2))
     X = np.repeat(X, copies, axis=0)
     Y = np.concatenate([Y, X[:30]])
-    found = kl_divergence(X, Y, duplicates="expand", correction=None, n_neighbors=3)
+    with pytest.warns(UserWarning, match="weight of the laws at single points"):
+        found = kl_divergence(X, Y, duplicates="expand", correction=None, n_neighbors=3)
     assert found == pytest.approx(reference.kl_expanded(X, Y, 3), rel=1e-12)
+
+
+def test_warnings_name_the_line_of_the_caller(rng):
+    X = np.repeat(rng.normal(size=(40, 2)), 2, axis=0)
+    for function in (kl_divergence, estimate_divergence):
+        with pytest.warns(UserWarning, match="40 rows of X repeat") as found:
+            function(X, rng.normal(size=(30, 2)), duplicates="expand")
+        assert found[0].filename == __file__
+
+
+def test_grid_steps(rng):
+    columns = np.column_stack(
+        [
+            rng.poisson(3, 200),
+            rng.normal(size=200).round(1),
+            rng.normal(size=200),
+            np.full(200, 2.5),
+            rng.choice([0.0, 0.3, 1.7], 200),
+            3 * rng.integers(0, 4, 200) + 0.5,
+        ]
+    ).astype(float)
+    columns[:, 1] += 0.1 + 0.2 - 0.3  # 0.1 + 0.2 is not 0.3
+    expected = [1, 0.1, 0, 0, 0, 3]
+    np.testing.assert_allclose(grid_steps(columns[:90], columns[90:]), expected)
+    single = columns.astype(np.float32)
+    np.testing.assert_allclose(
+        grid_steps(single[:90], single[90:]), expected, rtol=1e-4
+    )
+
+
+@given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.floats(0.01, 100))
+def test_dither_stays_in_the_cell(n, seed, step):
+    rng = np.random.default_rng(seed)
+    X, Y = (step * rng.integers(0, 9, (n, 2)) for _ in range(2))
+    X[0], Y[0] = 0, step  # one step at least
+    spread = dither(X, Y, rng)
+    for sample, moved in zip((X, Y), spread, strict=True):
+        np.testing.assert_array_equal(np.round(moved / step), np.round(sample / step))
+        assert (moved != sample).any()
 
 
 def test_expand_of_clean_data_is_the_published_estimate(rng):
