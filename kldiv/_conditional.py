@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -20,8 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from kldiv._backends._user_metric import metric_name
-from kldiv._duplicates import count_duplicates, row_ids
+from kldiv._comparison import LeaveOut
+from kldiv._duplicates import count_duplicates, fingerprint, row_ids
 from kldiv._estimators import KNNDivergence, warn_of
+from kldiv._inference import Spread, leave_out_groups, spread_of
 from kldiv._neighbors import n_threads
 from kldiv._report import DivergenceResult, PerClassReport
 from kldiv._validation import (
@@ -239,6 +240,7 @@ class ConditionalKLScorer(BaseEstimator):
         self.terms_: dict[Any, Terms] = {}
         self.reasons_: dict[Any, str] = {}
         self._score(features, final.n_neighbors)
+        self._left_out = self._leave_out(pair)
         self._settings = {
             "transformer": self.transformer_description_,
             "conditioning": self.conditioning,
@@ -308,6 +310,7 @@ class ConditionalKLScorer(BaseEstimator):
             settings=dict(self._settings),
             title="Kullback-Leibler divergence per class (nats; small means exposed)",
             notes=dict(self.notes_),
+            left_out=dict(self._left_out),
         )
 
     def _column(self, name: str) -> NDArray[np.float64]:
@@ -431,8 +434,26 @@ class ConditionalKLScorer(BaseEstimator):
             if soft:
                 self.terms_[label] = _soft_terms(result, pair, labels.index(label))
                 self.results_[label] = _soft_result(
-                    self.terms_[label], self.confidence_level
+                    self.terms_[label], pair, labels.index(label), self.confidence_level
                 )
+
+    def _leave_out(self, pair: LabelledPair) -> dict[Any, LeaveOut]:
+        """Estimates without groups of rows, and which rows, where there are any."""
+        found = {}
+        for c, result in self.results_.items():
+            if result.without_x is None or result.without_y is None:
+                continue
+            train = pair.train[pair.train_labels == c]
+            aux = pair.aux if self.conditioning == "soft" else None
+            aux = pair.aux[pair.aux_labels == c] if aux is None else aux
+            found[c] = LeaveOut(
+                result.without_x,
+                result.without_y,
+                # repeated rows may have been dropped: then groups are of those kept
+                train_rows=hash((fingerprint(train), result.n)),
+                aux_rows=hash((fingerprint(aux), result.m)),
+            )
+        return found
 
     def _tell(self, results: dict[Any, DivergenceResult]) -> None:
         """Keep what stands against the scores, and warn once of it."""
@@ -541,18 +562,15 @@ def _soft_answers(
 
 
 def _soft_terms(marginal: DivergenceResult, pair: LabelledPair, column: int) -> Terms:
-    assert pair.train_answers is not None
-    assert pair.aux_answers is not None
-    label = pair.classes[column]
-    own = pair.train_answers[pair.train_labels == label, column]
-    all_aux = pair.aux_answers[:, column]
+    label, own, all_aux = _answers(pair, column)
     if (own == 0).any():
-        warnings.warn(
-            f"class {label}: the victim gives probability 0 to {int((own == 0).sum())} "
-            f"of {len(own)} training rows of the class, so that the soft score is "
-            "infinite. Ask the victim in higher precision, or use hard conditioning.",
-            UserWarning,
-            stacklevel=5,
+        warn_of(
+            [
+                f"class {label}: the victim gives probability 0 to "
+                f"{int((own == 0).sum())} of {len(own)} training rows of the class, so "
+                "that the soft score is infinite. Ask the victim in higher precision, "
+                "or use hard conditioning."
+            ]
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(own)
@@ -568,12 +586,35 @@ def _soft_terms(marginal: DivergenceResult, pair: LabelledPair, column: int) -> 
         )
 
 
-def _soft_result(terms: Terms, level: float | None) -> DivergenceResult:
-    """The sum of the terms, its standard error from those of the terms."""
+def _answers(
+    pair: LabelledPair, column: int
+) -> tuple[Any, NDArray[np.float64], NDArray[np.float64]]:
+    """A class, and its probabilities at its training rows and at all auxiliary rows."""
+    assert pair.train_answers is not None
+    assert pair.aux_answers is not None
+    label = pair.classes[column]
+    own = pair.train_answers[pair.train_labels == label, column]
+    return label, own, pair.aux_answers[:, column]
+
+
+def _soft_result(
+    terms: Terms, pair: LabelledPair, column: int, level: float | None
+) -> DivergenceResult:
+    """The sum of the terms and its standard error."""
     marginal = terms.marginal
     value = marginal.value - terms.log_answer + terms.log_share
     if marginal.standard_error is None or level is None:
         return replace(marginal, value=value)
+    spread = _soft_spread(terms, pair, column)
+    if spread is not None:
+        return replace(
+            marginal,
+            value=value,
+            standard_error=spread.standard_error,
+            confidence_interval=spread.interval(value, level),
+            without_x=spread.without_x,
+            without_y=spread.without_y,
+        )
     error = float(
         np.sqrt(
             marginal.standard_error**2
@@ -587,7 +628,42 @@ def _soft_result(terms: Terms, level: float | None) -> DivergenceResult:
         value=value,
         standard_error=error,
         confidence_interval=(value - reach, value + reach),
+        without_x=None,
+        without_y=None,
     )
+
+
+def _soft_spread(terms: Terms, pair: LabelledPair, column: int) -> Spread | None:
+    """Jackknife of the sum: the same rows left out of all three terms.
+
+    None if rows were dropped as duplicates, so that groups cannot be matched, or if the
+    score is infinite.
+    """
+    marginal = terms.marginal
+    _, own, all_aux = _answers(pair, column)
+    without_x, without_y = marginal.without_x, marginal.without_y
+    assert without_x is not None
+    assert without_y is not None
+    if (marginal.n, marginal.m) != (len(own), len(all_aux)) or (own == 0).any():
+        return None
+    n_groups = without_x.size
+    log_answers = _means_without(np.log(own), n_groups, 0)
+    log_shares = np.log(_means_without(all_aux, n_groups, 1))
+    return spread_of(
+        without_x - log_answers + terms.log_share,
+        without_y - terms.log_answer + log_shares,
+    )
+
+
+def _means_without(
+    values: NDArray[np.float64], n_groups: int, which: int
+) -> NDArray[np.float64]:
+    """Means of values without each group of their rows."""
+    groups = leave_out_groups(len(values), n_groups, which)
+    counts = np.bincount(groups, minlength=n_groups)
+    sums = np.bincount(groups, weights=values, minlength=n_groups)
+    means: NDArray[np.float64] = (values.sum() - sums) / (len(values) - counts)
+    return means
 
 
 def _too_few(n: int, m: int, n_neighbors: int) -> str:

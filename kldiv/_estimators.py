@@ -584,6 +584,8 @@ class KNNDivergence(BaseEstimator):
             if spread is not None:
                 facts["standard_error"] = spread.standard_error
                 facts["confidence_interval"] = spread.interval(value, confidence_level)
+                facts["without_x"] = spread.without_x
+                facts["without_y"] = spread.without_y
         return {"value": value, **facts}
 
     def _log_ratio(

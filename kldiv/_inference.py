@@ -26,7 +26,9 @@ from kldiv._validation import FloatArray
 Floats = NDArray[np.float64]
 Functional = Callable[..., float]
 
-_GROUPS, _GROUPS_OF_MIXTURES, _FEWEST_GROUPS = 20, 10, 5
+# Numbers of groups that divide each other, so that estimates from the same rows can be
+# compared group by group whatever their number. Mixtures use at most the second.
+_GROUPS = (20, 10, 5)
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,14 @@ class Spread:
         In the unit of the estimate.
     degrees : float
         Degrees of freedom of the standard error (Satterthwaite).
+    without_x, without_y : ndarray of shape (n_groups,)
+        Estimates without each group of X and of Y.
     """
 
     standard_error: float
     degrees: float
+    without_x: Floats
+    without_y: Floats
 
     def interval(self, value: float, level: float) -> tuple[float, float]:
         """Student interval around `value`."""
@@ -61,28 +67,48 @@ def jackknife(
     """
     first = ratios[0]
     k, n, m = first.neighbors.n_neighbors, len(first.X), len(first.Y)
-    wanted = _GROUPS if (first.n_components or 1) == 1 else _GROUPS_OF_MIXTURES
-    n_groups = min(wanted, n // (k + 1), m // (k + 1))
-    if n_groups < _FEWEST_GROUPS:
+    wanted = _GROUPS[0] if (first.n_components or 1) == 1 else _GROUPS[1]
+    most = min(wanted, n // (k + 1), m // (k + 1))
+    n_groups = next((count for count in _GROUPS if count <= most), None)
+    if n_groups is None:
         return None
-    rng = np.random.default_rng(0)
-    groups = [rng.permutation(rows) % n_groups for rows in (n, m)]
+    groups = [leave_out_groups(rows, n_groups, i) for i, rows in enumerate((n, m))]
     without = [
         _LeaveOut(ratio, groups[i], groups[1 - i], n_groups, threads)
         for i, ratio in enumerate(ratios)
     ]
-    variances = []
-    for from_x in (True, False):
-        values = [
-            functional(*(part(from_x ^ bool(i), g) for i, part in enumerate(without)))
-            for g in range(n_groups)
-        ]
-        variances.append((n_groups - 1) * float(np.var(values)))
+    estimates = [
+        np.array(
+            [
+                functional(
+                    *(part(from_x ^ bool(i), g) for i, part in enumerate(without))
+                )
+                for g in range(n_groups)
+            ]
+        )
+        for from_x in (True, False)
+    ]
+    return spread_of(*estimates)
+
+
+def leave_out_groups(n_rows: int, n_groups: int, which: int) -> NDArray[np.intp]:
+    """Random group of each row of X (`which` = 0) or Y (1), always the same.
+
+    With twice as many groups, groups g and g + n_groups are parts of group g.
+    """
+    order = np.random.default_rng([0, which]).permutation(n_rows)
+    return order % n_groups
+
+
+def spread_of(without_x: Floats, without_y: Floats) -> Spread:
+    """Standard error from the estimates without each group of X and of Y."""
+    n_groups = without_x.size
+    variances = [(n_groups - 1) * float(np.var(v)) for v in (without_x, without_y)]
     total = sum(variances)
-    if total == 0:
-        return Spread(0.0, n_groups - 1.0)
-    degrees = (n_groups - 1) * total**2 / sum(v**2 for v in variances)
-    return Spread(float(np.sqrt(total)), degrees)
+    degrees = n_groups - 1.0
+    if total > 0:
+        degrees *= total**2 / sum(v**2 for v in variances)
+    return Spread(float(np.sqrt(total)), degrees, without_x, without_y)
 
 
 class _LeaveOut:

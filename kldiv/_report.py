@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+
+from kldiv._comparison import Difference, LeaveOut, difference_of
+from kldiv._validation import check_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +64,9 @@ class DivergenceResult:
     notes : tuple of str
         What stands against the number: why it is not an estimate, rough, or infinite in
         truth. Each was also a warning.
+    without_x, without_y : ndarray of shape (n_groups,) or None
+        Estimates without each group of X and of Y, from which the standard error is
+        computed.
 
     Examples
     --------
@@ -90,6 +95,12 @@ class DivergenceResult:
     n_components: int | None = None
     metric: str = "euclidean"
     notes: tuple[str, ...] = ()
+    without_x: NDArray[np.float64] | None = field(
+        default=None, repr=False, compare=False
+    )
+    without_y: NDArray[np.float64] | None = field(
+        default=None, repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True)
@@ -184,6 +195,8 @@ class PerClassReport:
         What the table shows.
     notes : mapping
         Class label to what stands against its score.
+    left_out : mapping
+        Class label to the estimates without groups of its rows, for `compare`.
 
     Examples
     --------
@@ -209,55 +222,126 @@ class PerClassReport:
     settings: Mapping[str, Any] = field(default_factory=dict)
     title: str = "Scores per class"
     notes: Mapping[Any, str] = field(default_factory=dict)
+    left_out: Mapping[Any, LeaveOut] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
 
+    @overload
+    def compare(
+        self, first: PerClassReport, second: None = None, level: float = 0.95
+    ) -> PerClassReport: ...
+
+    @overload
     def compare(
         self, first: Any, second: Any, level: float = 0.95
-    ) -> tuple[float, tuple[float, float]]:
-        """Difference of the scores of two classes, and its confidence interval.
+    ) -> tuple[float, tuple[float, float]]: ...
+
+    def compare(
+        self, first: Any, second: Any = None, level: float = 0.95
+    ) -> tuple[float, tuple[float, float]] | PerClassReport:
+        """Differences of two classes, or of this report and another, with intervals.
 
         Parameters
         ----------
-        first, second : object
-            Class labels.
+        first, second : object, or PerClassReport and optionally a class label
+            Two class labels; or the report on another auxiliary set (or on other
+            features, or another estimator), alone for all classes that both reports
+            hold, or with the label of one class.
         level : float, default=0.95
-            Of the interval.
+            Of the intervals.
 
         Returns
         -------
         difference : float
-            Score of `first` minus score of `second`, in nats.
+            Score of `first` minus score of `second`, or score of this report minus
+            score of the other one, in nats. NaN if one of them could not be had.
         confidence_interval : tuple of float
-            Its lower and upper end, from the standard errors of both scores as if they
-            were independent. Under soft conditioning they share the auxiliary rows,
-            which makes the interval wider than it need be.
+            Its lower and upper end.
+        report : PerClassReport
+            Instead of both for another report without a class label: columns
+            ``difference``, ``standard_error``, ``low``, ``high`` and ``paired``.
 
         Raises
         ------
         ValueError
-            For an unknown class, or without standard errors in the report.
+            For an unknown class, reports without a class in common, or a report
+            without standard errors.
+
+        Notes
+        -----
+        Rows that both scores share are left out of both at once (grouped jackknife),
+        so that what they contribute to both errors cancels: the training rows of
+        reports on two auxiliary sets, the auxiliary rows of two classes under soft
+        conditioning. ``paired`` says whether there were any. Reports read from a file
+        do not hold what this needs; their errors count as independent.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from kldiv import ConditionalKLScorer
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.repeat([0, 1], 200)
+        >>> train = (rng.normal(size=(400, 2)), y)
+        >>> near, far = (rng.normal(s, 1, size=(400, 2)) for s in (0.2, 1.5))
+        >>> scorer = ConditionalKLScorer(confidence_level=0.95)
+        >>> reports = [scorer.fit(train, (aux, y)).report() for aux in (near, far)]
+        >>> table = reports[1].compare(reports[0])
+        >>> bool((table["low"] > 0).all()), table["paired"].tolist()
+        (True, [True, True])
         """
+        check_level(level)
+        if not isinstance(first, PerClassReport):
+            found = self._difference(first, self, second, level)
+            return found.value, found.confidence_interval
+        if second is not None:
+            found = self._difference(second, first, second, level)
+            return found.value, found.confidence_interval
+        common = [c for c in self.classes.tolist() if c in first.classes.tolist()]
+        if not common:
+            raise ValueError(
+                f"the reports hold no class in common: {self.classes.tolist()} and "
+                f"{first.classes.tolist()}."
+            )
+        rows = [self._difference(c, first, c, level) for c in common]
+        return PerClassReport(
+            classes=np.array(common),
+            columns={
+                "difference": np.array([row.value for row in rows]),
+                "standard_error": np.array([row.standard_error for row in rows]),
+                "low": np.array([row.confidence_interval[0] for row in rows]),
+                "high": np.array([row.confidence_interval[1] for row in rows]),
+                "paired": np.array([row.paired for row in rows]),
+            },
+            settings={"level": level},
+            title="Difference of the scores per class (nats)",
+        )
+
+    def _difference(
+        self, mine: Any, other: PerClassReport, yours: Any, level: float
+    ) -> Difference:
+        """Score of a class here minus that of one there."""
+        a, b = self._side(mine), other._side(yours)
+        return difference_of((a[0], b[0]), (a[1], b[1]), (a[2], b[2]), level)
+
+    def _side(self, label: Any) -> tuple[float, float, LeaveOut | None]:
         if "standard_error" not in self.columns:
             raise ValueError(
                 "compare needs standard errors; fit "
                 "ConditionalKLScorer(confidence_level=0.95) and take its report."
             )
-        rows = []
-        for label in (first, second):
-            found = np.flatnonzero(self.classes == label)
-            if found.size == 0:
-                raise ValueError(
-                    f"{label!r} is not a class of the report; its classes are "
-                    f"{self.classes.tolist()}."
-                )
-            rows.append(int(found[0]))
+        found = np.flatnonzero(self.classes == label)
+        if found.size == 0:
+            raise ValueError(
+                f"{label!r} is not a class of the report; its classes are "
+                f"{self.classes.tolist()}."
+            )
         score = next(iter(self.columns.values()))
-        difference = float(score[rows[0]] - score[rows[1]])
-        errors = self.columns["standard_error"][rows]
-        reach = float(ndtri(0.5 + level / 2) * np.sqrt((errors**2).sum()))
-        return difference, (difference - reach, difference + reach)
+        return (
+            float(score[found[0]]),
+            float(self.columns["standard_error"][found[0]]),
+            self.left_out.get(self.classes.tolist()[found[0]]),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """The table as a pandas data frame, classes as index, reasons as last column.

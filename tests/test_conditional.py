@@ -2,9 +2,11 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -14,6 +16,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from kldiv import ConditionalKLScorer, KNNDivergence, kl_divergence
 from kldiv._backends._compiled import search_blocks
+from kldiv._comparison import LeaveOut, difference_of
+from kldiv._conditional import _means_without
+from kldiv._inference import leave_out_groups
 
 
 @pytest.fixture
@@ -313,3 +318,112 @@ def test_compare_needs_standard_errors_and_known_classes(rng):
     report = ConditionalKLScorer(confidence_level=0.9).fit(*pair).report()
     with pytest.raises(ValueError, match="7 is not a class of the report"):
         report.compare(0, 7)
+
+
+@pytest.mark.parametrize("conditioning", ["hard", "soft"])
+def test_compare_reports_on_two_auxiliary_sets(rng, conditioning):
+    X, labels, aux, victim = soft_simulation(2, rng, n=150)
+    train = X, labels, victim(X)
+    scorer = ConditionalKLScorer(conditioning=conditioning, confidence_level=0.9)
+    first, second = (
+        scorer.fit(train, (rows, victim(rows))).report()
+        for rows in (aux, rng.normal(0.4, 1, size=(200, 2)))
+    )
+    table = first.compare(second)
+    np.testing.assert_allclose(table["difference"], first["kl"] - second["kl"])
+    assert table["paired"].tolist() == [True, True]
+    # what the training rows contribute to both errors cancels
+    apart = np.hypot(first["standard_error"], second["standard_error"])
+    assert (table["standard_error"] < apart).all()
+    one = first.compare(second, 1)
+    assert one == (table["difference"][1], (table["low"][1], table["high"][1]))
+    turned = second.compare(first)
+    np.testing.assert_allclose(turned["standard_error"], table["standard_error"])
+    same = first.compare(first)
+    assert same["difference"].tolist() == same["standard_error"].tolist() == [0, 0]
+
+
+def test_compare_needs_the_same_rows_to_pair(samples, rng):
+    train, aux = samples
+    scorer = ConditionalKLScorer(confidence_level=0.95)
+    report = scorer.fit(train, aux).report()
+    order = rng.permutation(len(train[0]))
+    other = scorer.fit((train[0][order], train[1][order]), aux).report()
+    assert report.compare(other)["paired"].all()  # by the auxiliary rows
+    moved = scorer.fit((train[0] + 1, train[1]), (aux[0] + 1, aux[1])).report()
+    table = report.compare(moved)
+    assert not table["paired"].any()
+    np.testing.assert_allclose(
+        table["standard_error"],
+        np.hypot(report["standard_error"], moved["standard_error"]),
+    )
+    stored = replace(report, left_out={})  # as read from a file
+    assert not stored.compare(report)["paired"].any()
+    renamed = replace(report, classes=np.array(["a", "b", "c"]))
+    with pytest.raises(ValueError, match="no class in common"):
+        report.compare(renamed)
+
+
+def test_compare_with_a_class_that_has_no_score(samples):
+    train, (A, a) = samples
+    keep = a != 1
+    report = (
+        ConditionalKLScorer(confidence_level=0.95)
+        .fit(train, (A[keep], a[keep]))
+        .report()
+    )
+    difference, (low, high) = report.compare(0, 1)
+    assert np.isnan([difference, low, high]).all()
+
+
+def test_means_without_groups(rng):
+    values = rng.normal(size=23)
+    groups = leave_out_groups(23, 5, 1)
+    expected = [values[groups != g].mean() for g in range(5)]
+    np.testing.assert_allclose(_means_without(values, 5, 1), expected)
+
+
+def test_twice_the_groups_are_parts():
+    fine, coarse = leave_out_groups(97, 20, 0), leave_out_groups(97, 10, 0)
+    np.testing.assert_array_equal(fine % 10, coarse)
+    assert (np.bincount(fine) >= 4).all()
+
+
+def test_joined_groups_give_the_same_error(rng):
+    """The error of a mean, whether from 20 groups, or 20 and 10 of the same rows."""
+    values = rng.normal(size=(2, 1000))
+    without = [_means_without(v, g, 0) for v, g in zip(values, (20, 10), strict=True)]
+    fixed = np.zeros(20), np.zeros(10)
+    sides = [
+        LeaveOut(train, aux, 1, which)
+        for which, (train, aux) in enumerate(zip(without, fixed, strict=True))
+    ]
+    found = difference_of((0.0, 0.0), (1.0, 1.0), tuple(sides), 0.95)
+    assert found.paired
+    assert found.standard_error == pytest.approx(np.sqrt(2 / 1000), rel=0.3)
+
+
+def test_intervals_of_differences_cover_the_truth():
+    """Classes N(s_c, I) against auxiliary sets N(t, I): differences in closed form."""
+    repeats, covered, widths = 30, np.zeros(3), np.zeros(2)
+    y, centres, d = np.repeat([0, 1], 100), np.array([0.3, 0.6]), 2
+    scorer = ConditionalKLScorer(
+        KNNDivergence(correction="gaussian"), confidence_level=0.95
+    )
+    for seed in range(repeats):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(200, d)) + centres[y][:, None]
+        reports = [
+            scorer.fit((X, y), (rng.normal(t, 1, size=(200, d)), y)).report()
+            for t in (0.0, -0.4)
+        ]
+        table = reports[1].compare(reports[0])
+        truth = d / 2 * ((centres + 0.4) ** 2 - centres**2)
+        covered[:2] += (table["low"] <= truth) & (truth <= table["high"])
+        _, (low, high) = reports[0].compare(1, 0)
+        covered[2] += low <= d / 2 * (0.6**2 - 0.3**2) <= high
+        errors = [report["standard_error"][0] for report in reports]
+        widths += table["standard_error"][0], np.hypot(*errors)
+    # with coverage 0.9 fewer than 22 of 30 happen once in 500 times
+    assert (covered >= stats.binom.ppf(0.002, repeats, 0.9)).all()
+    assert widths[0] < 0.95 * widths[1]

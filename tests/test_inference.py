@@ -17,8 +17,10 @@ def log_ratio(X, Y, k, correction):
 
 
 def slow_jackknife(X, Y, k, estimate, n_groups=20):
-    rng = np.random.default_rng(0)
-    groups = [rng.permutation(len(rows)) % n_groups for rows in (X, Y)]
+    groups = [
+        np.random.default_rng([0, i]).permutation(len(rows)) % n_groups
+        for i, rows in enumerate((X, Y))
+    ]
     total = 0.0
     for own in (True, False):
         values = []
