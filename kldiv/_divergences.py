@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 from scipy.special import gammaln
 
+from kldiv._generators import Generator, evaluator_of
+
 Floats = NDArray[np.float64]
 
 CORRECTIONS = (None, "adaptive", "gaussian", "mixture")
@@ -35,10 +37,13 @@ class Divergence:
         ``compute(X, Y)`` for needs "samples".
     needs : {"x", "xy", "samples"}
         Log ratios at the rows of X, at the rows of both, or the samples themselves.
+    evaluated_by : {"numpy", "numba"}
+        ``"numba"`` for a user's generator that was compiled.
     """
 
     compute: Callable[..., float]
     needs: str = "x"
+    evaluated_by: str = "numpy"
 
 
 def power_mean(x: Floats, s: float, k: int | None) -> float:
@@ -146,14 +151,21 @@ def _mean_within(X: Floats, kernel: Callable[[Floats], Floats] = _same) -> float
     return (_mean_across(X, X, kernel) * n * n - own) / (n * (n - 1))
 
 
-def of_generator(generator: Callable[[Floats], Floats]) -> Divergence:
+def of_generator(generator: Generator) -> Divergence:
     """The f-divergence, mean of f(p/q) under Q, of a user's generator f (plug-in)."""
+    evaluate, by = evaluator_of(generator)
 
     def compute(x: Floats, y: Floats, k: int | None, order: float) -> float:
         ratios = np.exp(x)
-        return float((np.asarray(generator(ratios)) / ratios).mean())
+        values = np.asarray(evaluate(ratios), dtype=np.float64)
+        if values.shape != ratios.shape:
+            raise ValueError(
+                "the generator of an f-divergence must return one number for each "
+                f"ratio; for {ratios.shape} ratios it returned shape {values.shape}."
+            )
+        return float((values / ratios).mean())
 
-    return Divergence(compute)
+    return Divergence(compute, evaluated_by=by)
 
 
 DIVERGENCES: dict[str, Divergence] = {

@@ -149,7 +149,7 @@ def divergence(
         The samples of P and of the reference Q.
     divergence : str or callable, default="kl"
         Key of the divergence, or the generator f of an f-divergence: a function of an
-        array of density ratios p/q.
+        array of density ratios p/q, compiled if Numba is installed.
     **options
         As in :func:`estimate_divergence`.
 
@@ -198,7 +198,10 @@ def estimate_divergence(
     X, Y : array-like of shape (n, n_features) and (m, n_features)
         The samples of P and of the reference Q.
     divergence : str or callable, default="kl"
-        Key of the divergence, or the generator of an f-divergence.
+        Key of the divergence, or the generator f of an f-divergence: a function of an
+        array of density ratios p/q that returns as many numbers. Numba compiles it if
+        installed; where it is not, or cannot compile the function, NumPy evaluates it,
+        with the same numbers. ``evaluated_by`` of the result says which.
     n_neighbors, correction, algorithm, duplicates, n_jobs
         As in :func:`kl_divergence`.
     confidence_level : float or None, default=0.95
@@ -563,6 +566,7 @@ class KNNDivergence(BaseEstimator):
             "algorithm": first.neighbors.algorithm,
             "scale": first.scale,
             "n_components": first.n_components,
+            "evaluated_by": entry.evaluated_by,
             "coverage": float((nearest <= ball[:, -1]).mean()),
         }
         if entry.needs == "samples":

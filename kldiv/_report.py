@@ -64,6 +64,9 @@ class DivergenceResult:
     notes : tuple of str
         What stands against the number: why it is not an estimate, rough, or infinite in
         truth. Each was also a warning.
+    evaluated_by : {"numpy", "numba"}
+        What evaluated the formula: ``"numba"`` if it is the user's generator function
+        and was compiled.
     without_x, without_y : ndarray of shape (n_groups,) or None
         Estimates without each group of X and of Y, from which the standard error is
         computed.
@@ -95,6 +98,7 @@ class DivergenceResult:
     n_components: int | None = None
     metric: str = "euclidean"
     notes: tuple[str, ...] = ()
+    evaluated_by: str = "numpy"
     without_x: NDArray[np.float64] | None = field(
         default=None, repr=False, compare=False
     )
