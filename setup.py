@@ -18,6 +18,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("kldiv") / "_kernels"
+# Only to measure what it would cost: see benchmarks/abi3.py.
+LIMITED_API = bool(int(os.environ.get("KLDIV_LIMITED_API", "0")))
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": bool(int(os.environ.get("KLDIV_BOUNDSCHECK", "0"))),
@@ -163,6 +165,8 @@ def extensions():
             f"kldiv._kernels.{source.stem}",
             [str(source), *([str(plain)] if plain.exists() else [])],
             include_dirs=[str(KERNELS)],
+            define_macros=[("Py_LIMITED_API", "0x030b0000")] if LIMITED_API else [],
+            py_limited_api=LIMITED_API,
         )
         extension.depends = [
             str(path) for path in [*headers(), *variant_sources(extension)]
@@ -175,4 +179,5 @@ setup(
         list(extensions()), compiler_directives=DIRECTIVES, build_dir="build/cython"
     ),
     cmdclass={"build_ext": BuildKernels},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
 )

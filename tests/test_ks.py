@@ -59,8 +59,10 @@ def test_columns_equal_scipy(kind, n, m, seed, alternative):
     for method in ("exact", "asymp", "auto"):
         if method == "asymp" and n * m / (n + m) <= 0.5:
             continue
-        # Some versions of scipy compute in the precision of the input.
-        columns = zip(X.T.astype(float), Y.T.astype(float), strict=True)
+        # Some versions of scipy compute in the precision of the input, and take a sum
+        # that overflows for a nan; a power of two changes no order.
+        scale = 2.0**-20 if kind == "huge" else 1.0
+        columns = zip(X.T.astype(float) * scale, Y.T.astype(float) * scale, strict=True)
         expected = [
             stats.ks_2samp(x, y, alternative=alternative, method=method)
             for x, y in columns

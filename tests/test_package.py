@@ -11,6 +11,8 @@ HEAVY = ("torch", "numba", "dask", "pandas", "matplotlib")
 
 @pytest.mark.parametrize("package", ["kldiv", "kldiv_attack"])
 def test_every_public_name_resolves(package):
+    if package == "kldiv_attack":
+        pytest.importorskip("torch")
     module = importlib.import_module(package)
     assert len(set(module.__all__)) == len(module.__all__)
     for name in module.__all__:
@@ -69,3 +71,35 @@ def test_show_versions_names_the_dependencies(capsys):
     text = capsys.readouterr().out
     for name in ("python", "numpy", "scikit-learn", "kldiv"):
         assert name in text
+
+
+def cpu_seconds(code):
+    """What a fresh interpreter prints: seconds of process CPU time."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import time\n{code}"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def test_import_costs_no_more_than_numpy():
+    codes = [
+        f"import {name}\nprint(time.process_time())" for name in ("numpy", "kldiv")
+    ]
+    rounds = [[cpu_seconds(code) for code in codes] for _ in range(5)]
+    numpy, kldiv = (min(found) for found in zip(*rounds, strict=True))
+    assert kldiv <= 1.3 * numpy
+
+
+def test_first_call_compiles_nothing():
+    code = (
+        "import numpy as np\n"
+        "from kldiv import kl_divergence\n"
+        "X, Y = np.random.default_rng(0).normal(size=(2, 50, 2))\n"
+        "started = time.process_time()\n"
+        "kl_divergence(X, Y)\n"
+        "print(time.process_time() - started)\n"
+    )
+    assert min(cpu_seconds(code) for _ in range(3)) < 0.05

@@ -1,8 +1,9 @@
-"""Pages that follow from the packages: the API reference and the changelog.
+"""Pages that follow from the packages: reference, changelog, measured tables.
 
-The public names come from ``__all__``, the tables of choices from the registries and
-the changelog from the fragments in ``docs/whats_new``, so that no page has to be edited
-when a divergence, a backend, an attacker or a data set is added.
+The public names come from ``__all__``, the tables of choices from the registries, the
+changelog from the fragments in ``docs/whats_new``, so that no page has to be edited
+when a divergence, a backend, an attacker or a data set is added. The Markdown that
+commands write to ``docs/benchmarks`` becomes pages as it stands.
 """
 
 from __future__ import annotations
@@ -56,13 +57,16 @@ KINDS = {
 
 
 def write(docs: Path) -> None:
-    """Write ``api/*.rst`` and ``whats_new/index.rst`` below `docs`."""
+    """Write the reference, the changelog and the measured tables below `docs`."""
     pages = {
         docs / "api" / "index.rst": reference_page(),
         docs / "api" / "kldiv.rst": api_page("kldiv", SCORE),
         docs / "api" / "kldiv_attack.rst": api_page("kldiv_attack", ATTACK),
         docs / "whats_new" / "index.rst": changelog(docs / "whats_new"),
     }
+    for path in (docs / "benchmarks").glob("*.md"):
+        page = docs / "benchmarks" / "generated" / f"{path.stem}.rst"
+        pages[page] = measured_page(path.read_text(encoding="utf-8"))
     for path, text in pages.items():
         path.parent.mkdir(exist_ok=True)
         # An unchanged page keeps its time stamp, so that Sphinx does not rebuild it.
@@ -178,3 +182,28 @@ def changelog(folder: Path) -> str:
             lines += [f"* {first}", *(f"  {line}".rstrip() for line in rest)]
         lines += [""] if fragments else []
     return "\n".join(lines) + "\n"
+
+
+def measured_page(markdown: str) -> str:
+    """Headings, paragraphs and tables of `markdown` as reStructuredText."""
+    lines: list[str] = []
+    for block in markdown.strip().split("\n\n"):
+        rows = block.splitlines()
+        if block.startswith("#"):
+            marks, _, title = rows[0].partition(" ")
+            lines += heading(title, "=-~"[len(marks) - 1])
+            rows = rows[1:]
+        if rows and rows[0].startswith("|"):
+            lines += markdown_table(rows)
+        else:
+            lines += [*rows, ""]
+    return "\n".join(lines) + "\n"
+
+
+def markdown_table(rows: list[str]) -> list[str]:
+    """A table of Markdown as a list-table; its second row is the ruler."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in [rows[0], *rows[2:]]:
+        first, *rest = [cell.strip() for cell in row.strip().strip("|").split("|")]
+        lines += [f"   * - {first}", *(f"     - {cell}" for cell in rest)]
+    return [*lines, ""]
