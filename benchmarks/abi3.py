@@ -29,12 +29,12 @@ CODE = """
 import time
 import numpy as np
 from kldiv import neighbor_distances
-from kldiv._kernels._distances import pair_distances
+from kldiv._kernels._distances import ball_members
 
 X, Y = np.random.default_rng(0).normal(size=(2, 20, 2))
-indices, out = np.zeros((20, 5), dtype=np.intp), np.empty((20, 5))
+radii, largest, counts = np.ones(20), np.empty(20), np.empty(20, dtype=np.intp)
 tasks = [
-    lambda: pair_distances(X, Y, indices, out, 1),
+    lambda: ball_members(X, Y, radii, False, counts, largest, 1),
     lambda: neighbor_distances(X, Y, n_neighbors=5),
 ]
 for task in tasks:

@@ -202,7 +202,7 @@ def measured_page(markdown: str) -> str:
 
 def markdown_table(rows: list[str]) -> list[str]:
     """A table of Markdown as a list-table; its second row is the ruler."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
+    lines = [".. list-table::", "   :header-rows: 1", "   :class: measured", ""]
     for row in [rows[0], *rows[2:]]:
         first, *rest = [cell.strip() for cell in row.strip().strip("|").split("|")]
         lines += [f"   * - {first}", *(f"     - {cell}" for cell in rest)]
