@@ -122,25 +122,25 @@ def results(folder):
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path):
     more = ["--set", "steps=600"]
     whole = launch(words(tmp_path / "whole", *more))
-    assert whole.wait(120) == 0, whole.stderr.read()
+    assert whole.wait(600) == 0, whole.stderr.read()
     folder = tmp_path / "broken"
     # The same victim and judge, so that only the attack is interrupted.
     shutil.copytree(tmp_path / "whole" / "models", folder / "models")
     process = launch(words(folder, *more))
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (folder / "checkpoint.safetensors").exists():
         assert process.poll() is None, "ended before the first checkpoint"
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, text = process.communicate(timeout=60)
+    _, text = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "the same command goes on from there" in text
     assert "Traceback" not in text
     assert not (folder / "results.json").exists()
 
     again = launch(words(folder, *more))
-    assert again.wait(120) == 0, again.stderr.read()
+    assert again.wait(600) == 0, again.stderr.read()
 
     assert results(folder) == results(tmp_path / "whole")
     assert (folder / "metrics.jsonl").read_bytes() == (
