@@ -3,7 +3,7 @@
     python docs/look.py docs/_build/html [shots index tutorial ...]
 
 Says which pages are wider than a phone (390 pixels), so that a reader would have to
-push them to and fro. With a folder and names of pages, draws these at both widths.
+push them sideways. With a folder and names of pages, draws these at both widths.
 Needs ``chromium`` on the path.
 """
 
