@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -161,7 +162,7 @@ def _labels_of(victim: Victim) -> Any:
     return ask
 
 
-def _spent_of(victim: Victim) -> Any:
+def _spent_of(victim: Victim) -> Callable[[], tuple[int, int, int | None]]:
     counted = victim.n_queries  # when the attack begins
     return lambda: (victim.n_queries, counted, victim.budget)
 

@@ -311,6 +311,7 @@ class _Stages:
 
     def __init__(self, recorder: Recorder | None, settings: dict[str, Any]):
         self.recorder = recorder
+        self.every = recorder.every if recorder else 0
         self.settings = json.loads(json.dumps(settings))
         self.kept: dict[str, Tensor] = {}
         self.exhausted = False
@@ -378,11 +379,6 @@ class _Stages:
             self.save(*self.last_saved)
 
     # What a GAN asks of a recorder
-
-    @property
-    def every(self) -> int:
-        """Steps between two snapshots."""
-        return self._recorder.every
 
     @property
     def _recorder(self) -> Recorder:
