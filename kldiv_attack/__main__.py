@@ -1,4 +1,4 @@
-"""Command line: python -m kldiv_attack {demo, paper, attack}."""
+"""Command line: python -m kldiv_attack {demo, paper, attack, study}."""
 
 import argparse
 import json
@@ -96,7 +96,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     attack.add_argument("--data", metavar="FOLDER", help="folder of files of the data")
     attack.add_argument("--attacker", default="cgan", help="name of the attacker")
+    _study_options(commands)
     return parser
+
+
+def _study_options(commands: Any) -> None:
+    study = _command(
+        commands,
+        "study",
+        _study,
+        "which divergence predicts which attack: attackers on auxiliary sets",
+    )
+    _common(study, out="runs/study")
+    study.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="folder that holds EMNIST/raw; embedded images by default",
+    )
+    study.add_argument(
+        "--attackers",
+        metavar="NAMES",
+        help="attackers, separated by commas; all by default",
+    )
+    study.add_argument(
+        "--seeds", type=int, default=1, help="repetitions, from --seed on (default 1)"
+    )
+    study.add_argument(
+        "--demo", action="store_true", help="a minute: small attackers, few images"
+    )
+    study.add_argument(
+        "--from",
+        dest="source",
+        metavar="FOLDER",
+        help="only rebuild the tables from the study in FOLDER",
+    )
 
 
 def _command(commands: Any, name: str, function: Any, text: str) -> Any:
@@ -202,6 +235,26 @@ def _paper(options: argparse.Namespace) -> None:
         )
     print(table_3(folder))
     print(f"Report: {Path(folder) / 'report.html'}")
+
+
+def _study(options: argparse.Namespace) -> None:
+    from kldiv_attack.study import load_study, run_study, study_config, write_study
+
+    if options.source is not None:
+        study = load_study(options.source)
+        write_study(study)
+    else:
+        names = None if options.attackers is None else options.attackers.split(",")
+        config = study_config(
+            names,
+            seeds=range(options.seed, options.seed + options.seeds),
+            data=options.data,
+            demo=options.demo,
+            parameters=_parameters(options),
+        )
+        study = run_study(config, options.out, **_shared(options))
+    print((study.folder / "study.txt").read_text(encoding="utf-8"), end="")
+    print(f"Report: {study.folder / 'report.html'}")
 
 
 def _attack(options: argparse.Namespace) -> None:

@@ -185,3 +185,52 @@ def draw_scatter(
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, title="auxiliary images")
     return figure
+
+
+def draw_heat(
+    panels: Mapping[str, NDArray[Any]],
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+) -> "Figure":
+    """Correlations as coloured tables side by side, with their numbers.
+
+    Parameters
+    ----------
+    panels : mapping of str to array of shape (n_rows, n_columns)
+        Title to values in [-1, 1]; NaN stays grey.
+    row_names, column_names : sequence of str
+        Names.
+
+    Returns
+    -------
+    matplotlib Figure
+        One panel per table and a colour bar.
+    """
+    from matplotlib.figure import Figure
+
+    n_rows, n_columns = len(row_names), len(column_names)
+    figure = Figure(
+        figsize=(1.8 + 0.62 * n_columns * len(panels), 1.5 + 0.34 * n_rows),
+        layout="constrained",
+    )
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, values) in zip(axes, panels.items(), strict=True):
+        axis.set_facecolor("0.8")
+        image = axis.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+        for i, j in np.argwhere(np.isfinite(values)):
+            dark = abs(values[i, j]) > 0.6
+            axis.text(
+                j,
+                i,
+                f"{values[i, j]:+.2f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if dark else "black",
+            )
+        axis.set_xticks(range(n_columns), column_names, rotation=40, ha="right")
+        axis.set_yticks(range(n_rows), row_names if axis is axes[0] else [""] * n_rows)
+        axis.tick_params(length=0, labelsize=8)
+        axis.set_title(title, fontsize=10)
+    figure.colorbar(image, ax=list(axes), shrink=0.8, label="Spearman correlation")
+    return figure

@@ -1,0 +1,207 @@
+"""What a study looks like on paper: its tables, its heat maps, its report pages."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kldiv_attack._figures import draw_heat, figure_png
+from kldiv_attack._pages import (
+    Figure,
+    Heading,
+    Listing,
+    Paragraph,
+    Part,
+    Table,
+    write_pages,
+)
+from kldiv_attack._summary import mean_known, number
+
+if TYPE_CHECKING:
+    from kldiv_attack.study import Study
+
+OUTCOME_TERMS = (
+    "accuracy: share of the reconstructions that an independent judge, never the "
+    "victim, puts in the class.",
+    "coverage: share of private images with a reconstruction nearby, in the judge's "
+    "features.",
+    "distance: mean distance from a reconstruction to the nearest private image, in "
+    "units of the distance from a private image to the next one.",
+    "queries: images that the victim was asked about; a white-box attack may "
+    "need none.",
+    "control: random and control: confident return public images that the victim "
+    "puts in the class, without any generator.",
+)
+TEST_TERMS = (
+    "Spearman correlation over pairs of auxiliary set and class, averaged over the "
+    "seeds; a dash where there is no order to compare.",
+    "* marks p < 0.05 for the largest of all divergences (permutations of the pairs, "
+    "the same in every seed).",
+    "all: every pair at once, so that differences between auxiliary sets count; within "
+    "sets: the classes of one auxiliary set among themselves, averaged over the sets.",
+)
+
+
+def summary_rows(study: "Study") -> tuple[tuple[str, ...], list[list[str]]]:
+    """Means over classes and seeds per auxiliary set and attacker."""
+    rows = []
+    for aux in study.config["auxiliary"]:
+        for attacker in study.attackers:
+            chosen = [
+                row
+                for row in study.rows
+                if row["auxiliary"] == aux and row["attacker"] == attacker
+            ]
+            means = [
+                number(mean_known(np.array([row[name] for row in chosen])))
+                for name in ("accuracy", "coverage", "distance")
+            ]
+            asked = sorted({row["queries"] for row in chosen})
+            queries = "-".join(str(n) for n in dict.fromkeys((asked[0], asked[-1])))
+            rows.append([aux, attacker, chosen[0]["access"], queries, *means])
+    header = ("auxiliary", "attacker", "access", "queries", *_outcomes())
+    return header, rows
+
+
+def _outcomes() -> tuple[str, ...]:
+    return ("accuracy", "coverage", "distance")
+
+
+def correlation_cells(
+    study: "Study", found: Sequence[dict[str, Any]], outcome: str, pairs: str
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """One row per divergence, one column per attacker."""
+    chosen = [r for r in found if r["outcome"] == outcome and r["pairs"] == pairs]
+    names = list(dict.fromkeys(row["divergence"] for row in chosen))
+    cells = {(r["divergence"], r["attacker"]): _cell(r) for r in chosen}
+    rows = [[name, *(cells[name, a] for a in study.attackers)] for name in names]
+    return ("divergence", *study.attackers), rows
+
+
+def _cell(row: dict[str, Any]) -> str:
+    if not np.isfinite(row["rho"]):
+        return "-"
+    return f"{row['rho']:+.2f}" + ("*" if row["pvalue_any"] < 0.05 else " ")
+
+
+def findings(study: "Study", found: Sequence[dict[str, Any]]) -> list[str]:
+    """What the numbers say, one sentence per attacker and outcome."""
+    lines = []
+    for attacker in study.attackers:
+        for outcome in _outcomes():
+            chosen = [
+                r
+                for r in found
+                if (r["attacker"], r["outcome"], r["pairs"])
+                == (attacker, outcome, "all")
+                and np.isfinite(r["rho"])
+            ]
+            if not chosen:
+                lines.append(f"{attacker}, {outcome}: no order to compare.")
+                continue
+            sign = 1 if outcome == "distance" else -1
+            best = max(chosen, key=lambda r: sign * r["rho"])
+            first = next((r for r in chosen if r["divergence"] == "KL"), best)
+            lines.append(
+                f"{attacker}, {outcome}: {best['divergence']} {best['rho']:+.2f} "
+                f"(seeds {best['lowest']:+.2f} to {best['highest']:+.2f}; chance "
+                f"{best['null_low']:+.2f} to {best['null_high']:+.2f}; p "
+                f"{best['pvalue_any']:.4f} over all divergences; strongest in "
+                f"{100 * best['strongest']:.0f} % of bootstrap samples); KL "
+                f"{first['rho']:+.2f}."
+            )
+    return lines
+
+
+def study_text(study: "Study", found: Sequence[dict[str, Any]]) -> str:
+    """The tables of a study as text."""
+    parts = ["Means over classes and seeds", _text(*summary_rows(study))]
+    for outcome in _outcomes():
+        for pairs in ("all", "within sets"):
+            parts += [
+                f"Correlation with {outcome}, {pairs}",
+                _text(*correlation_cells(study, found, outcome, pairs)),
+            ]
+    parts += ["Strongest divergence, all pairs", "\n".join(findings(study, found))]
+    parts += ["\n".join((*OUTCOME_TERMS, *TEST_TERMS))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
+    for cells in [header, *rows]:
+        first, *others = zip(cells, widths, strict=True)
+        lines.append(
+            "  ".join([first[0].ljust(first[1]), *(c.rjust(w) for c, w in others)])
+        )
+    lines.insert(1, "-" * len(lines[0]))
+    return "\n".join(lines)
+
+
+def heat_figure(
+    study: "Study", found: Sequence[dict[str, Any]], pairs: str, name: str
+) -> Figure:
+    """Correlations as colours: one panel per outcome."""
+    panels = {}
+    names = list(dict.fromkeys(row["divergence"] for row in found))
+    for outcome in _outcomes():
+        values = {
+            (r["divergence"], r["attacker"]): r["rho"]
+            for r in found
+            if r["outcome"] == outcome and r["pairs"] == pairs
+        }
+        panels[outcome] = np.array(
+            [[values[n, a] for a in study.attackers] for n in names]
+        )
+    return Figure(
+        name,
+        figure_png(draw_heat(panels, names, study.attackers)),
+        "Heat maps, one per outcome: divergences in the rows, attackers and controls "
+        f"in the columns, colours are Spearman correlations ({pairs}).",
+        f"Spearman correlation of each divergence with each outcome, {pairs}: blue is "
+        "negative, red is positive.",
+    )
+
+
+def write_study_pages(study: "Study", found: Sequence[dict[str, Any]]) -> None:
+    """Write report.md and report.html of a study."""
+    config = study.config
+    parts: list[Part] = [
+        Paragraph(
+            "Every attacker was run on every auxiliary set. Before each attack the "
+            "divergences between the private images of a class and the public images "
+            "that the victim puts in it were measured; afterwards, how far the attack "
+            "had come. The tables say which divergence orders the classes as the "
+            "outcomes do."
+        ),
+        Listing(
+            [
+                f"Seeds: {', '.join(map(str, config['seeds']))}.",
+                f"Features of the divergences: {config['features']}, at most "
+                f"{config['max_rows']} rows per class and side.",
+                f"Reconstructions per class: {config['n_reconstructions']}.",
+                *(
+                    f"{name}: "
+                    + (
+                        ", ".join(f"{k}={v!r}" for k, v in options.items())
+                        or "defaults"
+                    )
+                    for name, options in config["attackers"].items()
+                ),
+            ]
+        ),
+        Heading("Outcomes"),
+        Table(*summary_rows(study), "Means over classes and seeds."),
+        Listing(OUTCOME_TERMS),
+        Heading("Which divergence predicts them"),
+        heat_figure(study, found, "all", "heat_all"),
+        heat_figure(study, found, "within sets", "heat_within"),
+        Listing(TEST_TERMS),
+    ]
+    for outcome in _outcomes():
+        for pairs in ("all", "within sets"):
+            header, rows = correlation_cells(study, found, outcome, pairs)
+            parts.append(Table(header, rows, f"Correlation with {outcome}, {pairs}."))
+    parts += [Heading("Strongest divergence"), Listing(findings(study, found))]
+    write_pages(study.folder, "Which divergence predicts which attack", parts)
