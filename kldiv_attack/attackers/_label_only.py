@@ -84,6 +84,18 @@ class LabelOnlyAttacker(Attacker):
     ----------
     .. [1] Nguyen, Chandrasegaran, Abdollahzadeh and Cheung, "Label-only model inversion
        attacks via knowledge transfer", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> from kldiv_attack import load_dataset, make_attacker, train_victim
+    >>> victim = train_victim(load_dataset("digits", part="train"), epochs=2)
+    >>> victim.answers = "labels"
+    >>> public = load_dataset("digits", part="test")
+    >>> attacker = make_attacker(
+    ...     "label_only", steps=2, n_generated=20, surrogate_steps=5, min_responses=1
+    ... )
+    >>> attacker.fit(victim, public.images).n_queries_
+    919
     """
 
     access = "labels"
