@@ -82,6 +82,9 @@ class QueryAccess:
         Names of the classes.
     asked_before : int
         Queries of an interrupted run that this one continues; they count.
+    deterministic : bool
+        Whether the victim is a frozen network; a plain function may answer otherwise
+        when it is asked again.
 
     Examples
     --------
