@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build the kernels with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the
-# sources, and run the tests of the kernels over them. Usage: tools/sanitize.sh [python]
+# sources, and run the tests of the kernels over them.
+# Usage: tools/sanitize.sh [python] [options of pytest]
 set -euo pipefail
 python=$(command -v "${1:-python}")
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -18,6 +19,20 @@ LDFLAGS="$sanitizers" "$python" setup.py -q build_ext --inplace 2> build.log \
     || { cat build.log; exit 1; }
 echo "built with sanitizers in $SECONDS s; tests:"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
-LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-    "$python" -m pytest -q -p no:cacheprovider -k "not environment_forces" \
-    tests/test_kernels.py tests/test_backends.py tests/test_neighbors.py "${@:2}"
+libraries="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
+sanitized() { LD_PRELOAD=$libraries "$python" "$@"; }
+run() { sanitized -m pytest -q -p no:cacheprovider "$@"; }
+sanitized -c "import kldiv._kernels._knn as k; assert k.__file__.startswith('$folder'), k"
+
+# Every instruction set that the machine has, by a fixture of these tests; the widest
+# case costs as much as all others and goes through the same code.
+run "${@:2}" -k "not environment_forces and not 200-40" \
+    tests/test_kernels.py tests/test_backends.py
+# Awkward data on the narrowest and on the widest set: other loops have other ends.
+selected="not emnist and not other_metrics and not near_duplicates \
+    and (not awkward or -20-float32 or sorted)"
+for level in baseline ""; do
+    echo "awkward data, instruction set: ${level:-the highest}"
+    KLDIV_ISA=$level run "${@:2}" -k "$selected" tests/test_neighbors.py
+done
+echo "sanitizers found nothing ($SECONDS s)"
