@@ -187,7 +187,7 @@ def _check_return_type(distance: Any, metric: UserMetric, sample: Any) -> None:
 
     name = metric_name(metric)
 
-    def first_pair(sample: Any) -> Any:
+    def first_pair(sample: Any) -> Any:  # pragma: no cover - is only compiled
         return distance(sample[0], sample[1])
 
     probe = numba.njit(first_pair)
@@ -226,7 +226,7 @@ def _scan(name: str, distance: Any) -> Callable[..., Any]:
     of at least 0, or a negative query.
     """
 
-    def nearest(
+    def nearest(  # pragma: no cover - runs as machine code
         queries: Any,
         data: Any,
         own: bool,
@@ -262,7 +262,7 @@ def _scan(name: str, distance: Any) -> Callable[..., Any]:
                 distances[i, c], indices[i, c] = heap[order[c]], rows[order[c]]
         return -1, -1, 0.0
 
-    def measure(
+    def measure(  # pragma: no cover - runs as machine code
         queries: Any, data: Any, out: Any, first: int, last: int
     ) -> tuple[int, int, float]:
         for i in range(first, last):
