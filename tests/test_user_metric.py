@@ -229,6 +229,7 @@ def same_estimate(found, expected):
     assert found.n_features == expected.n_features
 
 
+@pytest.mark.filterwarnings("ignore:.*takes them as weight:UserWarning")
 @pytest.mark.parametrize("correction", [None, "adaptive"])
 @pytest.mark.parametrize("name", ["euclidean", "manhattan"])
 def test_estimates_equal_those_of_the_built_in_metric(name, correction, rng):
@@ -293,6 +294,7 @@ def test_columns_stay_in_place_and_the_dimension_is_that_of_the_data(rng):
     assert found.value == pytest.approx(expected.value, rel=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.*(look discrete|takes them):UserWarning")
 def test_zero_between_different_rows_is_refused_or_expanded(rng):
     X, Y = (np.round(s) for s in samples(rng, 60, 50, 2))
     X[:, 1], Y[:, 1] = np.arange(60) * 0.1, np.arange(50) * 0.1 + 0.05
