@@ -36,8 +36,11 @@ from kldiv._validation import (
     column_names,
 )
 
-# "auto" keeps this many principal components of wider data.
-AUTO_COMPONENTS = 8
+# "auto" keeps this many principal components of wider data: with fewer, classes are put
+# in the wrong order because too much is lost, with more because estimates from some
+# hundred rows fall short (benchmarks/transformer.py; user guide, "Conditional
+# scoring").
+AUTO_COMPONENTS = 15
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,12 @@ class ConditionalKLScorer(BaseEstimator):
         How one class is scored; ``KNNDivergence()`` by default. A pipeline is fitted on
         the auxiliary rows of each class.
     transformer : None, "auto" or transformer, default="auto"
-        Fitted once on the training features and applied to both samples. "auto" leaves
-        up to eight features as they are and takes the first eight principal components
-        of wider data, unless the estimator has another metric than the Euclidean, which
-        is measured on the features given; the report records what it did.
+        Fitted once on the training rows of all classes, not on the auxiliary rows, and
+        applied to both, so that reports on several auxiliary sets can be compared.
+        "auto" leaves up to fifteen features as they are and takes the first fifteen
+        principal components of wider data, unless the estimator has another metric
+        than the Euclidean, which is measured on the features given; the report records
+        what it did.
     conditioning : {"hard", "soft"}, default="hard"
         "hard": auxiliary rows whose label is c, as in the paper. "soft": every
         auxiliary row, weighted by the victim's probability of c. Soft scores use all
@@ -400,7 +405,7 @@ class ConditionalKLScorer(BaseEstimator):
             return None
         n_components = min(AUTO_COMPONENTS, n_rows)
         self.transformer_description_ = (
-            f"auto: PCA({n_components}) of {n_features} features"
+            f"auto: PCA({n_components}) of {n_features} features, fitted on train"
         )
         return PCA(n_components, random_state=_legacy_seed(self.random_state))
 

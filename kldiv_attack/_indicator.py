@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,13 @@ def score_indicators(
     *,
     random_state: int,
     verbose: int,
+    train_responses: NDArray[np.float64] | None = None,
 ) -> dict[str, PerClassReport]:
-    """Divergence per class under every entry of the setting; kept in a file."""
+    """Divergence per class under every entry of the setting; kept in a file.
+
+    With the victim's probabilities for the training images, column ``soft`` holds the
+    scores under soft conditioning beside those under hard conditioning.
+    """
     if path.exists():
         return {k: report_from_dict(v) for k, v in read_json(path).items()}
     features = _Features(train, aux, judge)
@@ -117,13 +123,24 @@ def score_indicators(
     reports = {}
     for one in tqdm(entries, desc="divergence", disable=not verbose):
         X, Y = features(one["features"])
-        reports[indicator_name(one)] = _score(
+        report = _score(
             one,
             (X, train.labels),
             (Y, labels),
             train.class_names,
             random_state,
         )
+        if train_responses is not None:
+            soft = _score_soft(
+                one,
+                (X, train.labels, train_responses),
+                (Y, responses),
+                train.class_names,
+                random_state,
+            )
+            columns = {"kl": report["kl"], "soft": soft, **report.columns}
+            report = replace(report, columns=columns)
+        reports[indicator_name(one)] = report
     write_json(path, {k: report_to_dict(v) for k, v in reports.items()})
     return reports
 
@@ -141,11 +158,7 @@ def _score(
     """Divergence per class, beside what two parts of the training rows give."""
     rng = np.random.default_rng(seed)
     pair = _at_most(train, one["max_rows"], rng), _at_most(aux, one["max_rows"], rng)
-    estimator = KNNDivergence(
-        n_neighbors=one["n_neighbors"],
-        correction=one["correction"],
-        duplicates=one["duplicates"],
-    )
+    estimator = _estimator(one)
     with warnings.catch_warnings():  # they are kept as notes of the report
         warnings.filterwarnings("ignore", message=".* scores need care")
         measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
@@ -166,6 +179,44 @@ def _score(
         title=f"Divergence per class, {indicator_name(one)}",
         notes=dict(measured.notes),
     )
+
+
+def _estimator(one: Mapping[str, Any]) -> KNNDivergence:
+    return KNNDivergence(
+        n_neighbors=one["n_neighbors"],
+        correction=one["correction"],
+        duplicates=one["duplicates"],
+    )
+
+
+def _score_soft(
+    one: Mapping[str, Any],
+    train: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]],
+    aux: tuple[NDArray[np.float64], NDArray[np.float64]],
+    class_names: Sequence[str],
+    seed: int,
+) -> NDArray[np.float64]:
+    """Divergence per class with all auxiliary rows weighted by the victim's answers.
+
+    NaN for every class if the training rows lack one: the victim's probabilities are
+    then not those of the classes that are scored.
+    """
+    X, y, answers = train
+    Z, responses = aux
+    if len(np.unique(y)) < len(class_names):
+        return np.full(len(class_names), np.nan)
+    rng = np.random.default_rng(seed)
+    most = one["max_rows"]
+    if most is not None:  # of all auxiliary rows: soft conditioning has no classes
+        kept = [rng.permutation(np.flatnonzero(y == c))[:most] for c in np.unique(y)]
+        rows = np.sort(np.concatenate(kept))
+        X, y, answers = X[rows], y[rows], answers[rows]
+        rows = np.sort(rng.permutation(len(Z))[: most * len(class_names)])
+        Z, responses = Z[rows], responses[rows]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* scores need care")
+        scorer = ConditionalKLScorer(_estimator(one), None, conditioning="soft")
+        return scorer.fit((X, y, answers), (Z, responses)).score_per_class()
 
 
 def _at_most(

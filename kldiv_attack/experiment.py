@@ -225,6 +225,7 @@ def run_experiment(
         folder / "indicator.json",
         random_state=settings["seeds"]["evaluate"],
         verbose=verbose,
+        train_responses=_ask(victim, train) if victim.answers != "labels" else None,
     )
     images, attacker = _attack(settings, victim, aux, train, folder, verbose=verbose)
     success, controls = _evaluate(

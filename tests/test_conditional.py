@@ -120,11 +120,14 @@ def test_containers(samples):
 
 def test_transformers(rng):
     y = np.repeat([0, 1], 50)
-    train = rng.normal(size=(100, 12)), y
-    aux = rng.normal(size=(100, 12)), y
+    train = rng.normal(size=(100, 22)), y
+    aux = rng.normal(size=(100, 22)), y
     auto = ConditionalKLScorer().fit(train, aux)
-    assert auto.report().settings["transformer"] == "auto: PCA(8) of 12 features"
-    given = ConditionalKLScorer(transformer=PCA(8)).fit(train, aux)
+    expected = "auto: PCA(15) of 22 features, fitted on train"
+    assert auto.report().settings["transformer"] == expected
+    narrow = ConditionalKLScorer().fit(*((X[:, :15], y) for X, y in (train, aux)))
+    assert narrow.report().settings["transformer"] == "auto: none, 15 features"
+    given = ConditionalKLScorer(transformer=PCA(15)).fit(train, aux)
     np.testing.assert_allclose(given.score_per_class(), auto.score_per_class())
     raw = ConditionalKLScorer(transformer=None).fit(train, aux)
     assert raw.score_per_class()[0] == kl_divergence(train[0][:50], aux[0][:50])

@@ -66,6 +66,5 @@ axes["bars"].set(
 plt.show()
 
 # %%
-# 8 and 0 score lowest: they look the same upside down. Next comes 9, which the victim
-# sees in most of the turned 6s. Few public images reach 7; its coverage is close to
-# zero, so that its score only says "far".
+# 8 and 0 score lowest: they look the same upside down. Few public images reach 7; its
+# coverage is close to zero, so that its score only says "far".

@@ -4,7 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import FunctionTransformer
 
+from kldiv import ConditionalKLScorer, KNNDivergence
 from kldiv_attack import paper
 from kldiv_attack._indicator import INDICATOR, score_indicators
 from kldiv_attack.datasets import load_dataset
@@ -50,13 +53,70 @@ def test_table_3_holds_our_numbers_beside_the_published_ones(runs):
     for name, published in PUBLISHED_TABLE_3.items():
         run = load_run(runs / name)
         np.testing.assert_array_equal(table[name], run.indicator["kl"])
+        np.testing.assert_array_equal(table[f"{name} soft"], run.indicator["soft"])
         np.testing.assert_array_equal(table[f"{name} (paper)"], published)
+        assert not np.array_equal(table[name], table[f"{name} soft"])
+    assert list(table.columns)[:3] == ["mnist", "mnist soft", "mnist (paper)"]
     assert len(table.classes) == 10
     assert table.settings["features"] == "pca6"
     other = table_3(runs, "PCA 3, k=1")
     assert not np.array_equal(other["letters"], table["letters"], equal_nan=True)
     with pytest.raises(ValueError, match=r"expected one of \['PCA 6, k=5'"):
         table_3(runs, "PCA 4, k=1")
+
+
+def test_table_3_of_runs_without_soft_scores(runs):
+    """Runs against a victim that answers with labels hold hard scores only."""
+    stored = json.loads((runs / "letters" / "results.json").read_text())
+    for report in stored["indicators"].values():
+        del report["columns"]["soft"]
+    (runs / "letters" / "results.json").write_text(json.dumps(stored))
+    assert "letters soft" not in table_3(runs).columns
+    assert "mnist soft" in table_3(runs).columns
+    (runs / "letters" / "results.json").unlink()  # the next use runs it again
+
+
+def test_soft_scores_are_those_of_the_scorer(tmp_path):
+    train = load_dataset("digits", part="train")
+    aux = load_dataset("digits", part="test")
+    victim = train_victim(train, epochs=2, random_state=0, verbose=0)
+    answers, responses = (
+        victim.query(data.images).astype(float) for data in (train, aux)
+    )
+    entry = {**INDICATOR, "features": "pca4", "n_neighbors": 5}
+    for max_rows in (None, 30):
+        report = next(
+            iter(
+                score_indicators(
+                    [{**entry, "max_rows": max_rows}],
+                    train,
+                    aux,
+                    responses,
+                    None,
+                    tmp_path / f"{max_rows}.json",
+                    random_state=0,
+                    verbose=0,
+                    train_responses=answers,
+                ).values()
+            )
+        )
+        assert list(report.columns)[:2] == ["kl", "soft"]
+        if max_rows is None:
+            rows, others = (d.images.reshape(len(d), -1) for d in (train, aux))
+            pca = PCA(50, random_state=0).fit(rows.astype(float))
+            scorer = ConditionalKLScorer(
+                KNNDivergence(n_neighbors=5, correction=None),
+                FunctionTransformer(lambda X, pca=pca: pca.transform(X)[:, :4]),
+                conditioning="soft",
+            )
+            scorer.fit(
+                (rows.astype(float), train.labels, answers),
+                (others.astype(float), responses),
+            )
+            np.testing.assert_allclose(
+                report["soft"], scorer.score_per_class(), atol=1e-6
+            )
+        assert np.isfinite(report["soft"]).all()
 
 
 def test_figure_2_has_a_panel_per_auxiliary_set(runs):
@@ -113,14 +173,15 @@ def test_the_report_is_rebuilt_from_folders_alone(runs, monkeypatch):
     write_paper(runs)
 
     assert (runs / "report.md").read_text() == first
-    assert "| class | mnist | mnist (paper) | letters |" in first
+    assert "| class | mnist | mnist soft | mnist (paper) | letters |" in first
+    assert "Spearman correlation of hard and soft conditioning" in first
     assert "9.59" in first, "published numbers"
     assert "pixels" in first, "the choice of features is explained"
     assert "PCA 3, k=1" in first, "alternatives are printed"
     assert page.count("<img") == page.count('alt="') >= 5
     assert (runs / "figure_2.png").read_bytes().startswith(b"\x89PNG")
     stored = json.loads((runs / "table_3.json").read_text())
-    assert len(stored["columns"]) == 6
+    assert len(stored["columns"]) == 9
 
 
 def test_a_missing_or_unfinished_run_is_named(tmp_path):
