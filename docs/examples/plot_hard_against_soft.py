@@ -30,11 +30,11 @@ def simulate(d, n=300):
 
 
 # %%
-# The law of the public rows given class 0 under soft conditioning has a density
-# everywhere: the divergence is d/2, minus the mean log probability that the victim gives
-# to class 0 where class 0 lives, plus the log of its mean over the public rows, log 1/2.
-# Under hard conditioning the law ends where the victim says 1. Some private rows lie
-# beyond, so that the divergence is infinite in every dimension.
+# Given class 0 the public rows have, under soft conditioning, a density everywhere. The
+# divergence is d/2, minus the mean log probability that the victim gives to class 0
+# where class 0 lives, plus the log of its mean over the public rows, log 1/2. Under
+# hard conditioning the law ends where the victim says 1. Some private rows lie beyond,
+# so that the divergence is infinite in every dimension.
 DIMENSIONS = np.array([1, 2, 5, 10, 20])
 truth, shares = [], []
 scores = {"hard": [], "soft": []}
@@ -72,8 +72,7 @@ axes[0].legend()
 axes[1].plot(DIMENSIONS, shares, "s-")
 axes[1].set(
     xlabel="columns",
-    ylabel="share of class 0",
-    title="private rows that the victim puts elsewhere",
+    ylabel="share of class 0 that\nthe victim puts elsewhere",
     yscale="log",
     ylim=(1e-6, 1),
 )
@@ -81,7 +80,7 @@ plt.show()
 
 # %%
 # The soft estimate follows its truth. The hard one has none to follow: it stays finite
-# because a sample never shows the density to be exactly zero. Where few private rows
-# lie beyond the cut, in many columns, both say nearly the same. Soft conditioning needs
-# the victim's probabilities for the private rows too, which its owner has; hard
+# because a sample never shows a density to be exactly zero. The two come together where
+# hardly a private row lies beyond the cut, in many columns. Soft conditioning needs the
+# victim's probabilities for the private rows too, which its owner has; hard
 # conditioning is what the paper's Table 3 prints.
