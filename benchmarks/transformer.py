@@ -1,13 +1,13 @@
 """What should ``ConditionalKLScorer(transformer="auto")`` do with hundreds of pixels?
 
-    python benchmarks/transformer.py                         # embedded digits
-    python benchmarks/transformer.py --emnist FOLDER         # EMNIST, half an hour
-    python benchmarks/transformer.py --emnist FOLDER --repeats 4 --only pca:15 pooled:15
+    python benchmarks/transformer.py                     # embedded digits
+    python benchmarks/transformer.py --emnist FOLDER     # EMNIST, half an hour
+    python benchmarks/transformer.py --emnist FOLDER --repeats 4 --only pca:15 aux:15
 
-``pca:15`` keeps 15 components fitted on the private rows, ``pooled:15`` on both samples,
-``aux:15`` on the public rows; ``whitened:15`` brings them to unit variance and turns the
-estimator's own scaling off; ``variance:0.8`` keeps that share of the variance and
-``rows:20`` one component for 20 rows of the smallest class.
+``pca:15`` keeps 15 components fitted on the private rows, ``pooled:15`` fits them on
+both samples, ``aux:15`` on the public rows; ``whitened:15`` brings them to unit
+variance and turns the estimator's own scaling off; ``variance:0.8`` keeps that share of
+the variance and ``rows:20`` one component for 20 rows of the smallest class.
 
 Gaussian mixtures are fitted to every class of private images, and to the public images
 that a victim puts in it, in their first components. Rows drawn from the mixtures look
