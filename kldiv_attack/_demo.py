@@ -14,7 +14,6 @@ from kldiv_attack._pages import (
     write_pages,
 )
 from kldiv_attack._summary import (
-    SUCCESS_HEADER,
     SUCCESS_TERMS,
     facts_of,
     grids_gallery,
@@ -22,6 +21,7 @@ from kldiv_attack._summary import (
     number,
     reasons_of,
     scatter_figure,
+    success_header,
     success_rows,
 )
 from kldiv_attack.experiment import Run, discard_models, run_experiment
@@ -96,14 +96,15 @@ def run_demo(
 def demo_table(runs: Mapping[str, Run]) -> str:
     """The one table of the demo as text, at most 80 columns wide."""
     groups = {name: success_rows(run) for name, run in runs.items()}
-    everything = [list(SUCCESS_HEADER), *(row for g in groups.values() for row in g)]
+    header = success_header(next(iter(runs.values())))
+    everything = [list(header), *(row for g in groups.values() for row in g)]
     widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
 
     def line(cells: Any) -> str:
         return "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = [line(SUCCESS_HEADER), rule]
+    lines = [line(header), rule]
     for name, rows in groups.items():
         run = runs[name]
         lines.append(f"{name} ({run.facts['n_queries']} queries)")
@@ -154,7 +155,11 @@ def _write_report(folder: Path, runs: Mapping[str, Run]) -> None:
         parts += [
             Heading(name.capitalize()),
             Listing(facts_of(run)[1:3]),
-            Table(SUCCESS_HEADER, [*success_rows(run), mean_row(run)], f"With {name}."),
+            Table(
+                success_header(run),
+                [*success_rows(run), mean_row(run)],
+                f"With {name}.",
+            ),
         ]
         if reasons_of(run):
             parts += [Paragraph("Not measured:"), Listing(reasons_of(run))]

@@ -47,6 +47,11 @@ SUCCESS_HEADER = (
 )
 
 
+def success_header(run: "Run") -> tuple[str, ...]:
+    """Names of the columns of that table; the controls of a run are the last."""
+    return (*SUCCESS_HEADER[:-2], *run.controls)
+
+
 def success_rows(run: "Run") -> list[list[str]]:
     """The one table that every run prints: indicator, outcome and controls."""
     success, indicator = run.success, run.indicator
@@ -85,6 +90,12 @@ SUCCESS_TERMS = (
 )
 
 
+def success_terms(run: "Run") -> list[str]:
+    """What the columns of one run's table mean."""
+    searched = ["prior: the same of generated images before the victim is asked."]
+    return [*SUCCESS_TERMS, *(searched if "prior" in run.controls else [])]
+
+
 def reasons_of(run: "Run") -> list[str]:
     """What could not be measured, and why."""
     found = []
@@ -103,6 +114,10 @@ def facts_of(run: "Run") -> list[str]:
         f"Queries that the attacker made: {facts['n_queries']}."
         + (" The budget ended before the attack did." if spent else ""),
     ]
+    if "n_gradients" in facts:
+        lines.append(
+            f"Images that it took the victim's gradient for: {facts['n_gradients']}."
+        )
     for kind in ("victim", "judge"):
         key = f"{kind}_accuracy"
         where = "held-out images" if key in facts else "its training images"
@@ -172,8 +187,8 @@ def write_report(run: "Run") -> None:
     parts: list[Part] = [
         Listing(facts_of(run)),
         Heading("Indicator and outcome per class"),
-        Listing(SUCCESS_TERMS),
-        Table(SUCCESS_HEADER, success_rows(run), f"With {run.facts['aux']}."),
+        Listing(success_terms(run)),
+        Table(success_header(run), success_rows(run), f"With {run.facts['aux']}."),
     ]
     if reasons_of(run):
         parts += [Paragraph("Not measured:"), Listing(reasons_of(run))]

@@ -30,7 +30,7 @@ from kldiv_attack._run_folder import (
     write_json,
 )
 from kldiv_attack._summary import write_report
-from kldiv_attack.attackers import Attacker, make_attacker
+from kldiv_attack.attackers import Attacker, GMIAttacker, make_attacker
 from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.evaluate import CONTROLS, evaluate_attack
 from kldiv_attack.victim import (
@@ -88,7 +88,8 @@ class Run:
     success : PerClassReport
         Outcome of the attack, from :func:`evaluate_attack`.
     controls : dict of str to PerClassReport
-        The same for the attackers that return auxiliary rows.
+        The same for the attackers that return auxiliary rows, and for one that
+        returns what a searching attacker began with.
     indicators : dict of str to PerClassReport
         Divergence per class, columns ``kl``, ``floor``, ``n_train``, ``n_aux`` and
         ``coverage``; the first entry is the score of the run.
@@ -237,6 +238,7 @@ def run_experiment(
         responses,
         judge,
         victim,
+        prior=_prior(settings, attacker),
         verbose=verbose,
     )
     facts = {
@@ -246,6 +248,7 @@ def run_experiment(
         "n_aux": len(aux),
         "access": attacker.access,
         "n_queries": int(attacker.n_queries_),
+        **_gradients(attacker),
         "budget_exhausted": bool(attacker.budget_exhausted_),
         "answered": np.bincount(
             responses.argmax(axis=1), minlength=train.n_classes
@@ -527,6 +530,25 @@ def _attack(
     return images, attacker
 
 
+def _prior(
+    settings: Mapping[str, Any], attacker: Attacker
+) -> NDArray[np.float32] | None:
+    """Where an attacker that searches began, if it is one: another control."""
+    if not isinstance(attacker, GMIAttacker):
+        return None
+    return attacker.prior(
+        attacker.classes_,
+        settings["evaluate"]["n_reconstructions"],
+        random_state=settings["seeds"]["evaluate"],
+    )
+
+
+def _gradients(attacker: Attacker) -> dict[str, int]:
+    """How many images the victim's gradient was taken for, where that is counted."""
+    count = getattr(attacker, "n_gradients_", None)
+    return {} if count is None else {"n_gradients": int(count)}
+
+
 def _evaluate(
     settings: Mapping[str, Any],
     images: NDArray[np.float32],
@@ -537,6 +559,7 @@ def _evaluate(
     judge: Judge,
     victim: Victim,
     *,
+    prior: NDArray[np.float32] | None,
     verbose: int,
 ) -> tuple[PerClassReport, dict[str, PerClassReport]]:
     options = dict(settings["evaluate"])
@@ -545,6 +568,10 @@ def _evaluate(
     sets: dict[str, Any] = {"attack": images}
     for name, control in CONTROLS.items():
         sets[name] = control(aux.images, responses, n, random_state=seed)
+    titles = {name: f"Control: {name} auxiliary rows" for name in CONTROLS}
+    titles |= {"attack": "Success of the attack", "prior": "Control: no search"}
+    if prior is not None:
+        sets["prior"] = prior
     reports = {}
     for name in tqdm(sets, desc="evaluation", disable=not verbose):
         reports[name] = evaluate_attack(
@@ -553,9 +580,7 @@ def _evaluate(
             judge,
             victim=victim,
             random_state=seed,
-            title="Success of the attack"
-            if name == "attack"
-            else f"Control: {name} auxiliary rows",
+            title=titles[name],
             **options,
         )
     success = reports.pop("attack")

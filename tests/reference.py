@@ -137,3 +137,18 @@ def neighbor_block_by(metric, X, Y, k, exclude_self=False):
     if exclude_self:
         np.fill_diagonal(found, np.inf)
     return np.sort(found, axis=1)[:, :k]
+
+
+def ssim(first, second, window):
+    """Wang et al. 2004, window by window; images of shape (channels, height, width)."""
+    values = []
+    for x, y in zip(first, second, strict=True):
+        for i in range(x.shape[0] - window + 1):
+            for j in range(x.shape[1] - window + 1):
+                a = x[i : i + window, j : j + window].ravel()
+                b = y[i : i + window, j : j + window].ravel()
+                (var_a, both), (_, var_b) = np.cov(a, b)
+                top = (2 * a.mean() * b.mean() + 0.01**2) * (2 * both + 0.03**2)
+                bottom = a.mean() ** 2 + b.mean() ** 2 + 0.01**2
+                values.append(top / (bottom * (var_a + var_b + 0.03**2)))
+    return np.mean(values)

@@ -5,15 +5,21 @@ from typing import Any
 
 from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder
 from kldiv_attack.attackers._cgan import CGANAttacker
+from kldiv_attack.attackers._gmi import Blur, GMIAttacker, Mask
 from kldiv_attack.attackers._label_only import LabelOnlyAttacker
 from kldiv_attack.attackers._mi_face import MIFaceAttacker
+from kldiv_attack.attackers._preimage_gan import PreImageGANAttacker
 
 __all__ = [
     "ATTACKERS",
     "Attacker",
+    "Blur",
     "CGANAttacker",
+    "GMIAttacker",
     "LabelOnlyAttacker",
     "MIFaceAttacker",
+    "Mask",
+    "PreImageGANAttacker",
     "QueryAccess",
     "Recorder",
     "make_attacker",
@@ -21,8 +27,10 @@ __all__ = [
 
 ATTACKERS: dict[str, type[Attacker]] = {
     "cgan": CGANAttacker,
+    "gmi": GMIAttacker,
     "label_only": LabelOnlyAttacker,
     "mi_face": MIFaceAttacker,
+    "preimage_gan": PreImageGANAttacker,
 }
 
 

@@ -300,12 +300,7 @@ class Attacker(ABC):
         ndarray of shape (len(labels), n, channels, height, width), float32
             Values in [0, 1]; NaN for a label in ``reasons_``.
         """
-        if not hasattr(self, "reasons_"):
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError(
-                f"{type(self).__name__} is not fitted; call fit or fit_ideal first."
-            )
+        self._check_fitted()
         wanted = check_labels(np.atleast_1d(np.asarray(labels)), len(self.classes_))
         if n < 1:
             raise ValueError(f"n={n}: expected at least 1 image per class.")
@@ -314,6 +309,14 @@ class Attacker(ABC):
             if int(label) not in self.reasons_:
                 images[position] = self._invert(int(label), n, random_state)
         return images
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "reasons_"):
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError(
+                f"{type(self).__name__} is not fitted; call fit or fit_ideal first."
+            )
 
     def _begin(self, class_names: tuple[str, ...], images: NDArray[np.float32]) -> None:
         if len(class_names) < 2:

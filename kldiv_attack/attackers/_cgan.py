@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
 from kldiv_attack.attackers._training import (
+    PENALTY,
     Pairs,
     TrainedAttacker,
     TrainingState,
@@ -31,8 +32,6 @@ from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import check_choice
 from kldiv_attack.networks import Discriminator, Generator, VictimNetwork
 from kldiv_attack.victim import resolve_device, seeded
-
-PENALTY = 10.0  # weight of the gradient penalty (Gulrajani et al., 2017)
 
 
 def vanilla_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -288,12 +287,9 @@ class CGANAttacker(TrainedAttacker):
         if self.consistency is not None:
             check_choice("consistency", self.consistency, ("surrogate",))
         self._check_numbers()
-        for name, least in (("translation", 0), ("critic_steps", 1)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
-                raise ValueError(
-                    f"{name}={value!r}: expected a whole number >= {least}."
-                )
+        value = self.critic_steps
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"critic_steps={value!r}: expected a whole number >= 1.")
 
     def _learn(
         self,

@@ -11,10 +11,13 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder, Snapshot
+from kldiv_attack.datasets import LabelledImages
+from kldiv_attack.victim import train_victim
 
 QUERY_BATCH = 1000
 LOG_EVERY = 50
 CHECKPOINT_FORMAT = 2
+PENALTY = 10.0  # weight of the gradient penalty (Gulrajani et al., 2017)
 
 
 class TrainedAttacker(Attacker):
@@ -32,6 +35,9 @@ class TrainedAttacker(Attacker):
     _wholes: ClassVar[tuple[str, ...]] = ("steps", "batch_size")
     #: Parameters in [0, 1).
     _fractions: ClassVar[tuple[str, ...]] = ()
+    #: Parameters that are larger than 0, and those that may be 0.
+    _positives: ClassVar[tuple[str, ...]] = ()
+    _amounts: ClassVar[tuple[str, ...]] = ()
 
     def _check_numbers(self) -> None:
         for name in self._wholes:
@@ -45,6 +51,15 @@ class TrainedAttacker(Attacker):
                 raise ValueError(
                     f"{name}={getattr(self, name)!r}: expected 0 <= {name} < 1."
                 )
+        for name in self._positives:
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected > 0.")
+        for name in self._amounts:
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected >= 0.")
+        shift = getattr(self, "translation", None)
+        if shift is not None and (not isinstance(shift, int) or shift < 0):
+            raise ValueError(f"translation={shift!r}: expected a whole number >= 0.")
         height, width = self.image_shape_[1:]
         if height % 4 or width % 4 or min(height, width) < 8:
             raise ValueError(
@@ -122,6 +137,34 @@ class TrainedAttacker(Attacker):
         """Source of the noise of one class, the same whatever else is asked for."""
         seed = np.random.SeedSequence([random_state, label]).generate_state(1)[0]
         return torch.Generator().manual_seed(int(seed))
+
+
+def own_victim(
+    data: LabelledImages, device: str | torch.device, random_state: int
+) -> nn.Module:
+    """The classifier that an owner of the private images trains on them.
+
+    Parameters
+    ----------
+    data : LabelledImages
+        Private images with their true labels.
+    device : str or torch.device
+        Where to compute.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    torch.nn.Module
+        Frozen; maps images to logits.
+    """
+    return train_victim(
+        data,
+        epochs=max(6, -(-1000 // len(data))),
+        batch_size=min(64, len(data)),
+        device=device,
+        random_state=random_state,
+    ).network
 
 
 class TrainingState:

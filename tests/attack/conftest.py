@@ -21,6 +21,8 @@ SMALL = {
     "n_noise": 8,
     "n_generated": 40,
     "surrogate_steps": 10,
+    "iterations": 3,
+    "restarts": 2,
 }
 
 

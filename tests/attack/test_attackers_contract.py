@@ -121,6 +121,9 @@ def test_colour_images_of_another_size(make, access, ask_function):
     images = rng.random((60, 3, 12, 8), dtype=np.float32)
     if access == "gradients":
         network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 8, 2))
+        with torch.no_grad():  # dark against bright, half of the images each
+            network[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, 288))
+            network[1].bias.copy_(torch.tensor([144.0, -144.0]))
         victim = Victim(network, ("cat", "dog"), (3, 12, 8), device="cpu")
     else:
         victim = ask_function(

@@ -404,3 +404,20 @@ def test_opening_a_folder_says_whether_the_run_is_finished(tmp_path):
     (tmp_path / "run" / "config.json").write_text('{"format')
     with pytest.raises(RunError, match=r"config\.json is not readable JSON"):
         open_run(tmp_path / "run", {"seed": 1})
+
+
+def test_attackers_that_search_are_shown_beside_where_they_began(
+    quick, quick_models, tmp_path
+):
+    quick["attacker"] = {"name": "gmi", "steps": 4, "iterations": 2, "restarts": 1}
+    run = run_experiment(quick, tmp_path / "run", models=quick_models, verbose=0)
+    assert list(run.controls) == ["random", "confident", "prior"]
+    assert run.facts["n_queries"] == 0
+    assert run.facts["n_gradients"] == 10 * 20 * 2  # labels, images, iterations
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert "prior: the same of generated images" in text
+    assert "gradient for: 400." in text
+    header = next(
+        line for line in text.splitlines() if "confident" in line and "|" in line
+    )
+    assert header.split("|")[-2].strip() == "prior"

@@ -1,0 +1,143 @@
+"""White-box attacks on EMNIST: judge accuracy per class, controls, queries.
+
+    python benchmarks/attacks.py --data FOLDER --models FOLDER [--seed 0]
+        [--attacker preimage_gan] [--attacker gmi] [--set NAME=VALUE] [--side]
+
+FOLDER of the data holds EMNIST/raw; victim and judge are trained once and kept in the
+folder of models, and are the same as those of ``python -m kldiv_attack paper`` with the
+same seed. Each attack is judged by a classifier that is not the victim. ``--side`` asks
+the attacker "gmi" for private images of which a part is known.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kldiv_attack import evaluate_attack, evaluate_pairs, load_dataset, make_attacker
+from kldiv_attack.attackers import Blur, Mask
+from kldiv_attack.evaluate import CONTROLS
+from kldiv_attack.experiment import _complete, prepare_models
+
+#: Kusano and Sakuma (2018), Table 2, private digits and public letters.
+PUBLISHED = (0.97, 1.00, 0.59, 0.39, 0.86, 0.98, 0.97, 0.61, 0.72, 0.48)
+N, N_SIDE = 400, 200
+
+
+def main() -> None:
+    """Attack and print one table per attacker."""
+    options = arguments()
+    torch.set_num_threads(1)
+    train = load_dataset("emnist", options.data, "mnist", part="train")
+    aux = load_dataset("emnist", options.data, options.aux, part="test")
+    settings = _complete({"seed": options.seed})
+    settings["train"] = {"sha256": digest(train)}
+    victim, judge = prepare_models(settings, train, Path(options.models), verbose=0)
+    answers = victim._probabilities(aux.images)
+    for name in options.attacker:
+        attack(name, options, settings["seeds"], victim, judge, train, aux, answers)
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--models", required=True)
+    parser.add_argument("--aux", default="letters", choices=("letters", "balanced"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--attacker", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--side", action="store_true")
+    options = parser.parse_args()
+    options.attacker = options.attacker or ["preimage_gan", "gmi"]
+    pairs = (item.partition("=") for item in options.set)
+    options.parameters = {name: json.loads(text) for name, _, text in pairs}
+    return options
+
+
+def digest(data):
+    """What identifies the private images in a folder of models."""
+    from kldiv_attack.experiment import _describe
+
+    return _describe(data, data)["sha256"]
+
+
+def attack(name, options, seeds, victim, judge, train, aux, answers):
+    """One attack: fit, invert, judge, print."""
+    started = time.process_time()
+    attacker = make_attacker(
+        name, **options.parameters, random_state=seeds["attacker"], device="cpu"
+    )
+    attacker.fit(victim, aux.images)
+    fitted = time.process_time() - started
+    labels, seed = range(train.n_classes), seeds["evaluate"]
+    sets = {name: attacker.invert(labels, N, random_state=seed)}
+    inverted = time.process_time() - started - fitted
+    if hasattr(attacker, "prior"):
+        sets["prior"] = attacker.prior(labels, N, random_state=seed)
+    for control, rows in CONTROLS.items():
+        sets[control] = rows(aux.images, answers, N, random_state=seed)
+    print(
+        f"{name} with emnist/{options.aux}/test, seed {options.seed}: "
+        f"{attacker.n_queries_} queries, {attacker.n_gradients_} gradients; "
+        f"fit {fitted:.0f} CPU-s, invert {inverted:.0f} CPU-s"
+    )
+    print(line("accuracy", train.class_names, "mean", "coverage"))
+    for title, images in sets.items():
+        report = evaluate_attack(images, train, judge, victim=victim, random_state=seed)
+        accuracy, coverage = report["accuracy"], report["coverage"].mean()
+        print(line(title, *cells([*accuracy, accuracy.mean(), coverage])), flush=True)
+    if name == "preimage_gan" and options.aux == "letters":
+        print(line("published", *cells([*PUBLISHED, np.mean(PUBLISHED)])))
+    if name == "gmi" and options.side:
+        side(attacker, seed, victim, judge, train)
+
+
+def side(attacker, seed, victim, judge, train):
+    """Reconstruct private images of which something is known, with and without f."""
+    rows = np.random.default_rng(seed).permutation(len(train))[:N_SIDE]
+    truth = train.subset(np.sort(rows))
+    size = truth.image_shape[1]
+    edge = size // 4
+    half = Mask.box((size, size), hidden=(0, 0, size // 2, size))
+    print(line("known", ["accuracy", "psnr", "ssim"]))
+    for title, degrade in (
+        ("lower half", half),
+        (f"means of {edge} x {edge}", Blur(edge)),
+    ):
+        known = degrade(truth.images)
+        plain = np.repeat(np.repeat(known, edge, 2), edge, 3)
+        found = {"nothing else": known if known.shape == truth.images.shape else plain}
+        identity = attacker.identity
+        for how, weight in (("no victim", 0.0), ("GMI", identity)):
+            attacker.identity = weight
+            found[how] = attacker.invert_from(
+                known, truth.labels, degrade, random_state=seed
+            )
+        attacker.identity = identity
+        for how, images in found.items():
+            report = evaluate_pairs(images, truth, judge, victim=victim)
+            weights = report["rows"] / report["rows"].sum()
+            names = ("accuracy", "psnr", "ssim")
+            means = [float((report[column] * weights).sum()) for column in names]
+            print(line(f"{title}, {how}", *cells(means)), flush=True)
+
+
+def cells(values):
+    """Numbers with two digits."""
+    return [f"{value:.2f}" for value in values]
+
+
+def line(title, *rest):
+    """One row of a table in plain text."""
+    flat = []
+    for item in rest:
+        flat += [item] if isinstance(item, str) else list(item)
+    return f"{title:28s}" + "".join(f"{text:>9s}" for text in flat)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""PreImageGAN: a generator that the victim's gradient teaches the classes."""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
+from kldiv_attack.attackers._training import Pairs, generate, own_victim, train
+from kldiv_attack.attackers._wasserstein import (
+    WassersteinAttacker,
+    WassersteinTraining,
+)
+from kldiv_attack.datasets import LabelledImages
+from kldiv_attack.victim import resolve_device
+
+
+class PreImageGANAttacker(WassersteinAttacker):
+    r"""Generator taught by a critic of public images and by the victim's gradient.
+
+    The critic sees images alone and keeps them like the public ones; what makes
+    :math:`G(z, y)` an image of class :math:`y` is the victim :math:`f` (Kusano and
+    Sakuma, 2018):
+
+    .. math::
+
+       \min_G \max_D \; E[D(x')] - E[D(G(z, y))] - \gamma E[s(f(G(z, y)), y)],
+
+    where the critic is kept smooth by a gradient penalty, the similarity :math:`s` is
+    the negative cross entropy, :math:`\gamma` grows during training and :math:`y` is
+    drawn from a kernel density of the victim's answers to the public images.
+
+    Parameters
+    ----------
+    steps : int, default=1000
+        Updates of the generator.
+    batch_size : int, default=64
+        Public and generated images per update.
+    critic_steps : int, default=3
+        Updates of the critic before each of the generator.
+    bandwidth : float, default=0.01
+        Standard deviation of the kernel around an answer.
+    balanced : bool, default=True
+        Draw answers and public images so that every answered class is equally
+        frequent; the paper draws them as they come.
+    similarity : float, default=3.0
+        Largest weight :math:`\gamma` of the similarity.
+    similarity_growth : float, default=0.002
+        What is added to the weight in every step, from 0.
+    translation : int, optional
+        Largest shift in pixels, drawn anew for every image that critic and victim
+        see. The victim's weaknesses move with the pixels less than its strengths do,
+        so that fewer images please the victim alone. By default a tenth of the smaller
+        side; 0 is the paper's.
+    ema : float, default=0.995
+        Decay of the running mean of the generator's weights that is used to invert.
+    n_noise : int, default=128
+        Length of the noise, which is uniform in [-1, 1].
+    width : int, default=48
+        Channels of the generator; the critic has two thirds of them.
+    learning_rate : float, default=5e-4
+        Of generator and critic.
+    momentum : float, default=0.5
+        First moment of Adam.
+    min_responses : int, default=20
+        Classes that are answered less often are not reconstructed: NaN and a reason.
+    device : str, default="auto"
+        Where to compute.
+    random_state : int, default=0
+        Seed; the same seed gives the same numbers on one CPU.
+    verbose : int, default=0
+        1 shows progress bars.
+
+    Attributes
+    ----------
+    generator_ : Generator
+        Running mean of the trained generators.
+    responses_ : ndarray of shape (n_aux, n_classes)
+        Answers of the victim.
+    n_gradients_ : int
+        Images for which the victim's gradient was taken, beside the queries.
+
+    See Also
+    --------
+    CGANAttacker : The same question without the victim's gradient.
+
+    References
+    ----------
+    .. [1] Kusano and Sakuma, "Classifier-to-generator attack: estimation of training
+       data distribution from classifier", 2018.
+
+    Examples
+    --------
+    >>> from kldiv_attack import load_dataset, make_attacker, train_victim
+    >>> victim = train_victim(load_dataset("digits"), epochs=3, batch_size=32)
+    >>> public = load_dataset("digits", part="test")
+    >>> attacker = make_attacker("preimage_gan", steps=3).fit(victim, public.images)
+    >>> attacker.invert([3, 8], 2).shape
+    (2, 2, 1, 8, 8)
+    """
+
+    access = "gradients"
+    _wholes = (*WassersteinAttacker._wholes, "min_responses")
+    _amounts = ("bandwidth", "similarity", "similarity_growth")
+
+    def __init__(
+        self,
+        *,
+        steps: int = 1000,
+        batch_size: int = 64,
+        critic_steps: int = 3,
+        bandwidth: float = 0.01,
+        balanced: bool = True,
+        similarity: float = 3.0,
+        similarity_growth: float = 0.002,
+        translation: int | None = None,
+        ema: float = 0.995,
+        n_noise: int = 128,
+        width: int = 48,
+        learning_rate: float = 5e-4,
+        momentum: float = 0.5,
+        min_responses: int = 20,
+        device: str | torch.device = "auto",
+        random_state: int = 0,
+        verbose: int = 0,
+    ):
+        self.steps = steps
+        self.batch_size = batch_size
+        self.critic_steps = critic_steps
+        self.bandwidth = bandwidth
+        self.balanced = balanced
+        self.similarity = similarity
+        self.similarity_growth = similarity_growth
+        self.translation = translation
+        self.ema = ema
+        self.n_noise = n_noise
+        self.width = width
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.min_responses = min_responses
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit(
+        self,
+        victim: QueryAccess,
+        images: NDArray[np.float32],
+        recorder: Recorder | None,
+    ) -> None:
+        self._check_numbers()
+        snapshot = self._resume(recorder)
+        images, answers = self._answers(victim, images, snapshot)
+        self._learn(
+            images, answers, victim.network, victim.n_queries, recorder, snapshot
+        )
+
+    def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
+        """The owner of the images has no victim: one is trained on them."""
+        self._check_numbers()
+        answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
+        network = own_victim(data, self.device, self.random_state)
+        self._learn(data.images, answers, network, 0, recorder, self._resume(recorder))
+
+    def _invert(self, label: int, n: int, random_state: int) -> NDArray[np.float32]:
+        noise = self._uniform(n, self._source_of(label, random_state))
+        asked = torch.eye(len(self.classes_))[label]
+        return generate(self.generator_, noise, asked)  # type: ignore[no-any-return]
+
+    def _learn(
+        self,
+        images: NDArray[np.float32],
+        answers: NDArray[np.float32],
+        network: nn.Module,
+        n_queries: int,
+        recorder: Recorder | None,
+        snapshot: Snapshot | None,
+    ) -> None:
+        self.responses_ = answers
+        counts = np.bincount(answers.argmax(1), minlength=answers.shape[1])
+        self._find_reasons(counts, self.min_responses)
+        place = resolve_device(self.device)
+        pairs = Pairs(images, answers, place, balanced=self.balanced)
+        # The victim's own module may live elsewhere; its parameters are frozen.
+        victim = copy.deepcopy(network).to(place).eval().requires_grad_(False)
+        training = _Training(self, pairs, victim)
+        if snapshot is not None:
+            training.restore(snapshot[1])
+        train(
+            self,
+            training,
+            training.step,
+            start=snapshot[0] if snapshot else 0,
+            losses=("distance", "loss_generator", "cross_entropy"),
+            sample=training.grid,
+            extra=self._extra(n_queries),
+            recorder=recorder,
+            title="train PreImageGAN",
+        )
+        self.n_gradients_ = self.steps * self.batch_size if n_queries else 0
+        self.generator_ = training.finish()
+
+
+class _Training(WassersteinTraining):
+    """The generator learns from the victim what the condition means."""
+
+    settings: PreImageGANAttacker
+
+    def __init__(self, settings: PreImageGANAttacker, pairs: Pairs, victim: nn.Module):
+        self.pairs = pairs
+        self.victim = victim
+        n_classes = pairs.answers.shape[1]
+        super().__init__(settings, n_classes, pairs.place, {"responses": pairs.answers})
+
+    def real(self, n: int) -> Tensor:
+        """Draw n public images."""
+        return self.pairs.images[self.pairs.draw(n, self.source)]
+
+    def conditions(self, n: int, source: torch.Generator) -> Tensor:
+        """Draw from the kernel density of the answers, put back on the simplex."""
+        drawn = self.pairs.answers[self.pairs.draw(n, source)]
+        noise = torch.randn(drawn.shape, generator=source).to(drawn.device)
+        near = (drawn + self.settings.bandwidth * noise).clamp_min(0)
+        return near / near.sum(1, keepdim=True)
+
+    def lesson(self, shown: Tensor, asked: Tensor, number: int) -> tuple[Tensor, float]:
+        """Cross entropy of the victim's answer, and the weight it has reached."""
+        grown = self.settings.similarity_growth * number
+        loss = F.cross_entropy(self.victim(shown), asked)
+        return loss, min(self.settings.similarity, grown)
+
+    def grid(self) -> NDArray[np.float32]:
+        """Ten images of every class from noise that never changes."""
+        noise = self.settings._uniform(10, torch.Generator().manual_seed(0))
+        return np.stack([self.images(noise, c) for c in torch.eye(self.n_classes)])
