@@ -1,7 +1,8 @@
 """White-box attacks on EMNIST: judge accuracy per class, controls, queries.
 
     python benchmarks/attacks.py --data FOLDER --models FOLDER [--seed 0]
-        [--attacker preimage_gan] [--attacker gmi] [--set NAME=VALUE] [--side]
+        [--attacker preimage_gan] [--attacker gmi] [--set NAME=VALUE] [--n 400]
+        [--side]
 
 FOLDER of the data holds EMNIST/raw; victim and judge are trained once and kept in the
 folder of models, and are the same as those of ``python -m kldiv_attack paper`` with the
@@ -24,7 +25,7 @@ from kldiv_attack.experiment import _complete, prepare_models
 
 #: Kusano and Sakuma (2018), Table 2, private digits and public letters.
 PUBLISHED = (0.97, 1.00, 0.59, 0.39, 0.86, 0.98, 0.97, 0.61, 0.72, 0.48)
-N, N_SIDE = 400, 200
+N_SIDE = 100
 
 
 def main() -> None:
@@ -50,6 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attacker", action="append", default=[])
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--n", type=int, default=400, help="images per class")
     parser.add_argument("--side", action="store_true")
     options = parser.parse_args()
     options.attacker = options.attacker or ["preimage_gan", "gmi"]
@@ -74,12 +76,12 @@ def attack(name, options, seeds, victim, judge, train, aux, answers):
     attacker.fit(victim, aux.images)
     fitted = time.process_time() - started
     labels, seed = range(train.n_classes), seeds["evaluate"]
-    sets = {name: attacker.invert(labels, N, random_state=seed)}
+    sets = {name: attacker.invert(labels, options.n, random_state=seed)}
     inverted = time.process_time() - started - fitted
     if hasattr(attacker, "prior"):
-        sets["prior"] = attacker.prior(labels, N, random_state=seed)
+        sets["prior"] = attacker.prior(labels, options.n, random_state=seed)
     for control, rows in CONTROLS.items():
-        sets[control] = rows(aux.images, answers, N, random_state=seed)
+        sets[control] = rows(aux.images, answers, options.n, random_state=seed)
     print(
         f"{name} with emnist/{options.aux}/test, seed {options.seed}: "
         f"{attacker.n_queries_} queries, {attacker.n_gradients_} gradients; "
