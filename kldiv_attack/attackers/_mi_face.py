@@ -10,9 +10,10 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder
+from kldiv_attack.attackers._training import own_victim
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import check_choice
-from kldiv_attack.victim import resolve_device, train_victim
+from kldiv_attack.victim import resolve_device
 
 BATCH = 500
 _BINOMIAL = (0.25, 0.5, 0.25)
@@ -125,14 +126,8 @@ class MIFaceAttacker(Attacker):
         del recorder  # short enough to be done again
         self._check_parameters()
         self._find_reasons(np.bincount(data.labels, minlength=data.n_classes), 1)
-        victim = train_victim(
-            data,
-            epochs=max(6, -(-1000 // len(data))),
-            batch_size=min(64, len(data)),
-            device=self.device,
-            random_state=self.random_state,
-        )
-        self._keep(victim.network, data.images)
+        network = own_victim(data, self.device, self.random_state)
+        self._keep(network, data.images)
 
     def _keep(self, network: nn.Module, images: NDArray[np.float32]) -> None:
         place = resolve_device(self.device)
