@@ -128,7 +128,7 @@ def pca_codes(X: FloatArray, Y: FloatArray, axes: Axes, n_threads: int) -> Codes
 
 def bytes_available(width: int) -> bool:
     """Whether byte codes of this width can be used by this processor and build."""
-    return _knn.current_level() == "vnni" and width <= MAX_BYTE_WIDTH
+    return _knn.current_level() in ("vnni", "amx") and width <= MAX_BYTE_WIDTH
 
 
 def int8_codes(X: FloatArray, Y: FloatArray, n_threads: int) -> Codes:
@@ -167,16 +167,18 @@ def search_pca(
 
 def search_int8(
     X: FloatArray, Y: FloatArray, n_neighbors: int, blocks: Blocks, n_threads: int
-) -> list[int]:
-    """Search with bounds from bytes; exact measurements of each block."""
+) -> int:
+    """Search with bounds from bytes; exact measurements made."""
     if not bytes_available(X.shape[1]):
         raise ValueError(
             "algorithm='int8' needs a processor and build with AVX-512 VNNI and at "
             f"most {MAX_BYTE_WIDTH} features; kernels in use: {_knn.current_level()}, "
             f"features: {X.shape[1]}. Use algorithm='auto'."
         )
-    codes = int8_codes(X, Y, n_threads)
-    return _search(X, Y, n_neighbors, blocks, n_threads, codes)
+    measured: int = _knn.search(
+        "int8", X, Y, n_neighbors, blocks, "euclidean", n_threads
+    )
+    return measured
 
 
 def _candidates(queries: FloatArray, rows: FloatArray, k: int, codes: Codes) -> float:
@@ -191,4 +193,5 @@ def probe_pca(queries: FloatArray, rows: FloatArray, k: int, axes: Axes) -> floa
 
 def probe_int8(queries: FloatArray, rows: FloatArray, k: int) -> float:
     """Exact measurements per query that bytes leave on a few rows."""
-    return _candidates(queries, rows, k, int8_codes(queries, rows, 1))
+    blocks: Blocks = [("xy", np.empty((len(queries), k)), None)]
+    return search_int8(queries, rows, k, blocks, 1) / len(queries)

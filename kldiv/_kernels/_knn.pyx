@@ -17,6 +17,8 @@ from cpython.buffer cimport (
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 cdef extern from "knn.h" nogil:
+    enum:
+        KNN_NOT_BUILT
     ctypedef struct sample_t:
         const void *rows
         int64_t n
@@ -34,6 +36,7 @@ cdef extern from "knn.h" nogil:
         int k
         int metric
         int n_threads
+        int matrix
         double scale
     ctypedef struct codes_t:
         const void *codes
@@ -50,6 +53,7 @@ cdef extern from "knn.h" nogil:
         int (*tree)(const job_t *) noexcept nogil
         int (*direct)(const job_t *) noexcept nogil
         int (*gemm)(const job_t *, int64_t *) noexcept nogil
+        int (*int8)(const job_t *, int64_t *) noexcept nogil
         int (*filter)(const job_t *, const filter_t *) noexcept nogil
         int (*project)(
             const sample_t *, const double *, double, const float *, int, int,
@@ -67,7 +71,7 @@ cdef extern from "knn.h" nogil:
         const void *values, int64_t n, int is_double, double *low, double *high
     )
 
-LEVELS = ("baseline", "avx2", "avx512", "vnni")
+LEVELS = ("baseline", "avx2", "avx512", "vnni", "amx")
 METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
 BLOCKS = {"xx": (0, 0), "xy": (0, 1), "yy": (1, 1), "yx": (1, 0)}
 
@@ -160,11 +164,14 @@ cdef _Job _make_job(X, Y, k, blocks, metric, n_threads, scale):
     held.job.k = k
     held.job.metric = METRICS[metric]
     held.job.n_threads = n_threads if knn_has_openmp() else 1
+    held.job.matrix = current_level() == "amx"
     held.job.scale = scale
     return held
 
 
 cdef _check(int status):
+    if status == KNN_NOT_BUILT:
+        raise RuntimeError(f"instruction set {current_level()!r} has no such kernel")
     if status:
         raise MemoryError("not enough memory for the neighbour search")
 
@@ -270,7 +277,7 @@ def search(
 ):
     """Fill `blocks`, a list of (name, distances, indices or None), by one algorithm.
 
-    Returns the number of exact measurements for "gemm", else 0.
+    Returns the number of exact measurements for "gemm" and "int8", else 0.
     """
     cdef _Job held = _make_job(X, Y, k, blocks, metric, n_threads, scale)
     cdef const knn_table_t *table = knn_table(_level)
@@ -285,6 +292,9 @@ def search(
     elif algorithm == "gemm":
         with nogil:
             status = table.gemm(&held.job, &candidates)
+    elif algorithm == "int8":
+        with nogil:
+            status = table.int8(&held.job, &candidates)
     else:
         with nogil:
             status = table.direct(&held.job)

@@ -7,11 +7,16 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#if KLDIV_HAS_MATRIX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-enum { LEVEL_BASELINE, LEVEL_AVX2, LEVEL_AVX512, LEVEL_VNNI, N_LEVELS };
+enum { LEVEL_BASELINE, LEVEL_AVX2, LEVEL_AVX512, LEVEL_VNNI, LEVEL_AMX, N_LEVELS };
 
 #define KNN_TABLE(isa)                                                                \
-    {knn_tree_##isa,   knn_direct_##isa,  knn_gemm_##isa,                             \
+    {knn_tree_##isa,   knn_direct_##isa,  knn_gemm_##isa, knn_int8_##isa,             \
      knn_filter_##isa, knn_project_##isa, knn_bytes_##isa}
 
 static const knn_table_t tables[N_LEVELS] = {
@@ -31,7 +36,39 @@ static const knn_table_t tables[N_LEVELS] = {
 #else
     {0},
 #endif
+#if defined(KLDIV_HAS_VNNI) && KLDIV_HAS_MATRIX
+    KNN_TABLE(vnni), /* the same, with matrix registers for products of bytes */
+#else
+    {0},
+#endif
 };
+
+#if KLDIV_HAS_MATRIX
+/* Numbers of the Linux interface to large registers (arch/x86/include/uapi/asm/prctl.h). */
+enum { ASK_SUPPORTED = 0x1021, ASK_PERMISSION = 0x1023, TILE_DATA = 18 };
+
+static int has_matrix(void) {
+    unsigned a, b, c, d;
+    uint64_t supported = 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    if (!(d >> 24 & 1) || !(d >> 25 & 1)) return 0; /* amx-tile, amx-int8 */
+    return syscall(SYS_arch_prctl, ASK_SUPPORTED, &supported) == 0 &&
+           (supported >> TILE_DATA & 1);
+}
+
+/* Ask the system for the matrix registers of this process, at their first use. Without
+   them the same integers are computed by vectors. */
+int knn_matrix_ready(void) {
+    static int granted = -1;
+    if (granted < 0)
+        granted = has_matrix() && syscall(SYS_arch_prctl, ASK_PERMISSION, TILE_DATA) == 0;
+    return granted;
+}
+#else
+static int has_matrix(void) { return 0; }
+
+int knn_matrix_ready(void) { return 0; }
+#endif
 
 int knn_level_is_built(int level) {
     return level >= 0 && level < N_LEVELS && tables[level].tree != NULL;
@@ -49,7 +86,8 @@ int knn_best_level(void) {
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
             level = LEVEL_AVX512;
-            if (__builtin_cpu_supports("avx512vnni")) level = LEVEL_VNNI;
+            if (__builtin_cpu_supports("avx512vnni"))
+                level = has_matrix() ? LEVEL_AMX : LEVEL_VNNI;
         }
     }
 #endif

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum { METRIC_EUCLIDEAN = 0, METRIC_MANHATTAN = 1, METRIC_CHEBYSHEV = 2 };
-enum { KNN_OK = 0, KNN_NO_MEMORY = 1 };
+enum { KNN_OK = 0, KNN_NO_MEMORY = 1, KNN_NOT_BUILT = 2 };
 
 /* One sample: n rows of d numbers, row major, float32 or float64. */
 typedef struct {
@@ -32,6 +32,7 @@ typedef struct {
     int k;
     int metric;
     int n_threads;
+    int matrix;   /* whether byte products may use the matrix registers of AMX */
     double scale; /* power of two that brings the data near 1 */
 } job_t;
 
@@ -55,6 +56,7 @@ typedef struct {
     int (*tree)(const job_t *);
     int (*direct)(const job_t *);
     int (*gemm)(const job_t *, int64_t *n_candidates);
+    int (*int8)(const job_t *, int64_t *n_candidates);
     int (*filter)(const job_t *, const filter_t *);
     int (*project)(const sample_t *, const double *centre, double scale, const float *basis,
                    int q, int q_padded, double skew, int threads, float *out, float *radius);
@@ -70,6 +72,7 @@ typedef struct {
     int knn_tree_##isa(const job_t *);                                                \
     int knn_direct_##isa(const job_t *);                                              \
     int knn_gemm_##isa(const job_t *, int64_t *);                                     \
+    int knn_int8_##isa(const job_t *, int64_t *);                                     \
     int knn_filter_##isa(const job_t *, const filter_t *);                            \
     int knn_project_##isa(const sample_t *, const double *, double, const float *, int, int, \
                           double, int, float *, float *);                             \
@@ -79,8 +82,17 @@ KNN_DECLARE(avx2)
 KNN_DECLARE(avx512)
 KNN_DECLARE(vnni)
 
+/* Whether the compiler knows the matrix registers of AMX, and the system lends them. */
+#if defined(__x86_64__) && defined(__linux__) && \
+    (defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11)
+#define KLDIV_HAS_MATRIX 1
+#else
+#define KLDIV_HAS_MATRIX 0
+#endif
+
 /* knn.c */
 int knn_best_level(void);
+int knn_matrix_ready(void);
 int knn_level_is_built(int level);
 const knn_table_t *knn_table(int level);
 int knn_has_openmp(void);
