@@ -26,7 +26,8 @@ from kldiv._validation import FloatArray
 PROBE_QUERIES = 48
 PROBE_ROWS = 1024
 PROBE_FROM_PAIRS = 2e7  # below, a probe costs more than it can save
-PROBE_FROM_FEATURES = 48
+BYTES_FROM_FEATURES = 16
+AXES_FROM_FEATURES = 128  # with fewer, the axes are hardly fewer than the columns
 
 # Tree: nanoseconds per query with 6000 rows, and the power of the rows, by features.
 _TREE_FEATURES = (2, 3, 5, 8, 10, 15, 20, 30)
@@ -105,9 +106,10 @@ def int8_seconds(s: Shape, candidates: float) -> float:
     """Predicted cost of the byte codes with that many measurements per query."""
     if not bytes_available(s.d):
         return float("inf")
-    measure = s.queries * candidates * (20 + 0.09 * s.d)
+    product = 0.0005 if _knn.current_level() == "amx" else 0.004
+    measure = s.queries * candidates * (20 + 0.2 * s.d)
     return 1e-9 * (
-        s.pairs * (0.0045 * s.d + 0.25) + measure + s.queries * (400 + 3 * s.d) + 2e5
+        s.pairs * (product * s.d + 0.14) + measure + s.queries * (700 + 1.5 * s.d) + 2e5
     )
 
 
@@ -147,31 +149,29 @@ def choose_algorithm(
         return Choice("tree", tree) if tree < brute else Choice("brute", brute)
     costs = {"tree": tree_seconds(s), "gemm": gemm_seconds(s)}
     axes = None
-    if s.d >= PROBE_FROM_FEATURES:
+    probed = s.pairs >= PROBE_FROM_PAIRS
+    if s.d >= BYTES_FROM_FEATURES and bytes_available(s.d):
         # Without a probe: bytes prune well unless a few outliers stretch their range.
-        candidates = {"int8": 2.0 * n_neighbors}
-        if s.pairs >= PROBE_FROM_PAIRS:
-            axes, candidates = _probe(X, Y, s, n_threads)
-            costs["pca"] = pca_seconds(s, candidates["pca"])
-        costs["int8"] = int8_seconds(s, candidates["int8"])
+        candidates = _candidates(X, Y, s, None) if probed else 2.0 * n_neighbors
+        costs["int8"] = int8_seconds(s, candidates)
+    if probed and s.d >= AXES_FROM_FEATURES:
+        # The axes cannot leave less than this; fitting them costs more than a probe.
+        if pca_seconds(s, 2.0 * n_neighbors) < min(costs.values()):
+            axes = fit_axes(X, Y, n_threads)
+            costs["pca"] = pca_seconds(s, _candidates(X, Y, s, axes))
     best = min(costs, key=costs.__getitem__)
     return Choice(best, costs[best], axes if best == "pca" else None)
 
 
-def _probe(
-    X: FloatArray, Y: FloatArray, s: Shape, n_threads: int
-) -> tuple[Axes, dict[str, float]]:
-    """Axes, and measurements per query that each filter would need on all rows."""
-    axes = fit_axes(X, Y, n_threads)
+def _candidates(X: FloatArray, Y: FloatArray, s: Shape, axes: Axes | None) -> float:
+    """Measurements per query that axes, or else bytes, would need on all rows."""
     rows = sampled_rows(X, Y, PROBE_ROWS)
     queries = np.ascontiguousarray(rows[:: max(1, len(rows) // PROBE_QUERIES)])
     # Rows added bring neighbours closer, and bounds rule out less: about a square root.
     growth = max(1.0, s.rows / len(rows)) ** 0.5
     k = min(s.k + 1, len(rows))
-    found = {"pca": probe_pca(queries, rows, k, axes)}
-    if bytes_available(s.d):
-        found["int8"] = probe_int8(queries, rows, k)
-    return axes, {
-        name: min(s.rows, s.k + max(0.0, count - k) * growth)
-        for name, count in {"int8": s.rows, **found}.items()
-    }
+    if axes is None:
+        count = probe_int8(queries, rows, k)
+    else:
+        count = probe_pca(queries, rows, k, axes)
+    return min(s.rows, s.k + max(0.0, count - k) * growth)

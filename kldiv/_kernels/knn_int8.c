@@ -11,7 +11,7 @@
 
 #define NR 32                    /* rows of a panel of the data */
 #define MR 12                    /* queries of a tile without matrix registers */
-#define BLOCK 96                 /* queries of a block; a multiple of MR and of NR */
+#define BLOCK 192                /* queries of a block; a multiple of MR and of NR */
 #define STRIP 8                  /* panels that give the first bounds */
 #define LANES 16
 #define SEGMENT_BYTES (16 << 20) /* packed codes in memory at a time */
@@ -374,7 +374,7 @@ static void limit_by_code(const segment_t *t, work_t *w, int i, int32_t v, int s
     if (t->exact)
         set_limit(w, i, strict ? v : v + 1);
     else
-        set_limit(w, i, limit_of(sqrt((double)v) + 2 * w->radius[i]));
+        set_limit(w, i, limit_of((double)sqrtf((float)v) * (1 + 2e-7) + 2 * w->radius[i]));
 }
 
 /* k neighbours are measured: a row nearer than the k-th has a code within one radius. */
@@ -416,6 +416,25 @@ INL void prefetch_row(const sample_t *s, int64_t j) {
     for (size_t b = 0; b < bytes && b < 1024; b += 64) PREFETCH(row + b);
 }
 
+/* |row i of s - row j of t|^2 of a few columns. */
+static double exact_narrow(const sample_t *s, int64_t i, const sample_t *t, int64_t j) {
+    int d = s->d;
+    __m512d sum = _mm512_setzero_pd(), x, y;
+    for (int c = 0; c < d; c += 8) {
+        __mmask8 in = d - c < 8 ? (__mmask8)((1u << (d - c)) - 1) : 0xff;
+        if (s->is_double) {
+            x = _mm512_maskz_loadu_pd(in, (const double *)s->rows + i * d + c);
+            y = _mm512_maskz_loadu_pd(in, (const double *)t->rows + j * d + c);
+        } else {
+            x = _mm512_cvtps_pd(_mm256_maskz_loadu_ps(in, (const float *)s->rows + i * d + c));
+            y = _mm512_cvtps_pd(_mm256_maskz_loadu_ps(in, (const float *)t->rows + j * d + c));
+        }
+        x = _mm512_sub_pd(x, y);
+        sum = _mm512_fmadd_pd(x, x, sum);
+    }
+    return _mm512_reduce_add_pd(sum);
+}
+
 /* Measure the candidates of query i of the block: the smallest first. */
 static void measure(const job_t *job, const block_t *block, const segment_t *t, work_t *w, int i,
                     int64_t query) {
@@ -433,8 +452,9 @@ static void measure(const job_t *job, const block_t *block, const segment_t *t, 
         if (at + 1 < n) prefetch_row(into, c[at + 1].index);
         int full = w->known[i] == k;
         double before = full ? best[k - 1] : INFINITY;
-        keep_smallest(best, index, &w->known[i], k,
-                      exact_rows(from, query, into, c[at].index, before), c[at].index);
+        double square = into->d < 64 ? exact_narrow(from, query, into, c[at].index)
+                                     : exact_rows(from, query, into, c[at].index, before);
+        keep_smallest(best, index, &w->known[i], k, square, c[at].index);
         w->measured++;
         if (w->known[i] == k && best[k - 1] < before) limit_by_distance(t, w, i, best[k - 1]);
     }
@@ -479,6 +499,7 @@ static void handle(const task_t *a, int i, int64_t column, const int32_t *c, uns
     const segment_t *t = a->data;
     work_t *w = a->work;
     int k = a->job->k, self = a->block->from == a->block->into;
+    int32_t *list = w->list + i * LANES, before = k > LANES ? 0 : list[k - 1];
     for (; hit; hit &= hit - 1) {
         int64_t at = column + lowest_bit(hit), row = t->first + at;
         int64_t v = (int64_t)w->norm[i] + t->norm[at] - 2 * (int64_t)c[at - column];
@@ -491,26 +512,31 @@ static void handle(const task_t *a, int i, int64_t column, const int32_t *c, uns
         candidate_t *place = w->candidates + (int64_t)i * w->room + w->count[i]++;
         place->index = (int32_t)row, place->value = (int32_t)v;
         if (k > LANES) continue;
-        int32_t *list = w->list + i * LANES;
-        if (v >= list[k - 1]) continue;
-        insert(list, (int32_t)v);
-        if (list[k - 1] < NOT_YET) limit_by_code(t, w, i, list[k - 1], 1);
+        if (v < list[k - 1]) insert(list, (int32_t)v);
     }
+    if (k <= LANES && list[k - 1] < before) limit_by_code(t, w, i, list[k - 1], 1);
 }
 
-/* Queries [row, end) against one panel. */
+/* Queries [row, end), at most NR, against one panel. Those with hits are listed first, so
+   that no branch is guessed per query. */
 INL void scan(const task_t *a, int row, int end, int64_t j, const int32_t *out) {
     const segment_t *t = a->data;
+    uint32_t hits[NR];
+    int list[NR + 1], found = 0;
     __m512i h0 = _mm512_loadu_si512(t->half + j);
     __m512i h1 = _mm512_loadu_si512(t->half + j + LANES);
-    for (int i = row; i < end; i++, out += NR) {
+    for (int i = row; i < end; i++) {
+        const int32_t *c = out + (i - row) * NR;
         __m512i test = _mm512_set1_epi32(a->work->test[i]);
-        unsigned low = _mm512_cmpgt_epi32_mask(_mm512_loadu_si512(out),
-                                               _mm512_sub_epi32(h0, test));
-        unsigned high = _mm512_cmpgt_epi32_mask(_mm512_loadu_si512(out + LANES),
-                                                _mm512_sub_epi32(h1, test));
-        if (UNLIKELY(low | high)) handle(a, i, j, out, low | high << LANES);
+        unsigned low = _mm512_cmpgt_epi32_mask(_mm512_loadu_si512(c), _mm512_sub_epi32(h0, test));
+        unsigned high =
+            _mm512_cmpgt_epi32_mask(_mm512_loadu_si512(c + LANES), _mm512_sub_epi32(h1, test));
+        hits[found] = low | high << LANES;
+        list[found] = i;
+        found += hits[found] != 0;
     }
+    for (int f = 0; f < found; f++)
+        handle(a, list[f], j, out + (list[f] - row) * NR, hits[f]);
 }
 
 /* An upper bound on the k-th squared code distance of query i: each of NR lanes keeps
@@ -605,7 +631,9 @@ static void run_block(const task_t *a, int last) {
                 tile(t, w, i, p * NR, w->products + (p * BLOCK + i) * NR);
         for (int i = 0; i < a->rows; i++) prime(a, i, panels);
         for (int p = 0; p < panels; p++)
-            scan(a, 0, a->rows, p * NR, w->products + p * BLOCK * NR);
+            for (int i = 0; i < a->rows; i += size)
+                scan(a, i, i + size < a->rows ? i + size : a->rows, p * NR,
+                     w->products + (p * BLOCK + i) * NR);
         j = panels * NR;
     }
     for (; j < padded; j += NR)
