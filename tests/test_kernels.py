@@ -151,12 +151,12 @@ def test_ties_stay_cheap_in_the_product(rng):
     assert _knn.search("gemm", X, X, 5, blocks) < 1500 * 60
 
 
-@pytest.mark.parametrize("n_neighbors", [1, 5, 12])
-@pytest.mark.parametrize(("n_values", "d"), [(2, 30), (3, 12), (20, 8), (300, 9)])
+@pytest.mark.parametrize("n_neighbors", [1, 12])
+@pytest.mark.parametrize(("n_values", "d"), [(2, 30), (20, 8), (300, 9)])
 def test_ties_of_integers_are_not_lost(level, n_values, d, n_neighbors, rng):
     """Exact products drop ties on sight, but k of them must stay."""
-    X = rng.integers(0, n_values, (1300, d)).astype(np.float32)
-    Y = rng.integers(0, n_values, (1200, d)).astype(np.float32)
+    X = rng.integers(0, n_values, (1100, d)).astype(np.float32)
+    Y = rng.integers(0, n_values, (1050, d)).astype(np.float32)
     expected = search(X, Y, n_neighbors, algorithm="brute")
     for algorithm in COMPILED:
         if algorithm == "sorted" or (algorithm == "int8" and level in NO_BYTES):
@@ -164,3 +164,55 @@ def test_ties_of_integers_are_not_lost(level, n_values, d, n_neighbors, rng):
         found = search(X, Y, n_neighbors, algorithm=algorithm)
         np.testing.assert_allclose(found.xx, expected.xx, rtol=4e-16 * d**0.5, atol=0)
         np.testing.assert_allclose(found.xy, expected.xy, rtol=4e-16 * d**0.5, atol=0)
+
+
+@pytest.mark.parametrize("algorithm", ["gemm", "int8"])
+@pytest.mark.parametrize(("d", "n_neighbors"), [(7, 1), (40, 5), (40, 40)])
+def test_data_in_many_segments(algorithm, d, n_neighbors, level, rng, monkeypatch):
+    """Packed data are bounded in memory; what earlier segments found is kept."""
+    if algorithm == "int8" and level in NO_BYTES:
+        pytest.skip("needs AVX-512 VNNI")
+    X, Y = samples(rng, 400, 300, d, np.float32)
+    blocks = ("xx", "xy", "yy", "yx")
+    whole = search(X, Y, n_neighbors, blocks=blocks, algorithm=algorithm)
+    monkeypatch.setattr(_knn, "SEGMENT_BYTES", 200 * d)
+    for threads in (1, 2):
+        found = search(
+            X,
+            Y,
+            n_neighbors,
+            blocks=blocks,
+            algorithm=algorithm,
+            threads=threads,
+            return_indices=True,
+        )
+        for block in blocks:
+            np.testing.assert_array_equal(found.block(block), whole.block(block))
+            a, b = (X if side == "x" else Y for side in block)
+            named = getattr(found, f"{block}_indices")
+            gap = np.linalg.norm(
+                a[:, None].astype(float) - b[named].astype(float), axis=2
+            )
+            np.testing.assert_allclose(gap, found.block(block), rtol=1e-14)
+
+
+@pytest.mark.parametrize("algorithm", ["gemm", "int8"])
+def test_memory_beyond_the_samples_is_bounded(algorithm):
+    """240 MB of rows are searched with answers and a few segments beside them."""
+    if algorithm == "int8" and _knn.current_level() in NO_BYTES:
+        pytest.skip("needs AVX-512 VNNI")
+    code = f"""
+import resource, numpy as np
+from kldiv._neighbors import search
+X = np.ones((300_000, 200), np.float32)
+X[:, 0] = np.arange(len(X))
+Y = X[:300].copy()
+search(Y, Y, 1, algorithm={algorithm!r})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+search(Y, X, 1, blocks=("xy",), algorithm={algorithm!r})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 60_000  # kilobytes

@@ -38,6 +38,7 @@ cdef extern from "knn.h" nogil:
         int n_threads
         int matrix
         double scale
+        int64_t segment_bytes
     ctypedef struct codes_t:
         const void *codes
         const float *radius
@@ -72,6 +73,7 @@ cdef extern from "knn.h" nogil:
     )
 
 LEVELS = ("baseline", "avx2", "avx512", "vnni", "amx")
+SEGMENT_BYTES = 16 << 20  # of packed data in memory at a time
 METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
 BLOCKS = {"xx": (0, 0), "xy": (0, 1), "yy": (1, 1), "yx": (1, 0)}
 
@@ -166,6 +168,7 @@ cdef _Job _make_job(X, Y, k, blocks, metric, n_threads, scale):
     held.job.n_threads = n_threads if knn_has_openmp() else 1
     held.job.matrix = current_level() == "amx"
     held.job.scale = scale
+    held.job.segment_bytes = SEGMENT_BYTES
     return held
 
 

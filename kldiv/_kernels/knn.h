@@ -34,6 +34,7 @@ typedef struct {
     int n_threads;
     int matrix;   /* whether byte products may use the matrix registers of AMX */
     double scale; /* power of two that brings the data near 1 */
+    int64_t segment_bytes; /* of packed data in memory at a time, for gemm and int8 */
 } job_t;
 
 /* Row codes of the filter: see docs/user_guide/precision.rst. */

@@ -23,16 +23,30 @@
 #define NOT_YET 1e30f
 #define ROUNDING 5.960464477539063e-08
 
-/* One sample, packed twice, and what its rows have found as queries. */
+/* One sample as the product sees it. */
 typedef struct {
     const sample_t *rows;
     int64_t n, padded; /* padded: rounded up to UNIT, plus UNIT */
-    float *left;       /* panels of MR rows, times -2 */
-    float *right;      /* panels of NR rows */
+    int64_t segment;   /* rows packed at a time, a multiple of UNIT */
     float *norm;       /* squared norms; NEVER beyond n */
     double largest;    /* largest squared norm */
-    int needs_left, needs_right;
 } packed_t;
+
+/* Panels of `size` rows of a segment of one sample. */
+typedef struct {
+    float *cells;
+    const packed_t *of;
+    int64_t first;
+    int size;
+    float factor;
+} panels_t;
+
+/* How rows become float32 numbers below 1. */
+typedef struct {
+    const double *centre;
+    double scale;
+    int threads;
+} view_t;
 
 typedef struct {
     float value;
@@ -76,46 +90,69 @@ INL void pack_panels(const int size, const float *RESTRICT lines, int d, float f
         }
 }
 
-/* Pack rows i0 .. i0 + UNIT. `lines` holds UNIT rows. */
-static void pack_unit(packed_t *p, int64_t i0, const double *centre, double scale,
+/* Norms of rows i0 .. i0 + UNIT, and their panels unless `to` is NULL. `lines` holds UNIT
+   rows. */
+static void pack_unit(packed_t *p, int64_t i0, const view_t *view, const panels_t *to,
                       float *lines) {
     int d = p->rows->d;
     for (int r = 0; r < UNIT; r++) {
         int64_t i = i0 + r;
         float *line = lines + (int64_t)r * d;
         if (i < p->n) {
-            centred_row(p->rows, i, centre, scale, line);
+            centred_row(p->rows, i, view->centre, view->scale, line);
             p->norm[i] = (float)square_of(line, d);
         } else {
             memset(line, 0, sizeof(float) * (size_t)d);
             p->norm[i] = NEVER;
         }
     }
-    if (p->left) pack_panels(MR, lines, d, -2, p->left + i0 * d);
-    if (p->right) pack_panels(NR, lines, d, 1, p->right + i0 * d);
+    if (!to) return;
+    float *out = to->cells + (i0 - to->first) * d;
+    if (to->size == MR)
+        pack_panels(MR, lines, d, to->factor, out);
+    else
+        pack_panels(NR, lines, d, to->factor, out);
 }
 
-static int pack(packed_t *p, const double *centre, double scale, int threads) {
-    int d = p->rows->d, status = KNN_OK;
-    size_t cells = (size_t)p->padded * (size_t)d * sizeof(float);
-    if (p->needs_left) p->left = knn_allocate(cells);
-    if (p->needs_right) p->right = knn_allocate(cells);
-    p->norm = knn_allocate((size_t)p->padded * sizeof(float));
-    if ((p->needs_left && !p->left) || (p->needs_right && !p->right) || !p->norm)
-        return KNN_NO_MEMORY;
-#pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
+static int pack_units(packed_t *p, int64_t first, int64_t last, const view_t *view,
+                      const panels_t *to) {
+    int status = KNN_OK;
+#pragma omp parallel num_threads(view->threads) if (view->threads > 1) reduction(| : status)
     {
-        float *lines = knn_allocate(UNIT * (size_t)d * sizeof(float));
+        float *lines = knn_allocate(UNIT * (size_t)p->rows->d * sizeof(float));
         if (!lines) status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < p->padded; i += UNIT)
-            if (lines) pack_unit(p, i, centre, scale, lines);
+        for (int64_t i = first; i < last; i += UNIT)
+            if (lines) pack_unit(p, i, view, to, lines);
         knn_free(lines);
     }
-    p->largest = 0;
-    for (int64_t i = 0; i < p->n && status == KNN_OK; i++)
-        if (p->norm[i] > p->largest) p->largest = p->norm[i];
     return status;
+}
+
+/* Panels of the segment of p that begins at `first`, unless they are there already. */
+static int pack(panels_t *to, packed_t *p, int64_t first, const view_t *view) {
+    if (to->of == p && to->first == first) return KNN_OK;
+    int64_t rest = p->padded - first;
+    to->of = p, to->first = first;
+    return pack_units(p, first, first + (rest < p->segment ? rest : p->segment), view, to);
+}
+
+static int packed_make(packed_t *p, const sample_t *rows, const view_t *view,
+                       int64_t segment_bytes) {
+    p->rows = rows, p->n = rows->n, p->largest = 0;
+    p->padded = (p->n + UNIT - 1) / UNIT * UNIT + UNIT;
+    p->segment = segment_bytes / 4 / rows->d / UNIT * UNIT;
+    if (p->segment < UNIT) p->segment = UNIT;
+    if (p->segment > p->padded) p->segment = p->padded;
+    p->norm = knn_allocate((size_t)p->padded * sizeof(float));
+    if (!p->norm) return KNN_NO_MEMORY;
+    /* in one segment, packing gives the norms */
+    return p->segment < p->padded ? pack_units(p, 0, p->padded, view, NULL) : KNN_OK;
+}
+
+static void find_largest(packed_t *p) {
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->norm[i] > p->largest) p->largest = p->norm[i];
 }
 
 /* ---- candidates ------------------------------------------------------------------ */
@@ -223,7 +260,17 @@ typedef struct {
     const packed_t *from, *into;
     found_t *rows, *columns; /* columns: NULL, or who looks the other way */
     int same;                /* from == into: only pairs with column > row count */
+    const panels_t *left, *right;
+    int64_t row_end, column_end; /* of the two segments, which begin where panels do */
 } product_t;
+
+INL const float *left_panel(const product_t *p, int64_t row) {
+    return p->left->cells + (row - p->left->first) * p->from->rows->d;
+}
+
+INL const float *right_panel(const product_t *p, int64_t column) {
+    return p->right->cells + (column - p->right->first) * p->from->rows->d;
+}
 
 /* Entries of one vector of a tile that passed the gate. */
 static void handle(const product_t *p, int64_t row, int64_t column, const float *c, unsigned hit) {
@@ -255,7 +302,7 @@ INL void multiply(int d, const float *RESTRICT a, const float *RESTRICT b, vf c[
 INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
     int d = p->from->rows->d;
     vf c[MR][NV];
-    multiply(d, p->from->left + row * d, p->into->right + column * d, c);
+    multiply(d, left_panel(p, row), right_panel(p, column), c);
     const float *row_gate = p->rows->gate + row, *row_norm = p->from->norm + row;
     UNROLL for (int i = 0; i < MR; i++) {
         unsigned hit[NV], any = 0;
@@ -283,18 +330,18 @@ INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
    rows look into their own sample). Without it the first entries of a row all pass. */
 static void prime_panel(const product_t *p, int64_t row) {
     int d = p->from->rows->d, k = p->rows->k, wanted = k + p->same;
-    int64_t panels = p->into->n / NR, step = panels / PRIMING * NR;
+    int64_t panels = (p->column_end - p->right->first) / NR, step = panels / PRIMING * NR;
     vf least[MR], c[MR][NV];
     UNROLL for (int i = 0; i < MR; i++) least[i] = vf_set(NOT_YET);
     for (int s = 0; s < PRIMING; s++) {
-        int64_t column = s * step;
-        multiply(d, p->from->left + row * d, p->into->right + column * d, c);
+        int64_t column = p->right->first + s * step;
+        multiply(d, left_panel(p, row), right_panel(p, column), c);
         UNROLL for (int i = 0; i < MR; i++)
             UNROLL for (int v = 0; v < NV; v++)
                 least[i] =
                     vf_min(least[i], vf_add(c[i][v], vf_load(p->into->norm + column + v * FW)));
     }
-    for (int i = 0; i < MR && row + i < p->from->n; i++) {
+    for (int i = 0; i < MR && row + i < p->row_end; i++) {
         float lane[FW], sorted[2 * LIST], *own = p->rows->lists + (row + i + 1) * LIST;
         float norm = p->from->norm[row + i];
         vf_store(lane, least[i]);
@@ -305,16 +352,17 @@ static void prime_panel(const product_t *p, int64_t row) {
         /* just above, because rows at the bound itself are still to be found */
         float bound = nextafterf(sorted[LIST + wanted] + norm, INFINITY);
         if (bound >= NOT_YET) continue;
-        for (int l = 1; l <= k; l++) own[l] = bound;
-        set_limit(p->rows, p->from->norm, row + i, bound);
+        for (int l = 1; l <= k; l++) own[l] = bound < own[l] ? bound : own[l];
+        set_limit(p->rows, p->from->norm, row + i, own[k]);
     }
 }
 
 static void prime(const product_t *p, int threads) {
     int wanted = p->rows->k + p->same;
-    if (wanted > FW || wanted > MAX_LIST || p->into->n < 4 * PRIMING * NR) return;
+    int64_t columns = p->column_end - p->right->first;
+    if (wanted > FW || wanted > MAX_LIST || columns < 4 * PRIMING * NR) return;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (int64_t i = 0; i < p->from->n; i += MR) prime_panel(p, i);
+    for (int64_t i = p->left->first; i < p->row_end; i += MR) prime_panel(p, i);
 }
 
 /* All pairs of rows [i0, i1) and columns [j0, j1). */
@@ -333,27 +381,29 @@ static void product(const product_t *p, int64_t i0, int64_t i1, int64_t j0, int6
     }
 }
 
-/* Rows and columns are cut into segments; in each round every segment is used by one
-   thread, so that both sides of a pair can be updated without locks. */
+/* Rows and columns are cut into parts; in each round every part is used by one thread, so
+   that both sides of a pair can be updated without locks. */
 static void product_rounds(const product_t *p, int threads) {
-    int64_t n = p->from->n, m = p->into->n, parts = threads == 1 ? 1 : 4 * threads;
+    int64_t i0 = p->left->first, j0 = p->right->first, parts = threads == 1 ? 1 : 4 * threads;
+    int64_t n = p->row_end - i0, m = p->column_end - j0;
     int64_t rows = ((n + parts - 1) / parts + UNIT - 1) / UNIT * UNIT;
     int64_t columns = ((m + parts - 1) / parts + UNIT - 1) / UNIT * UNIT;
+    int triangle = p->same && i0 == j0;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
-        if (p->same) {
+        if (triangle) {
 #pragma omp for schedule(dynamic, 1)
             for (int64_t s = 0; s < parts; s++) {
                 int64_t end = (s + 1) * rows < n ? (s + 1) * rows : n;
-                product(p, s * rows, end, s * rows, end);
+                product(p, i0 + s * rows, i0 + end, j0 + s * rows, j0 + end);
             }
         }
-        /* round r: a tournament inside one sample, shifted partners across two */
-        for (int64_t r = 0; r < (p->same ? parts - 1 : parts); r++) {
+        /* round r: a tournament inside one segment, shifted partners across two */
+        for (int64_t r = 0; r < (triangle ? parts - 1 : parts); r++) {
 #pragma omp for schedule(dynamic, 1)
-            for (int64_t s = 0; s < (p->same ? parts / 2 : parts); s++) {
+            for (int64_t s = 0; s < (triangle ? parts / 2 : parts); s++) {
                 int64_t a = s, b = (s + r) % parts;
-                if (p->same) {
+                if (triangle) {
                     int64_t q = parts - 1;
                     a = s == 0 ? q : (r + s) % q;
                     b = s == 0 ? r : (r + q - s) % q;
@@ -364,19 +414,17 @@ static void product_rounds(const product_t *p, int threads) {
                 }
                 int64_t end = (a + 1) * rows < n ? (a + 1) * rows : n;
                 int64_t last = (b + 1) * columns < m ? (b + 1) * columns : m;
-                product(p, a * rows, end, b * columns, last);
+                product(p, i0 + a * rows, i0 + end, j0 + b * columns, j0 + last);
             }
         }
     }
 }
 
 static void product_rows(const product_t *p, int threads) {
-    int64_t blocks = (p->from->n + UNIT - 1) / UNIT;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
-    for (int64_t s = 0; s < blocks; s++) {
-        int64_t end = (s + 1) * UNIT < p->from->n ? (s + 1) * UNIT : p->from->n;
-        product(p, s * UNIT, end, 0, p->into->n);
-    }
+    for (int64_t i = p->left->first; i < p->row_end; i += UNIT)
+        product(p, i, i + UNIT < p->row_end ? i + UNIT : p->row_end, p->right->first,
+                p->column_end);
 }
 
 /* ---- exact answers --------------------------------------------------------------- */
@@ -533,12 +581,18 @@ static double centre_and_scale(const job_t *job, double *centre, double *relativ
     }
     if (integers)
         for (int j = 0; j < d; j++) centre[j] = rint(centre[j]);
-    for (int s = 0; s < 2; s++)
-        for (int64_t i = 0; i < job->sample[s].n; i++) {
-            double most = farthest(&job->sample[s], i, centre);
+    for (int s = 0; s < 2; s++) {
+        const sample_t *x = &job->sample[s];
+        int whole_rows = integers;
+#pragma omp parallel for schedule(static) num_threads(job->n_threads) \
+    if (job->n_threads > 1) reduction(max : largest) reduction(& : whole_rows)
+        for (int64_t i = 0; i < x->n; i++) {
+            double most = farthest(x, i, centre);
             largest = most > largest ? most : largest;
-            if (integers) integers = whole(&job->sample[s], i);
+            if (whole_rows) whole_rows = whole(x, i);
         }
+        integers = whole_rows;
+    }
     double du = d * ROUNDING;
     *relative = integers && 4.0 * d * largest * largest < 16777216.0
                     ? 0
@@ -546,46 +600,85 @@ static double centre_and_scale(const job_t *job, double *centre, double *relativ
     return largest > 0 ? ldexp(1, -ilogb(largest) - 1) : 1;
 }
 
-static int gemm_block(const job_t *job, packed_t *packed, int row_block, int column_block,
-                      double relative, int64_t *n_candidates) {
+typedef struct {
+    packed_t sample[2];
+    panels_t left, right;
+    view_t view;
+    double relative;
+} gemm_t;
+
+/* All pairs of two samples, a pair of segments at a time. */
+static int all_products(gemm_t *g, product_t *p) {
+    packed_t *from = (packed_t *)p->from, *into = (packed_t *)p->into;
+    int status = KNN_OK, threads = g->view.threads;
+    p->left = &g->left, p->right = &g->right;
+    for (int64_t i = 0; i < from->n; i += from->segment) {
+        int64_t rows = from->n - i < from->segment ? from->n - i : from->segment;
+        for (int64_t j = p->same ? i : 0; j < into->n; j += into->segment) {
+            int64_t columns = into->n - j < into->segment ? into->n - j : into->segment;
+            status |= pack(&g->left, from, i, &g->view);
+            status |= pack(&g->right, into, j, &g->view);
+            if (status != KNN_OK) return status;
+            p->row_end = i + rows, p->column_end = j + columns;
+            if (j == (p->same ? i : 0)) prime(p, threads);
+            if (p->columns)
+                product_rounds(p, threads);
+            else
+                product_rows(p, threads);
+        }
+    }
+    return status;
+}
+
+static int gemm_block(const job_t *job, gemm_t *g, int row_block, int column_block,
+                      int64_t *n_candidates) {
     const block_t *block = &job->block[row_block];
-    packed_t *from = &packed[block->from], *into = &packed[block->into];
+    packed_t *from = &g->sample[block->from], *into = &g->sample[block->into];
     found_t rows, columns;
     memset(&rows, 0, sizeof rows), memset(&columns, 0, sizeof columns);
     int same = from == into, other = column_block >= 0;
-    int status = found_make(&rows, from, into, job->k, relative);
-    if (other) status |= found_make(&columns, into, from, job->k, relative);
+    int status = pack(&g->left, from, 0, &g->view) | pack(&g->right, into, 0, &g->view);
+    if (status != KNN_OK) return status;
+    find_largest(from), find_largest(into);
+    status = found_make(&rows, from, into, job->k, g->relative);
+    if (other) status |= found_make(&columns, into, from, job->k, g->relative);
     if (status == KNN_OK) {
-        product_t p = {from, into, &rows, same ? &rows : other ? &columns : NULL, same};
-        prime(&p, job->n_threads);
-        if (p.columns)
-            product_rounds(&p, job->n_threads);
-        else
-            product_rows(&p, job->n_threads);
-        status = finish(job, block, &rows, n_candidates);
-        if (other) status |= finish(job, &job->block[column_block], &columns, n_candidates);
+        product_t p = {from, into, &rows, same ? &rows : other ? &columns : NULL, same,
+                       NULL, NULL, 0, 0};
+        status = all_products(g, &p);
+        if (status == KNN_OK) status = finish(job, block, &rows, n_candidates);
+        if (other && status == KNN_OK)
+            status = finish(job, &job->block[column_block], &columns, n_candidates);
     }
     found_free(&rows), found_free(&columns);
     return status;
 }
 
-int FN(knn_gemm)(const job_t *job, int64_t *n_candidates) {
-    int d = job->sample[0].d, status = KNN_OK, crossed = -1;
-    packed_t packed[2];
-    double relative, *centre = knn_allocate((size_t)d * sizeof(double));
-    if (!centre) return KNN_NO_MEMORY;
-    memset(packed, 0, sizeof packed);
-    for (int b = 0; b < job->n_blocks; b++) {
-        packed[job->block[b].from].needs_left = 1;
-        packed[job->block[b].into].needs_right = 1;
-    }
-    double scale = centre_and_scale(job, centre, &relative);
+static int gemm_make(gemm_t *g, const job_t *job, double *centre) {
+    int d = job->sample[0].d, status = KNN_OK;
+    int64_t most = 0;
+    g->view.centre = centre, g->view.threads = job->n_threads;
+    g->view.scale = centre_and_scale(job, centre, &g->relative);
     for (int s = 0; s < 2; s++) {
-        packed_t *p = &packed[s];
-        p->rows = &job->sample[s], p->n = job->sample[s].n;
-        p->padded = (p->n + UNIT - 1) / UNIT * UNIT + UNIT;
-        if (p->needs_left || p->needs_right) status |= pack(p, centre, scale, job->n_threads);
+        int used = 0;
+        for (int b = 0; b < job->n_blocks; b++)
+            used |= job->block[b].from == s || job->block[b].into == s;
+        if (used)
+            status |= packed_make(&g->sample[s], &job->sample[s], &g->view, job->segment_bytes);
+        if (used && g->sample[s].segment > most) most = g->sample[s].segment;
     }
+    g->left.size = MR, g->left.factor = -2, g->right.size = NR, g->right.factor = 1;
+    g->left.cells = knn_allocate((size_t)most * (size_t)d * sizeof(float));
+    g->right.cells = knn_allocate((size_t)most * (size_t)d * sizeof(float));
+    return g->left.cells && g->right.cells ? status : KNN_NO_MEMORY;
+}
+
+int FN(knn_gemm)(const job_t *job, int64_t *n_candidates) {
+    int status, crossed = -1;
+    gemm_t g;
+    double *centre = knn_allocate((size_t)job->sample[0].d * sizeof(double));
+    memset(&g, 0, sizeof g);
+    status = centre ? gemm_make(&g, job, centre) : KNN_NO_MEMORY;
     for (int b = 0; b < job->n_blocks && status == KNN_OK; b++) {
         int other = -1;
         if (b == crossed) continue;
@@ -593,10 +686,9 @@ int FN(knn_gemm)(const job_t *job, int64_t *n_candidates) {
             if (job->block[b].from != job->block[b].into &&
                 job->block[c].from == job->block[b].into && job->block[c].into == job->block[b].from)
                 other = crossed = c;
-        status = gemm_block(job, packed, b, other, relative, n_candidates);
+        status = gemm_block(job, &g, b, other, n_candidates);
     }
-    for (int s = 0; s < 2; s++)
-        knn_free(packed[s].left), knn_free(packed[s].right), knn_free(packed[s].norm);
-    knn_free(centre);
+    for (int s = 0; s < 2; s++) knn_free(g.sample[s].norm);
+    knn_free(g.left.cells), knn_free(g.right.cells), knn_free(centre);
     return status;
 }

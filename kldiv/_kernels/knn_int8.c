@@ -12,9 +12,9 @@
 #define NR 32                    /* rows of a panel of the data */
 #define MR 12                    /* queries of a tile without matrix registers */
 #define BLOCK 192                /* queries of a block; a multiple of MR and of NR */
-#define STRIP 8                  /* panels that give the first bounds */
+#define STRIP 16                  /* panels that give the first bounds */
 #define LANES 16
-#define SEGMENT_BYTES (16 << 20) /* packed codes in memory at a time */
+#define NARROW 64                /* below, measuring costs less than deciding */
 #define NOT_YET 2147483647
 #define FAR_HALF 1073741823 /* half a squared norm that no product reaches */
 #define NEVER (-1073741824) /* a test that no product passes */
@@ -47,6 +47,7 @@ typedef struct {
     int32_t *limit;    /* (BLOCK,) a squared code distance below it may matter */
     int32_t *norm;     /* (BLOCK,) |x|^2 - 256 sum x */
     int32_t *list;     /* (BLOCK, LANES) smallest squared code distances */
+    int32_t *applied;  /* (BLOCK,) k-th of them when the limit was set */
     double *radius;    /* (BLOCK,) of query and segment together */
     candidate_t *candidates; /* (BLOCK, room) */
     int *count, *known;      /* candidates; neighbours measured */
@@ -235,7 +236,8 @@ static int segment_make(segment_t *t, const job_t *job) {
         int64_t n = job->sample[job->block[b].into].n;
         most = n > most ? n : most;
     }
-    t->room = SEGMENT_BYTES / (4 * t->groups) / NR * NR;
+    t->room = job->segment_bytes / (4 * t->groups) / NR * NR;
+    if (t->room < NR) t->room = NR;
     most = (most + NR - 1) / NR * NR;
     t->room = most < t->room ? most : t->room;
     size_t room = (size_t)t->room, slots = 64;
@@ -435,27 +437,37 @@ static double exact_narrow(const sample_t *s, int64_t i, const sample_t *t, int6
     return _mm512_reduce_add_pd(sum);
 }
 
-/* Measure the candidates of query i of the block: the smallest first. */
+/* Measure the candidates of query i of the block. Long rows: the smallest first, and
+   those that the k-th distance rules out not at all. */
 static void measure(const job_t *job, const block_t *block, const segment_t *t, work_t *w, int i,
                     int64_t query) {
     const sample_t *from = &job->sample[block->from], *into = t->rows;
     candidate_t *c = w->candidates + (int64_t)i * w->room;
-    int k = job->k, n = 0;
+    int k = job->k, n = 0, narrow = t->d < NARROW;
     double *best = w->best + (int64_t)i * k;
     int32_t *index = w->index + (int64_t)i * k;
+    if (k <= LANES && w->list[i * LANES + k - 1] < w->applied[i])
+        limit_by_code(t, w, i, w->list[i * LANES + k - 1], 1);
     for (int at = 0; at < w->count[i]; at++)
         if (c[at].value <= w->limit[i]) c[n++] = c[at];
-    w->count[i] = 0;
+    w->count[i] = 0, w->measured += n;
+    if (narrow) {
+        for (int at = 0; at < n; at++)
+            keep_smallest(best, index, &w->known[i], k,
+                          exact_narrow(from, query, into, c[at].index), c[at].index);
+        if (n && w->known[i] == k) limit_by_distance(t, w, i, best[k - 1]);
+        return;
+    }
     if (k < n) bring_forward(c, n, k);
     for (int at = 0; at < n; at++) {
-        if (c[at].value > w->limit[i]) continue;
         if (at + 1 < n) prefetch_row(into, c[at + 1].index);
-        int full = w->known[i] == k;
-        double before = full ? best[k - 1] : INFINITY;
-        double square = into->d < 64 ? exact_narrow(from, query, into, c[at].index)
-                                     : exact_rows(from, query, into, c[at].index, before);
-        keep_smallest(best, index, &w->known[i], k, square, c[at].index);
-        w->measured++;
+        if (c[at].value > w->limit[i]) {
+            w->measured--;
+            continue;
+        }
+        double before = w->known[i] == k ? best[k - 1] : INFINITY;
+        keep_smallest(best, index, &w->known[i], k,
+                      exact_rows(from, query, into, c[at].index, before), c[at].index);
         if (w->known[i] == k && best[k - 1] < before) limit_by_distance(t, w, i, best[k - 1]);
     }
 }
@@ -499,7 +511,7 @@ static void handle(const task_t *a, int i, int64_t column, const int32_t *c, uns
     const segment_t *t = a->data;
     work_t *w = a->work;
     int k = a->job->k, self = a->block->from == a->block->into;
-    int32_t *list = w->list + i * LANES, before = k > LANES ? 0 : list[k - 1];
+    int32_t *list = w->list + i * LANES;
     for (; hit; hit &= hit - 1) {
         int64_t at = column + lowest_bit(hit), row = t->first + at;
         int64_t v = (int64_t)w->norm[i] + t->norm[at] - 2 * (int64_t)c[at - column];
@@ -514,7 +526,11 @@ static void handle(const task_t *a, int i, int64_t column, const int32_t *c, uns
         if (k > LANES) continue;
         if (v < list[k - 1]) insert(list, (int32_t)v);
     }
-    if (k <= LANES && list[k - 1] < before) limit_by_code(t, w, i, list[k - 1], 1);
+    /* A limit that is a little wide costs less than a new one after every row. */
+    if (k <= LANES && (t->exact || list[k - 1] < w->applied[i] - (w->applied[i] >> 5))) {
+        w->applied[i] = list[k - 1];
+        limit_by_code(t, w, i, list[k - 1], 1);
+    }
 }
 
 /* Queries [row, end), at most NR, against one panel. Those with hits are listed first, so
@@ -578,7 +594,7 @@ static void begin(const task_t *a) {
     for (int i = 0; i < BLOCK; i++) {
         int32_t norm, sum;
         w->count[i] = w->known[i] = 0;
-        w->limit[i] = NOT_YET, w->norm[i] = 0, w->test[i] = NEVER;
+        w->limit[i] = w->applied[i] = NOT_YET, w->norm[i] = 0, w->test[i] = NEVER;
         if (i >= a->rows) continue;
         w->radius[i] = code_row(t, from, a->first + i, lines + i * width, &norm, &sum);
         w->radius[i] += t->largest;
@@ -648,7 +664,7 @@ static void run_block(const task_t *a, int last) {
 
 static void work_free(work_t *w) {
     knn_free(w->left), knn_free(w->lines), knn_free(w->products), knn_free(w->test);
-    knn_free(w->limit), knn_free(w->norm), knn_free(w->list), knn_free(w->radius);
+    knn_free(w->limit), knn_free(w->applied), knn_free(w->norm), knn_free(w->list), knn_free(w->radius);
     knn_free(w->candidates), knn_free(w->count), knn_free(w->known), knn_free(w->best);
     knn_free(w->index);
 }
@@ -661,6 +677,7 @@ static int work_make(work_t *w, const segment_t *t, int k) {
     w->products = knn_allocate(STRIP * BLOCK * NR * sizeof(int32_t));
     w->test = knn_allocate(BLOCK * sizeof(int32_t));
     w->limit = knn_allocate(BLOCK * sizeof(int32_t));
+    w->applied = knn_allocate(BLOCK * sizeof(int32_t));
     w->norm = knn_allocate(BLOCK * sizeof(int32_t));
     w->list = knn_allocate(BLOCK * LANES * sizeof(int32_t));
     w->radius = knn_allocate(BLOCK * sizeof(double));
@@ -668,7 +685,7 @@ static int work_make(work_t *w, const segment_t *t, int k) {
     w->count = knn_allocate(BLOCK * sizeof(int)), w->known = knn_allocate(BLOCK * sizeof(int));
     w->best = knn_allocate(BLOCK * (size_t)k * sizeof(double));
     w->index = knn_allocate(BLOCK * (size_t)k * sizeof(int32_t));
-    return w->left && w->lines && w->products && w->test && w->limit && w->norm && w->list &&
+    return w->left && w->lines && w->products && w->test && w->limit && w->applied && w->norm && w->list &&
                    w->radius && w->candidates && w->count && w->known && w->best && w->index
                ? KNN_OK
                : KNN_NO_MEMORY;

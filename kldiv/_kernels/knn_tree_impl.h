@@ -9,7 +9,6 @@ typedef struct {
     int64_t n, n_leaves;
     int d, leaf;
     REAL *points;     /* (n_leaves * leaf, d) in tree order, the last row repeated */
-    REAL *blocks;     /* (n_leaves, d, leaf) */
     REAL *low, *high; /* (2 * n_leaves, d) boxes of the nodes */
     REAL *cut;        /* (2 * n_leaves,) */
     int32_t *cut_dim; /* (2 * n_leaves,) */
@@ -142,20 +141,18 @@ static void TN(fill)(TN(tree_t) * t, int64_t node, int64_t L, int64_t leaf) {
     int d = t->d, size = t->leaf;
     REAL *low = t->low + node * d, *high = t->high + node * d;
     if (L == 1) {
-        REAL *points = t->points + leaf * size * d, *block = t->blocks + leaf * size * d;
+        REAL *points = t->points + leaf * size * d;
         for (int i = 0; i < size; i++) {
             int64_t p = leaf * size + i;
             const REAL *x = t->rows + (int64_t)t->order[p < t->n ? p : t->n - 1] * d;
-            for (int j = 0; j < d; j++) points[i * d + j] = block[j * size + i] = x[j];
+            for (int j = 0; j < d; j++) points[i * d + j] = x[j];
         }
-        for (int j = 0; j < d; j++) {
-            REAL a = block[j * size], b = a;
-            for (int i = 1; i < size; i++) {
-                REAL x = block[j * size + i];
-                a = x < a ? x : a, b = x > b ? x : b;
+        for (int j = 0; j < d; j++) low[j] = high[j] = points[j];
+        for (int i = 1; i < size; i++)
+            for (int j = 0; j < d; j++) {
+                REAL x = points[i * d + j];
+                low[j] = x < low[j] ? x : low[j], high[j] = x > high[j] ? x : high[j];
             }
-            low[j] = a, high[j] = b;
-        }
         return;
     }
     int64_t left = L / 2;
@@ -169,7 +166,7 @@ static void TN(fill)(TN(tree_t) * t, int64_t node, int64_t L, int64_t leaf) {
 }
 
 static void TN(tree_free)(TN(tree_t) * t) {
-    knn_free(t->points), knn_free(t->blocks), knn_free(t->low), knn_free(t->high);
+    knn_free(t->points), knn_free(t->low), knn_free(t->high);
     knn_free(t->cut), knn_free(t->cut_dim), knn_free(t->order), knn_free(t->spare);
     knn_free(t->keys);
 }
@@ -179,19 +176,20 @@ static int TN(tree_make)(TN(tree_t) * t, const REAL *rows, int64_t n, int d, int
     size_t nodes = 2 * (size_t)L, room = (size_t)(L * leaf) * (size_t)d * sizeof(REAL);
     memset(t, 0, sizeof *t);
     t->rows = rows, t->n = n, t->n_leaves = L, t->d = d, t->leaf = leaf;
-    t->points = knn_allocate(room), t->blocks = knn_allocate(room);
+    t->points = knn_allocate(room);
     t->low = knn_allocate(nodes * (size_t)d * sizeof(REAL));
     t->high = knn_allocate(nodes * (size_t)d * sizeof(REAL));
     t->cut = knn_allocate(nodes * sizeof(REAL));
     t->cut_dim = knn_allocate(nodes * sizeof(int32_t));
     t->order = knn_allocate((size_t)n * sizeof(int32_t));
     t->spare = knn_allocate((size_t)n * sizeof(int32_t));
-    if (!t->points || !t->blocks || !t->low || !t->high || !t->cut || !t->cut_dim ||
-        !t->order || !t->spare)
+    if (!t->points || !t->low || !t->high || !t->cut || !t->cut_dim || !t->order || !t->spare)
         return KNN_NO_MEMORY;
     for (int64_t i = 0; i < n; i++) t->order[i] = (int32_t)i;
     TN(arrange)(t, 0, L, 0, n, 0, 0);
     if (t->failed) return KNN_NO_MEMORY;
+    knn_free(t->spare), knn_free(t->keys);
+    t->spare = NULL, t->keys = NULL;
     TN(fill)(t, 0, L, 0);
     return KNN_OK;
 }
@@ -210,6 +208,7 @@ typedef struct {
     REAL threshold[MAX_LEAF]; /* k > MAX_CHAIN only */
     double *best;
     int32_t *best_index;
+    REAL *queries; /* (d, MAX_LEAF) the rows of one leaf, one column after the other */
 } TN(found_t);
 
 /* Relative width of the band that may hold a neighbour: see precision.rst. */
@@ -446,7 +445,10 @@ INL void TN(search_block)(const int D, const int K, const int COLLECT, const int
                           TN(found_t) * found) {
     int d = D ? D : from->d, self = block->from == block->into, k = job->k;
     const int G = LEAF / W;
-    const REAL *q = from->blocks + b * d * LEAF;
+    const REAL *rows_of_leaf = from->points + b * d * LEAF;
+    REAL *RESTRICT q = found->queries;
+    for (int j = 0; j < d; j++)
+        for (int i = 0; i < LEAF; i++) q[j * LEAF + i] = rows_of_leaf[i * d + j];
     VEC top[MAX_GROUPS][MAX_CHAIN], threshold[MAX_GROUPS];
     TN(frame_t) stack[MAX_DEPTH];
     int depth = 0;
@@ -569,11 +571,13 @@ static int TN(found_make)(TN(found_t) * f, const job_t *job) {
     f->position = knn_allocate(cells * sizeof(int32_t));
     f->best = knn_allocate((size_t)job->k * sizeof(double));
     f->best_index = knn_allocate((size_t)job->k * sizeof(int32_t));
-    return f->value && f->position && f->best && f->best_index ? KNN_OK : KNN_NO_MEMORY;
+    f->queries = knn_allocate((size_t)job->sample[0].d * MAX_LEAF * sizeof(REAL));
+    return f->value && f->position && f->best && f->best_index && f->queries ? KNN_OK
+                                                                           : KNN_NO_MEMORY;
 }
 
 static void TN(found_free)(TN(found_t) * f) {
-    knn_free(f->value), knn_free(f->position), knn_free(f->best), knn_free(f->best_index);
+    knn_free(f->value), knn_free(f->position), knn_free(f->best), knn_free(f->best_index), knn_free(f->queries);
 }
 
 static int TN(search_all)(const job_t *job, const block_t *block, const TN(tree_t) * from,
