@@ -32,7 +32,8 @@ def no_bytes():
 
 
 @pytest.mark.parametrize(("d", "expected"), [(1, "sorted"), (2, "tree"), (30, "gemm")])
-def test_choice_by_dimension(d, expected, rng, no_bytes):
+@pytest.mark.usefixtures("no_bytes")
+def test_choice_by_dimension(d, expected, rng):
     X = rng.normal(size=(3000, d))
     assert choose_algorithm(X, X, 5).algorithm == expected
 
@@ -44,7 +45,8 @@ def test_bytes_are_chosen_in_many_dimensions(rng):
     assert choose_algorithm(X, X, 5).algorithm == "int8"
 
 
-def test_probe_takes_principal_axes_only_where_they_prune(rng, no_bytes):
+@pytest.mark.usefixtures("no_bytes")
+def test_probe_takes_principal_axes_only_where_they_prune(rng):
     flat = rng.normal(size=(4000, 6)) @ rng.normal(size=(6, 200))
     flat = (flat + 0.01 * rng.normal(size=flat.shape)).astype(np.float32)
     choice = choose_algorithm(flat, flat, 5)

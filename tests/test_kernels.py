@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kldiv._backends import COMPILED
-from kldiv._backends._filter import fit_axes, int8_codes, pca_codes
+from kldiv._backends._filter import Codes, fit_axes, pca_codes
 from kldiv._neighbors import search
 from tests.reference import neighbor_blocks_longdouble
 
@@ -87,6 +87,17 @@ def code_distances(codes):
     return np.sqrt(((x[:, None] - y[None]) ** 2).sum(-1))
 
 
+def rounded_codes(X, Y):
+    """Every number rounded to one byte of the common range."""
+    low, high = min(X.min(), Y.min()), max(X.max(), Y.max())
+    step, lows = float(high - low) / 255, np.full(X.shape[1], float(low))
+    radii = [np.zeros(len(a), dtype=np.float32) for a in (X, Y)]
+    codes = [
+        _knn.byte_codes(a, lows, step, r, 1) for a, r in zip((X, Y), radii, strict=True)
+    ]
+    return Codes(*codes, *radii, 1 / step)
+
+
 def true_distances(X, Y):
     X, Y = X.astype(np.longdouble), Y.astype(np.longdouble)
     return np.sqrt(((X[:, None] - Y[None]) ** 2).sum(-1))
@@ -115,7 +126,7 @@ def test_byte_codes_bound_every_distance_from_both_sides(level, dtype, low, rng)
     del level
     X = (rng.random((90, 33)) * 7 + low).astype(dtype)
     Y = (rng.random((70, 33)) * 7 + low).astype(dtype)
-    codes = int8_codes(X, Y, 1)
+    codes = rounded_codes(X, Y)
     radii = codes.radius_x.astype(float)[:, None] + codes.radius_y.astype(float)
     gap = np.abs(code_distances(codes) - true_distances(X, Y) * codes.unit)
     assert (gap <= radii).all()
@@ -125,7 +136,7 @@ def test_byte_codes_bound_every_distance_from_both_sides(level, dtype, low, rng)
 def test_integers_up_to_255_have_exact_byte_codes(rng):
     X = rng.integers(0, 256, (40, 50)).astype(np.float32)
     X[0, 0], X[0, 1] = 0, 255
-    codes = int8_codes(X, X, 1)
+    codes = rounded_codes(X, X)
     assert codes.radius_x.max() < 1e-9
     np.testing.assert_array_equal(codes.x, X)
 

@@ -154,11 +154,11 @@ def choose_algorithm(
         # Without a probe: bytes prune well unless a few outliers stretch their range.
         candidates = _candidates(X, Y, s, None) if probed else 2.0 * n_neighbors
         costs["int8"] = int8_seconds(s, candidates)
-    if probed and s.d >= AXES_FROM_FEATURES:
-        # The axes cannot leave less than this; fitting them costs more than a probe.
-        if pca_seconds(s, 2.0 * n_neighbors) < min(costs.values()):
-            axes = fit_axes(X, Y, n_threads)
-            costs["pca"] = pca_seconds(s, _candidates(X, Y, s, axes))
+    # The axes cannot leave less than this; fitting them costs more than a probe.
+    least = pca_seconds(s, 2.0 * n_neighbors)
+    if probed and s.d >= AXES_FROM_FEATURES and least < min(costs.values()):
+        axes = fit_axes(X, Y, n_threads)
+        costs["pca"] = pca_seconds(s, _candidates(X, Y, s, axes))
     best = min(costs, key=costs.__getitem__)
     return Choice(best, costs[best], axes if best == "pca" else None)
 
@@ -174,4 +174,4 @@ def _candidates(X: FloatArray, Y: FloatArray, s: Shape, axes: Axes | None) -> fl
         count = probe_int8(queries, rows, k)
     else:
         count = probe_pca(queries, rows, k, axes)
-    return min(s.rows, s.k + max(0.0, count - k) * growth)
+    return float(min(s.rows, s.k + max(0.0, count - k) * growth))

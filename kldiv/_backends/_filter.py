@@ -131,18 +131,6 @@ def bytes_available(width: int) -> bool:
     return _knn.current_level() in ("vnni", "amx") and width <= MAX_BYTE_WIDTH
 
 
-def int8_codes(X: FloatArray, Y: FloatArray, n_threads: int) -> Codes:
-    """Every number rounded to one byte of the common range."""
-    low, high = float(min(X.min(), Y.min())), float(max(X.max(), Y.max()))
-    step = (high - low) / 255 or 1.0
-    lows = np.full(X.shape[1], low)
-    radius_x = np.zeros(len(X), dtype=np.float32)
-    radius_y = np.zeros(len(Y), dtype=np.float32)
-    x = _knn.byte_codes(X, lows, step, radius_x, n_threads)
-    y = _knn.byte_codes(Y, lows, step, radius_y, n_threads)
-    return Codes(x, y, radius_x, radius_y, 1 / step)
-
-
 def _search(
     X: FloatArray, Y: FloatArray, k: int, blocks: Blocks, n_threads: int, codes: Codes
 ) -> list[int]:
