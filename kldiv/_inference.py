@@ -20,7 +20,7 @@ from scipy import stats
 from kldiv._backends import UserMetric
 from kldiv._log_ratio import LogRatio, adaptive_balls, ball_log_ratio, positive_balls
 from kldiv._neighbors import search
-from kldiv._reference import Balls, References, refit
+from kldiv._reference import Balls, refit
 from kldiv._validation import FloatArray
 
 Floats = NDArray[np.float64]
@@ -133,6 +133,11 @@ class _LeaveOut:
             if plain
             else None
         )
+        references = ratio.references
+        if references is not None:
+            X = ratio.X.astype(np.float64)
+            self.log_p = references.log_p(X, ratio.balls, len(X), threads)
+            self.log_q = self.log_p - ratio.values
 
     def __call__(self, own: bool, group: int) -> Floats:
         ratio = self.ratio
@@ -143,10 +148,15 @@ class _LeaveOut:
         if ratio.references is None:
             neighbors = replace(ratio.neighbors, n=len(X), m=len(Y), xx=None, xy=None)
             return ball_log_ratio(balls, neighbors)
-        references = self._references(own, stays)
-        return references.log_ratio(
-            X.astype(np.float64), balls, len(X), len(Y), self.threads
-        )
+        # the sample that stays whole keeps its log density
+        rows = X.astype(np.float64)
+        if own:
+            fitted = replace(ratio.references, own=refit(ratio.references.own, rows))
+            log_p = fitted.log_p(rows, balls, len(X), self.threads)
+            return log_p - self.log_q[stays]
+        others = Y.astype(np.float64)
+        fitted = replace(ratio.references, other=refit(ratio.references.other, others))
+        return self.log_p - fitted.log_q(rows, balls, len(Y), self.threads)
 
     def _balls(
         self,
@@ -189,14 +199,6 @@ class _LeaveOut:
                 found = search(part, part, k, blocks=("xx",), **options)
                 blocks[g, groups == g] = found.block("xx")
         return blocks
-
-    def _references(self, own: bool, stays: NDArray[np.bool_]) -> References:
-        references = self.ratio.references
-        assert references is not None
-        sample = (self.ratio.X if own else self.ratio.Y)[stays].astype(np.float64)
-        if own:
-            return replace(references, own=refit(references.own, sample))
-        return replace(references, other=refit(references.other, sample))
 
 
 def permutation_pvalue(

@@ -124,7 +124,8 @@ def estimate_log_ratio(
     n_components: int | None = None
     if correction in ("gaussian", "mixture"):
         candidates = COMPONENTS if correction == "mixture" else (1,)
-        place, n_components = choose_coordinates(X, Y, scale, candidates)
+        place, plan = choose_coordinates(X, Y, scale, candidates)
+        n_components = plan.n_components
         X, Y, scale = place.X, place.Y, place.scale
     elif scale in (None, "auto"):
         scale = None
@@ -141,8 +142,9 @@ def estimate_log_ratio(
     balls = positive_balls(X, Y, neighbors, threads, metric)
     references = None
     if n_components is not None:
-        references = fit_references(place.X, place.Y, balls, n_components, k, threads)
-        values = references.log_ratio(place.X, balls, len(X), len(Y), threads)
+        references = fit_references(place.X, place.Y, balls, plan, k, threads)
+        values = references.log_p(place.X, balls, len(X), threads)
+        values -= references.log_q(place.X, balls, len(Y), threads)
     elif correction == "adaptive":
         balls = adaptive_balls(X, Y, balls, threads, metric)
         values = ball_log_ratio(balls, neighbors)

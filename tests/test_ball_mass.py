@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kldiv._kernels._ball_mass import log_ball_mass
+from kldiv._kernels._ball_mass import log_ball_mass, mixture_balls
 from scipy import stats
-from scipy.special import gammaln
+from scipy.special import gammaln, logsumexp
 
 # Largest error of the saddlepoint in the logarithm, by dimension (measured: half).
 TOLERANCE = {1: 1e-9, 2: 0.06, 3: 0.04, 5: 0.02, 10: 0.01, 50: 2e-3, 300: 1e-3}
@@ -43,7 +43,9 @@ def test_centred_isotropic_is_exact_down_to_1e_300(d):
     probabilities = np.r_[np.logspace(-300, -2, 40), np.linspace(0.05, 0.999, 20)]
     radii = stats.chi2.ppf(probabilities, d)
     found = log_mass(np.zeros((len(radii), d)), [2.5] * d, 2.5 * radii)
-    np.testing.assert_allclose(found, stats.chi2.logcdf(radii, d), atol=1e-4)
+    # above 60 columns the normal base, which is not exact here, is near enough
+    allowed = 1e-4 if d <= 60 else TOLERANCE[300]
+    np.testing.assert_allclose(found, stats.chi2.logcdf(radii, d), atol=allowed)
 
 
 @pytest.mark.parametrize("d", [1, 2, 10, 50])
@@ -93,3 +95,38 @@ def test_scaling_monotonicity_and_threads(d, seed, log_scale):
 
 def test_zero_radius_has_no_mass():
     assert log_mass([[1.0, 2.0]], [1.0, 1.0], 0.0)[0] == -np.inf
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_mixture_balls_agree_with_one_gaussian_at_a_time(d, c, seed):
+    rng = np.random.default_rng(seed)
+    n, eigenvalues = 9, np.exp(rng.normal(size=(c, d)))
+    projections, shifts = rng.normal(size=(n, c, d)), 3 * rng.normal(size=(c, d))
+    weights = rng.dirichlet(np.ones(c))
+    radii = np.exp(2 * rng.normal(size=n))
+    squared = (projections - shifts) ** 2
+    masses = np.stack(
+        [log_mass(squared[:, k], eigenvalues[k], radii) for k in range(c)], axis=1
+    )
+    densities = -0.5 * (squared / eigenvalues + np.log(2 * np.pi * eigenvalues)).sum(
+        axis=2
+    )
+    found = np.empty((2, 2, n))
+    for threads in (1, 2):
+        mixture_balls(
+            projections.copy(),
+            shifts,
+            eigenvalues,
+            np.log(weights),
+            radii,
+            *found[threads - 1],
+            threads,
+        )
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_allclose(
+        found[0, 0], logsumexp(densities + np.log(weights), axis=1), rtol=1e-10
+    )
+    # components with less than exp(-12) of the mass are left out
+    np.testing.assert_allclose(
+        found[0, 1], logsumexp(masses + np.log(weights), axis=1), atol=1e-4
+    )

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kldiv import _coordinates, _log_ratio, _reference, datasets, estimate_divergence
+from kldiv import (
+    _coordinates,
+    _log_ratio,
+    _mixtures,
+    _reference,
+    datasets,
+    estimate_divergence,
+)
 
 # Targets of the accuracy study: share of the truth, or this many nats.
 SHARE = {"gaussian": 0.05, "skewed": 0.07}
@@ -155,7 +162,7 @@ def test_normalise_accounts_for_its_slopes(rng):
 
 
 def test_mixture_density_mass_and_sample(rng):
-    mixture = _reference.Mixture(
+    mixture = _mixtures.Mixture(
         np.array([0.3, 0.7]),
         np.array([[0.0, 0.0], [3.0, 1.0]]),
         np.array([[1.0, 2.0], [0.5, 0.1]]),
@@ -170,7 +177,8 @@ def test_mixture_density_mass_and_sample(rng):
     X = rng.normal(size=(50, 2)) * 2
     expected = np.log(0.3 * laws[0].pdf(X) + 0.7 * laws[1].pdf(X))
     np.testing.assert_allclose(mixture.log_density(X), expected)
-    drawn = mixture.sample(200_000, rng)
+    drawn, labels = mixture.sample(200_000, rng)
+    np.testing.assert_allclose(np.bincount(labels) / 200_000, [0.3, 0.7], atol=0.01)
     np.testing.assert_allclose(drawn.mean(axis=0), [2.1, 0.7], atol=0.02)
     centre = np.array([[1.0, 0.5]])
     share = (((drawn - centre) ** 2).sum(axis=1) <= 1.5**2).mean()
@@ -186,17 +194,85 @@ def test_shrinkage_agrees_with_scikit_learn(rng):
 
     X = rng.normal(size=(80, 20)) * np.linspace(1, 2, 20)
     X -= X.mean(axis=0)
-    found = _reference._shrinkage(X, X.T @ X / len(X))
+    found = _mixtures._shrinkage(X, X.T @ X / len(X))
     assert found == pytest.approx(ledoit_wolf_shrinkage(X, assume_centered=True))
 
 
+def four_clusters(rng, n_rows):
+    centres = np.repeat(np.array([[0.0, 0], [9, 0], [0, 9], [9, 9]]), n_rows, axis=0)
+    return centres + rng.normal(size=centres.shape)
+
+
 def test_number_of_components_is_found(rng):
-    centres = np.repeat(np.array([[0.0, 0], [9, 0], [0, 9], [9, 9]]), 200, axis=0)
-    X = centres + rng.normal(size=(800, 2))
-    Y = centres[::2] + rng.normal(size=(400, 2))
-    assert _reference.choose_components(X, Y)[0] == 4
+    X, Y = four_clusters(rng, 200), four_clusters(rng, 100)
+    plan = _reference.choose_components(X, Y)
+    assert plan.n_components == 4
+    for labels, n_rows in zip(plan.labels, (200, 100), strict=True):
+        # every cluster of rows has one label of its own
+        first = labels[::n_rows]
+        assert sorted(first) == [0, 1, 2, 3]
+        assert (labels == np.repeat(first, n_rows)).mean() > 0.99
     single = rng.normal(size=(800, 2)), rng.normal(size=(400, 2))
-    assert _reference.choose_components(*single)[0] == 1
+    plan = _reference.choose_components(*single)
+    assert (plan.n_components, plan.labels) == (1, None)
+
+
+def test_expectation_maximisation_agrees_with_scikit_learn(rng):
+    from sklearn.mixture import GaussianMixture
+
+    X = np.concatenate(
+        [rng.normal(size=(400, 5)), 2 + rng.normal(size=(300, 5)) * [1, 2, 1, 0.5, 1]]
+    )
+    start = np.repeat([0, 1], [400, 300])
+    ours = _mixtures.fit_mixture(X, start, 0.0, steps=200)
+    theirs = GaussianMixture(2, tol=1e-6, reg_covar=0, random_state=0, max_iter=500)
+    theirs.fit(X)
+    assert ours.log_density(X).mean() == pytest.approx(theirs.score(X), abs=5e-3)
+    order = np.argsort(theirs.means_[:, 0])
+    np.testing.assert_allclose(ours.means, theirs.means_[order], atol=0.05)
+
+
+def test_merged_moments_are_those_of_the_merged_rows(rng):
+    X = four_clusters(rng, 100)
+    tree = _mixtures.Hierarchy(X, 16)
+    for size in (2, 4, 7, 16):
+        labels = tree.labels(size)
+        assert sorted(np.unique(labels)) == list(range(size))
+        fitted = X[~_mixtures.rows_to_judge(len(X))]
+        inside = labels[~_mixtures.rows_to_judge(len(X))]
+        groups = [fitted[inside == c] for c in range(size)]
+        counts = np.array([len(group) for group in groups], dtype=float)
+        scatters = np.stack(
+            [(g - g.mean(axis=0)).T @ (g - g.mean(axis=0)) for g in groups]
+        )
+        weights, covariances = _mixtures.smooth(counts, scatters, 2.0)
+        judged = X[_mixtures.rows_to_judge(len(X))]
+        expected = np.log(
+            sum(
+                w * stats.multivariate_normal(g.mean(axis=0), c).pdf(judged)
+                for w, g, c in zip(weights, groups, covariances, strict=True)
+            )
+        )
+        np.testing.assert_allclose(tree.held_out(size, 2.0), expected, atol=2e-3)
+    # partitions are nested
+    fine, coarse = tree.labels(7), tree.labels(4)
+    assert all(len(np.unique(coarse[fine == c])) == 1 for c in range(7))
+
+
+def test_few_distinct_rows_make_few_clusters(rng):
+    X = np.repeat(rng.normal(size=(3, 2)), 30, axis=0)
+    assert _mixtures.Hierarchy(X, 8).labels(8).max() == 2
+
+
+def test_mixture_of_narrow_clusters_far_apart(rng):
+    # single precision chooses responsibilities only; moments are double
+    X = four_clusters(rng, 200) * 1e-4 + 1e4 * (rng.integers(0, 2, (800, 1)))
+    labels = (X[:, 0] > 5e3).astype(int)
+    fitted = _mixtures.fit_mixture(X, labels, 0.0)
+    for c in range(2):
+        np.testing.assert_allclose(
+            fitted.means[c], X[labels == c].mean(axis=0), rtol=1e-9
+        )
 
 
 def test_threads_do_not_change_the_value(rng):

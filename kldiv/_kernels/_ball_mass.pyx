@@ -1,11 +1,25 @@
-"""Log mass that a Gaussian gives to balls, by saddlepoint; see ball_mass.h."""
+"""Log mass that Gaussians and their mixtures give to balls; see ball_mass.h."""
 
 from cython.parallel cimport prange
+from libc.stdint cimport int64_t
 
 cdef extern from "ball_mass.h" nogil:
-    double kldiv_log_ball_mass(
-        const double *b2, const double *lam, int d, double lam_max, double s
-    )
+    int KLDIV_MOST_COMPONENTS
+    ctypedef struct kldiv_ball_table:
+        void (*log_ball_mass)(
+            const double *squared_offsets, const double *eigenvalues, int64_t n, int d,
+            const double *squared_radii, double *out
+        ) noexcept nogil
+        void (*mixture_balls)(
+            double *projections, const double *shifts, const double *eigenvalues,
+            const double *log_weights, int64_t n, int c, int d,
+            const double *squared_radii, double *density, double *mass
+        ) noexcept nogil
+    const kldiv_ball_table *kldiv_best_ball_table()
+
+cdef const kldiv_ball_table *TABLE = kldiv_best_ball_table()
+cdef Py_ssize_t BLOCK = 64
+MOST_COMPONENTS = KLDIV_MOST_COMPONENTS
 
 
 def log_ball_mass(
@@ -15,17 +29,45 @@ def log_ball_mass(
     double[::1] out,
     int n_threads,
 ):
-    """Fill out[i] with the log mass of ball i.
+    """Fill out[i] with the log mass that a Gaussian gives to ball i.
 
     squared_offsets[i, j] is the squared distance of centre i from the mean along
     eigenvector j. Rows are independent, so the result does not depend on n_threads.
     """
     cdef Py_ssize_t i, n = squared_offsets.shape[0]
-    cdef int j, d = <int>squared_offsets.shape[1]
-    cdef double largest = 0.0
-    for j in range(d):
-        largest = max(largest, eigenvalues[j])
-    for i in prange(n, nogil=True, num_threads=n_threads, schedule="static"):
-        out[i] = kldiv_log_ball_mass(
-            &squared_offsets[i, 0], &eigenvalues[0], d, largest, squared_radii[i]
+    cdef int d = <int>squared_offsets.shape[1]
+    for i in prange(
+        (n + BLOCK - 1) // BLOCK, nogil=True, num_threads=n_threads, schedule="static"
+    ):
+        TABLE.log_ball_mass(
+            &squared_offsets[i * BLOCK, 0], &eigenvalues[0],
+            min(BLOCK, n - i * BLOCK), d, &squared_radii[i * BLOCK], &out[i * BLOCK]
+        )
+
+
+def mixture_balls(
+    double[:, :, ::1] projections,
+    const double[:, ::1] shifts,
+    const double[:, ::1] eigenvalues,
+    const double[::1] log_weights,
+    const double[::1] squared_radii,
+    double[::1] density,
+    double[::1] mass,
+    int n_threads,
+):
+    """Fill density and mass with the logs of a mixture's density at each row and of the
+    mass of the ball around it.
+
+    projections[i, c, j] is the coordinate of row i along eigenvector j of component c,
+    shifts[c, j] that of the component's mean. Overwrites projections.
+    """
+    cdef Py_ssize_t i, n = projections.shape[0]
+    cdef int c = <int>projections.shape[1], d = <int>projections.shape[2]
+    for i in prange(
+        (n + BLOCK - 1) // BLOCK, nogil=True, num_threads=n_threads, schedule="static"
+    ):
+        TABLE.mixture_balls(
+            &projections[i * BLOCK, 0, 0], &shifts[0, 0], &eigenvalues[0, 0],
+            &log_weights[0], min(BLOCK, n - i * BLOCK), c, d,
+            &squared_radii[i * BLOCK], &density[i * BLOCK], &mass[i * BLOCK]
         )

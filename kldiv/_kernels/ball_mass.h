@@ -7,14 +7,17 @@
  * log P(T <= s) comes from the saddlepoint formula of Lugannani and Rice (1980) with a
  * gamma base as in Wood, Booth and Butler (1993).  The shape of the base matches the
  * skewness of the tilted distribution; this makes the formula exact for balls centred at
- * the mean of an isotropic Gaussian, and exact in the limit of small balls.
+ * the mean of an isotropic Gaussian (up to 60 dimensions; beyond, the normal base is within
+ * 1e-3), and exact in the limit of small balls.
  */
 #ifndef KLDIV_BALL_MASS_H
 #define KLDIV_BALL_MASS_H
 
 #include <math.h>
+#include <stdint.h>
 
-#define KLDIV_SHAPE_LARGEST 120.0 /* above it the gamma base is normal enough */
+#define KLDIV_SHAPE_LARGEST 30.0 /* above it the gamma base is normal enough */
+#define KLDIV_MOST_COMPONENTS 64
 #define KLDIV_HALF_LOG_2PI 0.91893853320467274178
 
 typedef struct {
@@ -44,7 +47,7 @@ static inline void kldiv_slopes(const double *b2, const double *lam, int d,
 }
 
 static inline kldiv_cumulants kldiv_all_cumulants(
-    const double *b2, const double *lam, int d, double unit, double t)
+    const double *b2, const double *lam, int d, double lam_max, double unit, double t)
 {
     kldiv_cumulants sums = {0.0, 0.0, 0.0, 0.0};
     double tilt = 0.0, first = 0.0, second = 0.0, third = 0.0, logs = 0.0;
@@ -58,17 +61,18 @@ static inline kldiv_cumulants kldiv_all_cumulants(
         second += 2.0 * a * a + 4.0 * a * c;
         third += 8.0 * a * a * a + 24.0 * a * a * c;
     }
-    /* log of a product of up to eight factors at a time: fewer logarithms */
-    for (int i = 0; i < d; i += 8) {
+    /* Fewer logarithms: as many factors at a time as a product has room for. All lie
+     * between 1 and the one of the largest eigenvalue. */
+    int exponent;
+    frexp(1.0 - 2.0 * lam_max * unit * t, &exponent);
+    const int room = 1000 / (1 + (exponent < 0 ? -exponent : exponent));
+    const int most = room < 1 ? 1 : room;
+    for (int i = 0; i < d; i += most) {
         double product = 1.0;
-        const int stop = i + 8 < d ? i + 8 : d;
-        for (int j = i; j < stop; j++) {
-            const double factor = 1.0 - 2.0 * lam[j] * unit * t;
-            if (factor > 1e30 || factor < 1e-30)
-                logs += log(factor);
-            else
-                product *= factor;
-        }
+        const int stop = i + most < d ? i + most : d;
+#pragma omp simd reduction(* : product)
+        for (int j = i; j < stop; j++)
+            product *= 1.0 - 2.0 * lam[j] * unit * t;
         logs += log(product);
     }
     sums.sum0 = t * tilt - 0.5 * logs;
@@ -78,42 +82,72 @@ static inline kldiv_cumulants kldiv_all_cumulants(
     return sums;
 }
 
-/* t with K'(t) = 1.  The variable is v = 1/(1 - 2 lam_max t) > 0, in which log K' is
- * nearly linear in log v; Newton's steps on it are kept inside a bracket. */
-static inline double kldiv_saddlepoint(
+/* One step of Newton's method from t towards K'(t) = 1.  The variable is v = 1/(1 - 2
+ * lam_max t) > 0, in which log K' is nearly linear in log v. Returns the change of log v;
+ * `first` becomes K'(t). */
+static inline double kldiv_step(const double *b2, const double *lam, int d, double lam_max,
+    double unit, double v, double t, double *first)
+{
+    double second;
+    kldiv_slopes(b2, lam, d, unit, t, first, &second);
+    /* d log K' / d log v = K''/K' * dt/dlog v,  dt/dlog v = 1/(2 lam_max v) */
+    return -log(*first) * *first * 2.0 * lam_max * unit * v / second;
+}
+
+static inline double kldiv_tilt(double v, double largest)
+{
+    return 0.5 * (1.0 - 1.0 / v) / largest;
+}
+
+/* v for a first guess of t; 1, which is t = 0, if it has none. */
+static inline double kldiv_first_tilt(double t, double largest)
+{
+    const double v = 1.0 / (1.0 - 2.0 * largest * t);
+    return v > 0.0 && v < 1e15 ? v : 1.0;
+}
+
+/* First guess of v: the solution of K'(t) = 1 if all eigenvalues were equal,
+ * offset v^2 + mean v = 1 with v = 1/(1 - 2 (mean/d) t). */
+static inline double kldiv_start(
     const double *b2, const double *lam, int d, double lam_max, double unit)
 {
-    double mean = 0.0, offset = 0.0, low = 0.0, high = INFINITY, v, t;
-    const double largest = lam_max * unit;
+    double mean = 0.0, offset = 0.0;
+#pragma omp simd reduction(+ : mean, offset)
     for (int i = 0; i < d; i++) {
-        mean += lam[i] * unit;
-        offset += b2[i] * unit;
+        mean += lam[i];
+        offset += b2[i];
     }
-    /* equal eigenvalues: offset v^2 + mean v = 1, v = 1/(1 - 2 (mean/d) t) */
-    v = 2.0 / (mean + hypot(mean, 2.0 * sqrt(offset)));
-    t = (1.0 - 1.0 / v) * 0.5 * d / mean;
-    v = 1.0 / (1.0 - 2.0 * largest * t);
-    if (!(v > 0.0 && v < 1e15))
-        v = 1.0;
+    mean *= unit;
+    offset *= unit;
+    const double v = 2.0 / (mean + hypot(mean, 2.0 * sqrt(offset)));
+    return kldiv_first_tilt((1.0 - 1.0 / v) * 0.5 * d / mean, lam_max * unit);
+}
+
+/* t with K'(t) = 1; steps are kept inside a bracket. */
+static inline double kldiv_saddlepoint(const double *b2, const double *lam, int d,
+    double lam_max, double unit, double v)
+{
+    const double largest = lam_max * unit;
+    double low = 0.0, high = INFINITY;
     for (int step = 0; step < 100; step++) {
-        double k1, k2, change, next;
-        t = 0.5 * (1.0 - 1.0 / v) / largest;
-        kldiv_slopes(b2, lam, d, unit, t, &k1, &k2);
-        if (k1 > 1.0)
+        double first;
+        const double change =
+            kldiv_step(b2, lam, d, lam_max, unit, v, kldiv_tilt(v, largest), &first);
+        const double next = v * exp(change);
+        if (fabs(change) < 1e-3)
+            return kldiv_tilt(next, largest);
+        if (first > 1.0)
             high = v;
         else
             low = v;
-        /* d log K' / d log v = K''/K' * dt/dlog v,  dt/dlog v = 1/(2 largest v) */
-        change = -log(k1) * k1 * 2.0 * largest * v / k2;
-        if (fabs(change) < 1e-7)
-            return 0.5 * (1.0 - exp(-change) / v) / largest;
-        next = v * exp(change);
-        if (!(next > low && next < high))
-            next = low > 0.0 && high < INFINITY ? sqrt(low * high)
-                                                : (low > 0.0 ? v * 8.0 : v / 8.0);
-        v = next;
+        if (next > low && next < high)
+            v = next;
+        else if (low > 0.0)
+            v = high < INFINITY ? sqrt(low * high) : v * 8.0;
+        else
+            v = v / 8.0;
     }
-    return 0.5 * (1.0 - 1.0 / v) / largest;
+    return kldiv_tilt(v, largest);
 }
 
 /* log(P(a, x)) and the ratio density/P of a gamma variable of shape a at x. */
@@ -122,7 +156,7 @@ static inline double kldiv_log_gamma_cdf(double a, double x, double *hazard)
     const double log_power = a * log(x) - x - lgamma(a);
     if (x < a + 1.0) {
         double term = 1.0 / a, sum = term;
-        for (int j = 1; j < 2000 && term > 1e-17 * sum; j++) {
+        for (int j = 1; j < 2000 && term > 1e-13 * sum; j++) {
             term *= x / (a + j);
             sum += term;
         }
@@ -139,7 +173,7 @@ static inline double kldiv_log_gamma_cdf(double a, double x, double *hazard)
         c = b + an / c;
         delta = f * c;
         h *= delta;
-        if (fabs(delta - 1.0) < 1e-15)
+        if (fabs(delta - 1.0) < 1e-13)
             break;
     }
     const double log_cdf = log1p(-exp(log_power + log(h)));
@@ -202,15 +236,30 @@ static inline double kldiv_log_interval(double b2, double lam, double s)
     return upper + log1p(-exp(lower - upper));
 }
 
+/* Upper bound of log P(T <= s), Chernoff's, one step from the first guess; `v` moves. */
+static inline double kldiv_mass_bound(const double *b2, const double *lam, int d,
+    double lam_max, double unit, double *v)
+{
+    const double largest = lam_max * unit;
+    double first;
+    const double change =
+        kldiv_step(b2, lam, d, lam_max, unit, *v, kldiv_tilt(*v, largest), &first);
+    if (fabs(change) < 3.0)
+        *v *= exp(change);
+    const double t = kldiv_tilt(*v, largest);
+    return t < 0.0 ? kldiv_all_cumulants(b2, lam, d, lam_max, unit, t).sum0 - t : 0.0;
+}
+
+/* log P(T <= s); `v` is where the search for the saddlepoint starts. */
 static inline double kldiv_log_ball_mass(
-    const double *b2, const double *lam, int d, double lam_max, double s)
+    const double *b2, const double *lam, int d, double lam_max, double s, double v)
 {
     if (!(s > 0.0))
         return -INFINITY;
     if (d == 1)
         return kldiv_log_interval(b2[0], lam[0], s);
-    const double t = kldiv_saddlepoint(b2, lam, d, lam_max, 1.0 / s);
-    const kldiv_cumulants k = kldiv_all_cumulants(b2, lam, d, 1.0 / s, t);
+    const double t = kldiv_saddlepoint(b2, lam, d, lam_max, 1.0 / s, v);
+    const kldiv_cumulants k = kldiv_all_cumulants(b2, lam, d, lam_max, 1.0 / s, t);
     const double skew = k.sum3 / (k.sum2 * sqrt(k.sum2));
     const double shape = 4.0 / (skew * skew);
     const double depth = t - k.sum0; /* half the squared signed root */
@@ -231,5 +280,20 @@ static inline double kldiv_log_ball_mass(
     }
     return fmin(log_cdf + log1p(fmax(bracket, -1.0 + 1e-9)), 0.0);
 }
+
+/* What the instruction sets share. */
+typedef struct {
+    /* Log mass of one ball per row; offsets squared, in the eigenbasis. */
+    void (*log_ball_mass)(const double *squared_offsets, const double *eigenvalues,
+        int64_t n, int d, const double *squared_radii, double *out);
+    /* Log density of a mixture at each row and log mass of the ball around it.
+     * `projections` holds c times d coordinates per row, those of the row in the
+     * eigenbases; `shifts` those of the means. It is overwritten. */
+    void (*mixture_balls)(double *projections, const double *shifts,
+        const double *eigenvalues, const double *log_weights, int64_t n, int c, int d,
+        const double *squared_radii, double *density, double *mass);
+} kldiv_ball_table;
+
+const kldiv_ball_table *kldiv_best_ball_table(void);
 
 #endif
