@@ -9,11 +9,12 @@
     python benchmarks/accuracy.py --cost                   # against the search alone
 
 Prints one line per case and method: truth, mean error, spread over the repetitions,
-coverage of the 95 % intervals and seconds. Peers come with ``pip install kldiv[bench]``
-and are left out where they are not installed. ``--images`` fits mixtures to pairs of
-image sets (benchmarks/image_pairs.py), with ``--emnist`` those of EMNIST, and prints
-median and 90th percentile of the relative errors, for the classes on which the library
-was developed and for the others. ``--archive`` takes arrays that come in pairs
+coverage of the 95 % intervals and seconds. Peers (``pip install divergence infomeasure
+unite-toolbox universal-divergence dowhy``) are left out where they are not installed.
+``--images`` fits mixtures to pairs of image sets (benchmarks/image_pairs.py), with
+``--emnist`` those of EMNIST, and prints median and 90th percentile of the relative
+errors, for the classes on which the library was developed and for the others.
+``--archive`` takes arrays that come in pairs
 ``<name>_train`` and ``<name>_aux``; mixtures are fitted to them.
 """
 

@@ -153,10 +153,12 @@ class _LeaveOut:
         if own:
             fitted = replace(ratio.references, own=refit(ratio.references.own, rows))
             log_p = fitted.log_p(rows, balls, len(X), self.threads)
-            return log_p - self.log_q[stays]
+            kept: Floats = log_p - self.log_q[stays]
+            return kept
         others = Y.astype(np.float64)
         fitted = replace(ratio.references, other=refit(ratio.references.other, others))
-        return self.log_p - fitted.log_q(rows, balls, len(Y), self.threads)
+        changed: Floats = self.log_p - fitted.log_q(rows, balls, len(Y), self.threads)
+        return changed
 
     def _balls(
         self,

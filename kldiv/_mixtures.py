@@ -25,7 +25,7 @@ Labels = NDArray[np.intp]
 Whitener = tuple[np.float32, Singles, Singles]
 
 _STEPS, _LLOYD_STEPS, _SEEDS_TRIED = 30, 15, 4
-_ROWS_TO_FIT, _ROWS_TO_JUDGE = 3000, 500
+_ROWS_TO_FIT, _ROWS_TO_JUDGE, _FOLDS = 3000, 500, 4
 # Gain of the mean log likelihood in a step below which fitting stops.
 _MINIMUM_GAIN = 1e-3
 # A row whose share in a component is smaller does not count there.
@@ -313,53 +313,71 @@ class Hierarchy:
 
     def __init__(self, X: Floats, most: int) -> None:
         singles = X.astype(np.float32)
-        judged = rows_to_judge(len(X))
-        self.judged = singles[judged]
         self._clusters = clusters(singles, most)
-        members = [
-            np.flatnonzero((self._clusters == c) & ~judged)
-            for c in range(self._clusters.max() + 1)
-        ]
-        ones = [np.ones(len(rows), dtype=np.float32) for rows in members]
-        self._moments = moments([singles[rows] for rows in members], ones)
-        self._merges = _merges(*self._moments[:2])
+        self._folds = []
+        for judged in folds(len(X)):
+            members = [
+                np.flatnonzero((self._clusters == c) & ~judged)
+                for c in range(self._clusters.max() + 1)
+            ]
+            ones = [np.ones(len(rows), dtype=np.float32) for rows in members]
+            fitted = moments([singles[rows] for rows in members], ones)
+            self._folds.append((fitted, singles[judged]))
+        self._merges = _merges(*self._folds[0][0][:2])
 
     def labels(self, n_components: int) -> Labels:
         """Partition into `n_components`, or as many clusters as there are."""
         return self._owners(n_components)[self._clusters]
 
     def _owners(self, n_components: int) -> Labels:
-        owners = np.arange(len(self._moments[0]))
+        owners = np.arange(self._clusters.max() + 1)
         for kept, gone in self._merges[: max(len(owners) - n_components, 0)]:
             owners[owners == gone] = kept
         return np.unique(owners, return_inverse=True)[1]
 
     def held_out(self, n_components: int, pseudo_rows: float) -> Singles:
-        """Log likelihood of the rows that the moments leave out."""
+        """Log likelihood of the rows that the moments leave out, fold by fold."""
         owners = self._owners(n_components)
-        counts, means, scatters = self._moments
-        member = np.eye(owners.max() + 1)[:, owners]
-        total = member @ counts
-        centres = (member * counts) @ means / total[:, None]
-        offsets = means - centres[owners]
-        weighted = counts[:, None] * offsets
-        scatters = scatters + weighted[:, :, None] * offsets[:, None, :]
-        merged = (member @ scatters.reshape(len(owners), -1)).reshape(
-            -1, *scatters.shape[1:]
+        return np.concatenate(
+            [
+                _judge(judged, *_merged(owners, *fitted), pseudo_rows)
+                for fitted, judged in self._folds
+            ]
         )
-        weights, covariances = smooth(total, merged, pseudo_rows)
-        logs = log_components(self.judged, _whiteners(weights, centres, covariances))
-        largest = logs.max(axis=0)
-        found: Singles = largest + np.log(np.exp(logs - largest).sum(axis=0))
-        return found
 
 
-def rows_to_judge(n_rows: int) -> NDArray[np.bool_]:
-    """A quarter of the rows, at most so many as are enough for a likelihood."""
-    judged = np.zeros(n_rows, dtype=bool)
-    order = np.random.default_rng(0).permutation(n_rows)
-    judged[order[: min(n_rows // 4, _ROWS_TO_JUDGE)]] = True
-    return judged
+def _merged(
+    owners: Labels, counts: Floats, means: Floats, scatters: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Moments of the components that the clusters are merged to."""
+    member = np.eye(owners.max() + 1)[:, owners]
+    total = member @ counts
+    centres = (member * counts) @ means / total[:, None]
+    offsets = means - centres[owners]
+    weighted = counts[:, None] * offsets
+    scatters = scatters + weighted[:, :, None] * offsets[:, None, :]
+    merged = (member @ scatters.reshape(len(owners), -1)).reshape(
+        -1, *scatters.shape[1:]
+    )
+    return total, centres, merged
+
+
+def _judge(
+    X: Singles, counts: Floats, means: Floats, scatters: Floats, pseudo_rows: float
+) -> Singles:
+    """Log likelihood of rows under the mixture with these moments."""
+    weights, covariances = smooth(counts, scatters, pseudo_rows)
+    logs = log_components(X, _whiteners(weights, means, covariances))
+    largest = logs.max(axis=0)
+    found: Singles = largest + np.log(np.exp(logs - largest).sum(axis=0))
+    return found
+
+
+def folds(n_rows: int) -> list[NDArray[np.bool_]]:
+    """Which rows to judge: a quarter, in turn until enough rows have been judged."""
+    order = np.random.default_rng(0).permutation(n_rows) % _FOLDS
+    turns = min(_FOLDS, -(-_FOLDS * _ROWS_TO_JUDGE // n_rows))
+    return [order == fold for fold in range(turns)]
 
 
 def _merges(counts: Floats, means: Floats) -> list[tuple[int, int]]:
@@ -371,7 +389,7 @@ def _merges(counts: Floats, means: Floats) -> list[tuple[int, int]]:
     joined = np.zeros(size, dtype=bool)
     costs = np.full((size, size), np.inf)
     merges = []
-    changed = range(size)
+    changed = list(range(size))
     for _ in range(size - 2):
         for c in changed:
             squared = ((means - means[c]) ** 2).sum(axis=1)
@@ -417,4 +435,6 @@ def _squared_distances(X: Singles, norms: Singles, centres: Singles) -> Singles:
     squared = X @ (-2 * centres.T)
     squared += norms[:, None]
     squared += (centres**2).sum(axis=1)
-    return np.maximum(squared, 0.0, out=squared)
+    np.maximum(squared, 0.0, out=squared)
+    found: Singles = squared
+    return found

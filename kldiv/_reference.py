@@ -29,14 +29,14 @@ from kldiv._mixtures import (
     evenly,
     fit_gaussian,
     fit_mixture,
-    rows_to_judge,
+    folds,
 )
 from kldiv._neighbors import search
 from kldiv._validation import FloatArray
 
 Floats = NDArray[np.float64]
 
-COMPONENTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24)
+COMPONENTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16)
 # Pseudo-rows with which the covariance of a component is pulled towards the mean
 # covariance of all. For choosing the number of components (there one per column)
 # prediction counts; for the estimate less smoothing is better, because what smoothing
@@ -119,8 +119,8 @@ def choose_components(
 
 def _judge_gaussian(X: Floats) -> Singles:
     X = evenly(X)
-    judged = rows_to_judge(len(X))
-    return fit_gaussian(X[~judged]).log_density(X[judged]).astype(np.float32)
+    logs = [fit_gaussian(X[~judged]).log_density(X[judged]) for judged in folds(len(X))]
+    return np.concatenate(logs).astype(np.float32)
 
 
 def _total(logs: list[Singles]) -> float:

@@ -206,12 +206,14 @@ def four_clusters(rng, n_rows):
 def test_number_of_components_is_found(rng):
     X, Y = four_clusters(rng, 200), four_clusters(rng, 100)
     plan = _reference.choose_components(X, Y)
-    assert plan.n_components == 4
+    # a few more than four cost less than the rule allows, fewer cost much
+    assert 4 <= plan.n_components <= 6
     for labels, n_rows in zip(plan.labels, (200, 100), strict=True):
-        # every cluster of rows has one label of its own
-        first = labels[::n_rows]
-        assert sorted(first) == [0, 1, 2, 3]
-        assert (labels == np.repeat(first, n_rows)).mean() > 0.99
+        # a component takes its rows from one cluster
+        source = np.repeat(np.arange(4), n_rows)
+        counts = np.zeros((plan.n_components, 4))
+        np.add.at(counts, (labels, source), 1)
+        assert counts.max(axis=1).sum() > 0.99 * len(labels)
     single = rng.normal(size=(800, 2)), rng.normal(size=(400, 2))
     plan = _reference.choose_components(*single)
     assert (plan.n_components, plan.labels) == (1, None)
@@ -238,22 +240,19 @@ def test_merged_moments_are_those_of_the_merged_rows(rng):
     for size in (2, 4, 7, 16):
         labels = tree.labels(size)
         assert sorted(np.unique(labels)) == list(range(size))
-        fitted = X[~_mixtures.rows_to_judge(len(X))]
-        inside = labels[~_mixtures.rows_to_judge(len(X))]
-        groups = [fitted[inside == c] for c in range(size)]
-        counts = np.array([len(group) for group in groups], dtype=float)
-        scatters = np.stack(
-            [(g - g.mean(axis=0)).T @ (g - g.mean(axis=0)) for g in groups]
-        )
-        weights, covariances = _mixtures.smooth(counts, scatters, 2.0)
-        judged = X[_mixtures.rows_to_judge(len(X))]
-        expected = np.log(
-            sum(
-                w * stats.multivariate_normal(g.mean(axis=0), c).pdf(judged)
+        expected = []
+        for judged in _mixtures.folds(len(X)):
+            groups = [X[~judged & (labels == c)] for c in range(size)]
+            counts = np.array([len(group) for group in groups], dtype=float)
+            scatters = np.stack([len(g) * np.cov(g.T, bias=True) for g in groups])
+            weights, covariances = _mixtures.smooth(counts, scatters, 2.0)
+            laws = [
+                w * stats.multivariate_normal(g.mean(axis=0), c).pdf(X[judged])
                 for w, g, c in zip(weights, groups, covariances, strict=True)
-            )
-        )
-        np.testing.assert_allclose(tree.held_out(size, 2.0), expected, atol=2e-3)
+            ]
+            expected.append(np.log(sum(laws)))
+        found = tree.held_out(size, 2.0)
+        np.testing.assert_allclose(found, np.concatenate(expected), atol=2e-3)
     # partitions are nested
     fine, coarse = tree.labels(7), tree.labels(4)
     assert all(len(np.unique(coarse[fine == c])) == 1 for c in range(7))
