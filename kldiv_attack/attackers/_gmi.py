@@ -179,7 +179,7 @@ class GMIAttacker(WassersteinAttacker):
         Returns
         -------
         ndarray of shape (len(labels), n, channels, height, width), float32
-            What :meth:`invert` would return without the victim.
+            What ``invert`` would return without the victim.
         """
         searched = self.iterations, self.restarts
         self.iterations, self.restarts = 0, 1
