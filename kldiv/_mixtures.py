@@ -335,6 +335,11 @@ class Hierarchy:
             owners[owners == gone] = kept
         return np.unique(owners, return_inverse=True)[1]
 
+    def collapsed(self, n_components: int) -> bool:
+        """Whether all rows of every component are equal, as in discrete data."""
+        owners = self._owners(n_components)
+        return any(not _merged(owners, *fitted)[2].any() for fitted, _ in self._folds)
+
     def held_out(self, n_components: int, pseudo_rows: float) -> Singles:
         """Log likelihood of the rows that the moments leave out, fold by fold."""
         owners = self._owners(n_components)

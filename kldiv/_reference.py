@@ -105,11 +105,13 @@ def choose_components(
     logs: dict[int, list[Singles]] = {}
     allowed = _LOSS_PER_COLUMN * X.shape[1]
     for size in sizes:
+        if any(tree.collapsed(size) for tree in trees):
+            break  # points without a density between them
         logs[size] = [t.held_out(size, SMOOTHING_TO_SELECT * X.shape[1]) for t in trees]
         best = max(logs, key=lambda tried: _total(logs[tried]))
         if _total(logs[best]) - _total(logs[size]) > 4 * allowed:
             break
-    if _gain(logs[best], judged) < 2:
+    if not logs or _gain(logs[best], judged) < 2:
         return alone
     enough = _total(logs[best]) - allowed
     chosen = max(size for size in logs if _total(logs[size]) >= enough)

@@ -330,7 +330,7 @@ def test_permutations_use_the_metric(metric, rng):
 
 
 def test_estimator_and_scorer_take_a_function(rng):
-    X, Y = samples(rng, 120, 110, 10)
+    X, Y = samples(rng, 120, 110, 20)
     y, a = np.arange(120) % 2, np.arange(110) % 2
     estimator = KNNDivergence(correction=None, metric=manhattan)
     assert clone(estimator).get_params()["metric"] is manhattan
@@ -339,4 +339,4 @@ def test_estimator_and_scorer_take_a_function(rng):
         scorer = ConditionalKLScorer(estimator, n_jobs=n_jobs).fit((X, y), (Y, a))
         np.testing.assert_array_equal(scorer.score_per_class(), expected)
     said = scorer.report().settings["transformer"]
-    assert said == "auto: none, metric='manhattan' on 10 features"
+    assert said == "auto: none, metric='manhattan' on 20 features"
