@@ -18,7 +18,7 @@
 #define UNIT 96       /* rows of a block; a multiple of MR and of NR */
 #define LIST 16       /* floats of a sorted list: one cache line */
 #define MAX_LIST 15   /* for k up to this, the k smallest are kept sorted */
-#define PRIMING 8     /* panels that give the first bounds */
+#define PRIMING 16    /* panels that give the first bounds */
 #define NEVER 1e35f   /* scaled squares are below 4 d */
 #define NOT_YET 1e30f
 #define ROUNDING 5.960464477539063e-08

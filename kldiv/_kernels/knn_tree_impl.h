@@ -529,6 +529,14 @@ static void TN(search_values_3)(SEARCH_ARGS) {
     int k = job->k;
     SEARCH_CASES(3, 0, METRIC_EUCLIDEAN, 16);
 }
+static void TN(search_values_4)(SEARCH_ARGS) {
+    int k = job->k;
+    SEARCH_CASES(4, 0, METRIC_EUCLIDEAN, 32);
+}
+static void TN(search_values_5)(SEARCH_ARGS) {
+    int k = job->k;
+    SEARCH_CASES(5, 0, METRIC_EUCLIDEAN, 32);
+}
 static void TN(search_values)(SEARCH_ARGS) {
     int k = job->k;
     SEARCH_CASES(0, 0, METRIC_EUCLIDEAN, 32);
@@ -556,6 +564,10 @@ static void TN(search)(SEARCH_ARGS) {
         TN(search_values_2)(job, block, from, into, first, last, found);
     else if (!TN(collects)(job, block) && from->d == 3)
         TN(search_values_3)(job, block, from, into, first, last, found);
+    else if (!TN(collects)(job, block) && from->d == 4)
+        TN(search_values_4)(job, block, from, into, first, last, found);
+    else if (!TN(collects)(job, block) && from->d == 5)
+        TN(search_values_5)(job, block, from, into, first, last, found);
     else if (!TN(collects)(job, block))
         TN(search_values)(job, block, from, into, first, last, found);
     else
