@@ -130,7 +130,9 @@ def test_examples_in_docstrings(path):
     if path.startswith("kldiv_attack"):
         pytest.importorskip("torch")
     if path == "kldiv/plots.py":
-        pytest.importorskip("matplotlib").use("agg")
+        pyplot = pytest.importorskip("matplotlib.pyplot")
+        pyplot.close("all")
+        pyplot.switch_backend("agg")
     name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     finder = doctest.DocTestFinder(exclude_empty=True)
     tests = [t for t in finder.find(importlib.import_module(name)) if t.examples]

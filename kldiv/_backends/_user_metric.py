@@ -193,7 +193,8 @@ def _check_return_type(distance: Any, metric: UserMetric, sample: Any) -> None:
     probe = numba.njit(first_pair)
     try:
         probe.compile((sample,))
-    except numba.core.errors.NumbaError as error:
+    # A TypeError where Numba (0.60) compares the arguments before it compiles.
+    except (numba.core.errors.NumbaError, TypeError) as error:
         raise TypeError(
             f"Numba cannot compile metric={name!r} for two rows of {sample.dtype}: "
             f"{_reason(error)} Write it with loops and NumPy functions that Numba "
