@@ -231,7 +231,7 @@ def search(
     if isinstance(metric, str):
         if algorithm == "auto":
             algorithm, predicted, axes = choose_algorithm(
-                X, Y, n_neighbors, blocks, metric, threads
+                X, Y, n_neighbors, blocks, metric
             )
         found = search_blocks(
             algorithm,

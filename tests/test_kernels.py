@@ -114,7 +114,7 @@ def test_projected_codes_bound_every_distance_from_below(
     Y = rng.normal(size=(80, 60)) * np.linspace(spread, 1, 60) + offset
     Y[:20] = X[:20] + 1e-5 * rng.normal(size=(20, 60))
     X, Y = X.astype(dtype), Y.astype(dtype)
-    codes = pca_codes(X, Y, fit_axes(X, Y, 1, n_axes=20), 1)
+    codes = pca_codes(X, Y, fit_axes(X, Y, n_axes=20), 1)
     radii = codes.radius_x.astype(float)[:, None] + codes.radius_y.astype(float)
     true = true_distances(X, Y) * codes.unit
     assert (code_distances(codes) - radii <= true * (1 + 1e-12)).all()
@@ -146,7 +146,7 @@ def test_repeated_rows_are_not_measured_again(rng):
     X = rng.normal(size=(600, 80)).astype(np.float32)
     X[100:500] = X[0]
     Y = rng.normal(size=(300, 80)).astype(np.float32)
-    axes = fit_axes(X, Y, 1)
+    axes = fit_axes(X, Y)
     codes = pca_codes(X, Y, axes, 1)
     out = np.empty((300, 5))
     measured = _knn.search_filtered(X, Y, 5, [("yx", out, None)], 1, *codes)

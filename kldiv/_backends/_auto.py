@@ -119,7 +119,6 @@ def choose_algorithm(
     n_neighbors: int,
     blocks: Sequence[str] = ("xx", "xy"),
     metric: str = "euclidean",
-    n_threads: int = 1,
 ) -> Choice:
     """Algorithm that ``algorithm="auto"`` uses for these samples.
 
@@ -133,8 +132,6 @@ def choose_algorithm(
         Blocks asked for.
     metric : str
         Metric.
-    n_threads : int
-        Threads of the probe.
 
     Returns
     -------
@@ -157,7 +154,7 @@ def choose_algorithm(
     # The axes cannot leave less than this; fitting them costs more than a probe.
     least = pca_seconds(s, 2.0 * n_neighbors)
     if probed and s.d >= AXES_FROM_FEATURES and least < min(costs.values()):
-        axes = fit_axes(X, Y, n_threads)
+        axes = fit_axes(X, Y)
         costs["pca"] = pca_seconds(s, _candidates(X, Y, s, axes))
     best = min(costs, key=costs.__getitem__)
     return Choice(best, costs[best], axes if best == "pca" else None)

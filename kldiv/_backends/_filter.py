@@ -47,17 +47,19 @@ def sampled_rows(X: FloatArray, Y: FloatArray, n_rows: int) -> FloatArray:
     return np.concatenate([X[::step], Y[step // 2 :: step]])
 
 
-def fit_axes(
-    X: FloatArray, Y: FloatArray, n_threads: int, n_axes: int = N_AXES
-) -> Axes:
-    """Leading principal axes of a sample of the rows, by subspace iteration."""
+def fit_axes(X: FloatArray, Y: FloatArray, n_axes: int = N_AXES) -> Axes:
+    """Leading principal axes of a sample of the rows, by subspace iteration.
+
+    One thread: the products are small, and the threads of a BLAS keep spinning after
+    them, in the way of the search.
+    """
     n_axes = min(n_axes, X.shape[1])
     rows = sampled_rows(X, Y, N_SAMPLED).astype(np.float64)
     centre = rows.mean(axis=0)
     largest = float(np.abs(rows - centre).max())
     scale = ldexp(1, -frexp(largest)[1]) if largest > 0 else 1.0
     centred = ((rows - centre) * scale).astype(np.float32)
-    with _blas().limit(limits=n_threads, user_api="blas"):
+    with _blas().limit(limits=1, user_api="blas"):
         basis = np.random.default_rng(0).standard_normal(
             (X.shape[1], n_axes), dtype=np.float32
         )
@@ -148,7 +150,7 @@ def search_pca(
 ) -> list[int]:
     """Search with bounds from principal axes; exact measurements of each block."""
     if axes is None:
-        axes = fit_axes(X, Y, n_threads)
+        axes = fit_axes(X, Y)
     codes = pca_codes(X, Y, axes, n_threads)
     return _search(X, Y, n_neighbors, blocks, n_threads, codes)
 
