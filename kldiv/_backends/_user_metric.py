@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from types import FunctionType
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +29,6 @@ UserMetric = Callable[[Any, Any], float]
 _PAIRS_PER_CALL = 1 << 22
 _NUMBERS_PER_SLAB = 1 << 17  # distances to all rows are looked at 1 MB at a time
 _COMPILING = threading.Lock()
-
-
-def is_user_metric(metric: Any) -> TypeGuard[UserMetric]:
-    """Whether `metric` is a function rather than a name."""
-    return callable(metric)
 
 
 def metric_name(metric: str | UserMetric) -> str:

@@ -92,4 +92,29 @@ INL void keep_smallest(double *value, int32_t *index, int *count, int k, double 
     value[p] = v, index[p] = i;
 }
 
+/* Defines bring_forward: the `wanted` smallest of n candidates come first. Their `value`
+   is a float in one file and a whole number in another. */
+#define DEFINE_BRING_FORWARD(VALUE)                                                   \
+    static void bring_forward(candidate_t *c, int n, int wanted) {                    \
+        int l = 0, r = n - 1;                                                         \
+        while (l < r) {                                                               \
+            VALUE pivot = c[(l + r) / 2].value;                                       \
+            int i = l, j = r;                                                         \
+            while (i <= j) {                                                          \
+                while (c[i].value < pivot) i++;                                       \
+                while (c[j].value > pivot) j--;                                       \
+                if (i <= j) {                                                         \
+                    candidate_t swap = c[i];                                          \
+                    c[i++] = c[j], c[j--] = swap;                                     \
+                }                                                                     \
+            }                                                                         \
+            if (wanted - 1 <= j)                                                      \
+                r = j;                                                                \
+            else if (wanted - 1 >= i)                                                 \
+                l = i;                                                                \
+            else                                                                      \
+                break;                                                                \
+        }                                                                             \
+    }
+
 #endif

@@ -192,34 +192,16 @@ INL void set_limit(found_t *f, const float *norm, int64_t i, float kth) {
     f->gate[i] = (limit - norm[i]) + (1e-6f * (limit + norm[i]) + f->slack[i]);
 }
 
-static float kth_smallest(candidate_t *c, int n, int k) {
-    int l = 0, r = n - 1;
-    while (l < r) {
-        float pivot = c[(l + r) / 2].value;
-        int i = l, j = r;
-        while (i <= j) {
-            while (c[i].value < pivot) i++;
-            while (c[j].value > pivot) j--;
-            if (i <= j) {
-                candidate_t swap = c[i];
-                c[i++] = c[j], c[j--] = swap;
-            }
-        }
-        if (k - 1 <= j)
-            r = j;
-        else if (k - 1 >= i)
-            l = i;
-        else
-            break;
-    }
-    return c[k - 1].value;
-}
+DEFINE_BRING_FORWARD(float)
 
 /* Drop what can no longer be a neighbour; give up on a row with too many near ties. */
 static void compact(found_t *f, const float *norm, int64_t i) {
     candidate_t *c = f->candidates + i * f->room;
     int kept = 0, count = f->count[i];
-    if (f->k > MAX_LIST && count >= f->k) set_limit(f, norm, i, kth_smallest(c, count, f->k));
+    if (f->k > MAX_LIST && count >= f->k) {
+        bring_forward(c, count, f->k);
+        set_limit(f, norm, i, c[f->k - 1].value);
+    }
     for (int at = 0; at < count; at++)
         if (c[at].value <= f->limit[i]) c[kept++] = c[at];
     f->count[i] = kept;

@@ -389,28 +389,7 @@ static void limit_by_distance(const segment_t *t, work_t *w, int i, double squar
         set_limit(w, i, limit_of(sqrt(square) / t->step * (1 + 1e-9) + w->radius[i]));
 }
 
-/* The `wanted` smallest candidates come first. */
-static void bring_forward(candidate_t *c, int n, int wanted) {
-    int l = 0, r = n - 1;
-    while (l < r) {
-        int32_t pivot = c[(l + r) / 2].value;
-        int i = l, j = r;
-        while (i <= j) {
-            while (c[i].value < pivot) i++;
-            while (c[j].value > pivot) j--;
-            if (i <= j) {
-                candidate_t swap = c[i];
-                c[i++] = c[j], c[j--] = swap;
-            }
-        }
-        if (wanted - 1 <= j)
-            r = j;
-        else if (wanted - 1 >= i)
-            l = i;
-        else
-            break;
-    }
-}
+DEFINE_BRING_FORWARD(int32_t)
 
 INL void prefetch_row(const sample_t *s, int64_t j) {
     size_t bytes = (size_t)s->d * (s->is_double ? 8 : 4);

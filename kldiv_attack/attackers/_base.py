@@ -401,8 +401,9 @@ class Attacker(ABC):
                 again,
             )
 
-    def _find_reasons(self, counts: NDArray[Any], min_responses: int) -> None:
+    def _find_reasons(self, labels: NDArray[Any], min_responses: int) -> None:
         """Note the classes that the victim answered too rarely to learn from."""
+        counts = np.bincount(labels, minlength=len(self.classes_))
         for label, count in enumerate(counts):
             if count < min_responses:
                 self.reasons_[label] = (

@@ -1,6 +1,5 @@
 """Conditional GAN attacker: the paper's attack, black box, through queries alone."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from kldiv_attack.attackers._training import (
     adam,
     distil,
     follow,
+    frozen_copy,
     generate,
     gradient_penalty,
     log_odds,
@@ -301,8 +301,7 @@ class CGANAttacker(TrainedAttacker):
     ) -> None:
         self.responses_ = answers
         n_classes = answers.shape[1]
-        counts = np.bincount(answers.argmax(1), minlength=n_classes)
-        self._find_reasons(counts, self.min_responses)
+        self._find_reasons(answers.argmax(1), self.min_responses)
         pairs = Pairs(
             images,
             answers,
@@ -367,7 +366,7 @@ class _Training(TrainingState):
                 not self.loss.penalised if normalise is None else normalise,
             ).to(pairs.place)
             self.surrogate = VictimNetwork(shape, n_classes).to(pairs.place)
-        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.average = frozen_copy(self.generator, pairs.place)
         networks: dict[str, nn.Module] = {
             "generator": self.generator,
             "discriminator": self.discriminator,

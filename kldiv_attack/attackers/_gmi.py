@@ -1,6 +1,5 @@
 """GMI: search the latent space of a GAN of public images for what the victim knows."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
-from kldiv_attack.attackers._training import own_victim, train, translate
+from kldiv_attack.attackers._training import frozen_copy, own_victim, train, translate
 from kldiv_attack.attackers._wasserstein import (
     WassersteinAttacker,
     WassersteinTraining,
@@ -248,7 +247,7 @@ class GMIAttacker(WassersteinAttacker):
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """The owner of the images has no victim: one is trained on them."""
         self._check_parameters()
-        self._find_reasons(np.bincount(data.labels, minlength=data.n_classes), 1)
+        self._find_reasons(data.labels, 1)
         network = own_victim(data, self.device, self.random_state)
         self._learn(data.images, network, recorder, self._resume(recorder))
 
@@ -267,7 +266,7 @@ class GMIAttacker(WassersteinAttacker):
         snapshot: Snapshot | None,
     ) -> None:
         place = resolve_device(self.device)
-        self.network_ = copy.deepcopy(network).to(place).eval().requires_grad_(False)
+        self.network_ = frozen_copy(network, place)
         self.n_gradients_ = 0
         training = _Training(self, torch.from_numpy(images).to(place))
         if snapshot is not None:

@@ -138,9 +138,7 @@ class LabelOnlyAttacker(Attacker):
         self._check_parameters()
         stages = _Stages(recorder, self._own_settings())
         asked = self._public_labels(victim, images, stages)
-        self._find_reasons(
-            np.bincount(self.labels_, minlength=victim.n_classes), self.min_responses
-        )
+        self._find_reasons(self.labels_, self.min_responses)
         surrogate = self._learn_labels(asked, self.labels_)
         self.agreement_ = np.nan
         before = 0
@@ -167,9 +165,7 @@ class LabelOnlyAttacker(Attacker):
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """True labels of private images need no surrogate."""
         self._check_parameters()
-        self._find_reasons(
-            np.bincount(data.labels, minlength=data.n_classes), self.min_responses
-        )
+        self._find_reasons(data.labels, self.min_responses)
         stages = _Stages(recorder, self._own_settings())
         self.gan_ = self._gan(self.steps)
         self.gan_.fit_ideal(data, recorder=stages.enter(1, 0))

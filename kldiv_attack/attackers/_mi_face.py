@@ -1,7 +1,5 @@
 """MI-Face: gradient descent on the pixels of one image, white box."""
 
-import copy
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +8,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder
-from kldiv_attack.attackers._training import own_victim
+from kldiv_attack.attackers._training import frozen_copy, own_victim
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import check_choice
 from kldiv_attack.victim import resolve_device
@@ -125,14 +123,14 @@ class MIFaceAttacker(Attacker):
         """The owner of the images needs no victim: train a network and invert it."""
         del recorder  # short enough to be done again
         self._check_parameters()
-        self._find_reasons(np.bincount(data.labels, minlength=data.n_classes), 1)
+        self._find_reasons(data.labels, 1)
         network = own_victim(data, self.device, self.random_state)
         self._keep(network, data.images)
 
     def _keep(self, network: nn.Module, images: NDArray[np.float32]) -> None:
         place = resolve_device(self.device)
         self._place = place
-        self.network_ = copy.deepcopy(network).to(place).eval().requires_grad_(False)
+        self.network_ = frozen_copy(network, place)
         self._public = images if self.start == "public" else images[:0]
 
     def _invert(self, label: int, n: int, random_state: int) -> NDArray[np.float32]:

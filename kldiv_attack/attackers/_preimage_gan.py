@@ -1,7 +1,5 @@
 """PreImageGAN: a generator that the victim's gradient teaches the classes."""
 
-import copy
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,7 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
-from kldiv_attack.attackers._training import Pairs, generate, own_victim, train
+from kldiv_attack.attackers._training import (
+    Pairs,
+    frozen_copy,
+    generate,
+    own_victim,
+    train,
+)
 from kldiv_attack.attackers._wasserstein import (
     WassersteinAttacker,
     WassersteinTraining,
@@ -180,12 +184,10 @@ class PreImageGANAttacker(WassersteinAttacker):
         snapshot: Snapshot | None,
     ) -> None:
         self.responses_ = answers
-        counts = np.bincount(answers.argmax(1), minlength=answers.shape[1])
-        self._find_reasons(counts, self.min_responses)
+        self._find_reasons(answers.argmax(1), self.min_responses)
         place = resolve_device(self.device)
         pairs = Pairs(images, answers, place, balanced=self.balanced)
-        # The victim's own module may live elsewhere; its parameters are frozen.
-        victim = copy.deepcopy(network).to(place).eval().requires_grad_(False)
+        victim = frozen_copy(network, place)
         training = _Training(self, pairs, victim)
         if snapshot is not None:
             training.restore(snapshot[1])

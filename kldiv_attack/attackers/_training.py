@@ -1,5 +1,6 @@
 """What attackers that learn step by step share: snapshots, the loop, running means."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -137,6 +138,11 @@ class TrainedAttacker(Attacker):
         """Source of the noise of one class, the same whatever else is asked for."""
         seed = np.random.SeedSequence([random_state, label]).generate_state(1)[0]
         return torch.Generator().manual_seed(int(seed))
+
+
+def frozen_copy(network: nn.Module, place: torch.device) -> nn.Module:
+    """A copy in evaluation mode on another device; the network stays as it is."""
+    return copy.deepcopy(network).to(place).eval().requires_grad_(False)
 
 
 def own_victim(

@@ -1,6 +1,5 @@
 """Wasserstein GAN of images alone, which the white-box attackers build on."""
 
-import copy
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from kldiv_attack.attackers._training import (
     TrainingState,
     adam,
     follow,
+    frozen_copy,
     generate,
     gradient_penalty,
     recalibrate,
@@ -89,7 +89,7 @@ class WassersteinTraining(TrainingState):
             self.critic = Discriminator(
                 shape, 0, max(2, settings.width * 2 // 3), "none", normalise=False
             ).to(place)
-        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.average = frozen_copy(self.generator, place)
         learning = {"generator": self.generator, "discriminator": self.critic}
         super().__init__(
             {**learning, "average": self.average},
