@@ -20,6 +20,7 @@ from kldiv_attack._summary import mean_known, number
 if TYPE_CHECKING:
     from kldiv_attack.study import Study
 
+SUMMARY_TITLE = "Means over classes; of several seeds the mean and the range"
 OUTCOME_TERMS = (
     "accuracy: share of the reconstructions that an independent judge, never the "
     "victim, puts in the class.",
@@ -43,7 +44,7 @@ TEST_TERMS = (
 
 
 def summary_rows(study: "Study") -> tuple[tuple[str, ...], list[list[str]]]:
-    """Means over classes and seeds per auxiliary set and attacker."""
+    """Means over classes per auxiliary set and attacker: mean and range of the seeds."""
     rows = []
     for aux in study.config["auxiliary"]:
         for attacker in study.attackers:
@@ -52,15 +53,25 @@ def summary_rows(study: "Study") -> tuple[tuple[str, ...], list[list[str]]]:
                 for row in study.rows
                 if row["auxiliary"] == aux and row["attacker"] == attacker
             ]
-            means = [
-                number(mean_known(np.array([row[name] for row in chosen])))
-                for name in ("accuracy", "coverage", "distance")
-            ]
+            means = [_over_seeds(chosen, name) for name in _outcomes()]
             asked = sorted({row["queries"] for row in chosen})
             queries = "-".join(str(n) for n in dict.fromkeys((asked[0], asked[-1])))
             rows.append([aux, attacker, chosen[0]["access"], queries, *means])
     header = ("auxiliary", "attacker", "access", "queries", *_outcomes())
     return header, rows
+
+
+def _over_seeds(rows: Sequence[dict[str, Any]], name: str) -> str:
+    """Mean over classes; with several seeds their mean, lowest and highest."""
+    seeds = list(dict.fromkeys(row["seed"] for row in rows))
+    means = [
+        mean_known(np.array([row[name] for row in rows if row["seed"] == seed]))
+        for seed in seeds
+    ]
+    if len(seeds) == 1:
+        return number(means[0])
+    low, high = number(min(means)), number(max(means))
+    return f"{number(float(np.mean(means)))} ({low} to {high})"
 
 
 def _outcomes() -> tuple[str, ...]:
@@ -115,7 +126,7 @@ def findings(study: "Study", found: Sequence[dict[str, Any]]) -> list[str]:
 
 def study_text(study: "Study", found: Sequence[dict[str, Any]]) -> str:
     """The tables of a study as text."""
-    parts = ["Means over classes and seeds", _text(*summary_rows(study))]
+    parts = [SUMMARY_TITLE, _text(*summary_rows(study))]
     for outcome in _outcomes():
         for pairs in ("all", "within sets"):
             parts += [
@@ -192,7 +203,7 @@ def write_study_pages(study: "Study", found: Sequence[dict[str, Any]]) -> None:
             ]
         ),
         Heading("Outcomes"),
-        Table(*summary_rows(study), "Means over classes and seeds."),
+        Table(*summary_rows(study), f"{SUMMARY_TITLE}."),
         Listing(OUTCOME_TERMS),
         Heading("Which divergence predicts them"),
         heat_figure(study, found, "all", "heat_all"),

@@ -11,6 +11,7 @@ from kldiv import kl_divergence
 from kldiv_attack import study as module
 from kldiv_attack.__main__ import main
 from kldiv_attack._run_folder import RunError
+from kldiv_attack._study_pages import summary_rows
 from kldiv_attack.study import (
     OUTCOMES,
     PREDICTORS,
@@ -146,6 +147,24 @@ def test_the_folder_holds_tables_and_a_report(done):
         assert "queries" in shown
         assert "never the" in shown
     assert page.count("data:image/png;base64,") == 2
+
+
+def test_the_summary_shows_the_mean_and_the_range_of_the_seeds(finished):
+    header, rows = summary_rows(finished)
+    row = next(row for row in rows if row[:2] == ["digits", "cgan"])
+    means = [
+        np.nanmean(
+            [
+                r["distance"]
+                for r in finished.rows
+                if (r["auxiliary"], r["attacker"], r["seed"])
+                == ("digits", "cgan", seed)
+            ]
+        )
+        for seed in (0, 1)
+    ]
+    expected = f"{np.mean(means):.2f} ({min(means):.2f} to {max(means):.2f})"
+    assert row[header.index("distance")] == expected
 
 
 def test_tables_are_rebuilt_from_the_observations_alone(done):
