@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from kldiv._inference import Effects, Sample, Spread, spread_of
+
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LeaveOut:
-    """Estimates without each group of rows, and which rows they were.
+class Pairing:
+    """What the rows did to an estimate, and which rows they were.
 
     Attributes
     ----------
-    train, aux : ndarray of shape (n_groups,)
-        Estimates without each group of training rows, and of auxiliary rows.
+    effects : Effects
+        Of training rows (X) and of auxiliary rows (Y).
     train_rows, aux_rows : int
-        Fingerprints of the rows; estimates from equal rows had equal groups.
+        Fingerprints of the rows in their order.
     """
 
-    train: Floats
-    aux: Floats
+    effects: Effects
     train_rows: int
     aux_rows: int
 
@@ -52,54 +54,67 @@ class Difference:
 def difference_of(
     values: tuple[float, float],
     errors: tuple[float, float],
-    left_out: tuple[LeaveOut | None, LeaveOut | None],
+    pairing: tuple[Pairing | None, Pairing | None],
     level: float,
 ) -> Difference:
-    """First value minus second, by a jackknife that leaves shared rows out of both.
+    """First value minus second, with the effects of shared rows subtracted.
 
-    Without the estimates that leave groups out, the errors count as independent.
+    Without effects of rows, the errors count as independent.
     """
     value = values[0] - values[1]
-    first, second = left_out
+    first, second = pairing
     if first is None or second is None:
-        error, quantile = (
-            float(np.hypot(*errors)),
-            float(stats.norm.ppf(0.5 + level / 2)),
-        )
-        paired = False
+        error, paired = float(np.hypot(*errors)), False
+        reach = float(stats.norm.ppf(0.5 + level / 2)) * error
+        return Difference(value, error, (value - reach, value + reach), paired)
+    one, two = first.effects, second.effects
+    train = first.train_rows == second.train_rows
+    aux = first.aux_rows == second.aux_rows
+    if train or aux:
+        samples = _differences(one.x, two.x, train) + _differences(one.y, two.y, aux)
+        if aux and not train:  # draws from one reference, scored at other rows
+            samples.append(_drawn(one.y, two.y))
+        spread = spread_of(samples)
     else:
-        shares, paired = _shares(first, second)
-        variance = sum(share for share, _ in shares)
-        error = float(np.sqrt(variance))
-        degrees = sum(share**2 / (n_groups - 1) for share, n_groups in shares)
-        degrees = variance**2 / degrees if degrees else np.inf
-        quantile = float(stats.t.ppf(0.5 + level / 2, degrees))
-    reach = quantile * error
-    return Difference(value, error, (value - reach, value + reach), paired)
+        spread = _added([spread_of((each.x, each.y)) for each in (one, two)])
+    interval = spread.interval(value, level)
+    return Difference(value, spread.standard_error, interval, train or aux)
 
 
-def _shares(a: LeaveOut, b: LeaveOut) -> tuple[list[tuple[float, int]], bool]:
-    """Variances of the difference by the sample that causes them, with group counts."""
-    shares, paired = [], False
-    for mine, yours, same in (
-        (a.train, b.train, a.train_rows == b.train_rows),
-        (a.aux, b.aux, a.aux_rows == b.aux_rows),
-    ):
-        effects = [mine - mine.mean(), yours - yours.mean()]
-        if same:
-            n_groups = min(effect.size for effect in effects)
-            first, second = (_joined(effect, n_groups) for effect in effects)
-            effects, paired = [first - second], True
-        for effect in effects:
-            n = effect.size
-            shares.append(((n - 1) / n * float((effect**2).sum()), n))
-    return shares, paired
+def _added(spreads: Sequence[Spread]) -> Spread:
+    """Spread of a sum or difference of independent estimates."""
+    variances = [spread.standard_error**2 for spread in spreads]
+    noise = sum(
+        variance**2 / spread.degrees
+        for variance, spread in zip(variances, spreads, strict=True)
+    )
+    degrees = sum(variances) ** 2 / noise if noise > 0 else np.inf
+    return Spread(float(np.sqrt(sum(variances))), degrees, spreads[0].method)
 
 
-def _joined(effects: Floats, n_groups: int) -> Floats:
+def _differences(a: Sample, b: Sample, same: bool) -> list[Sample]:
+    """Effects on a difference, of the same rows or of two independent samples."""
+    if not same:
+        return [a, replace(b, rows=-b.rows, rest=-b.rest)]
+    sizes = [sample.rest.size for sample in (a, b) if sample.rest.size]
+    rest = np.empty(0)
+    if sizes:
+        rest = _joined(a.rest, min(sizes)) - _joined(b.rest, min(sizes))
+    # what was drawn from references of the same rows cancels as they do
+    return [Sample(a.rows - b.rows, a.which, rest)]
+
+
+def _drawn(a: Sample, b: Sample) -> Sample:
+    """The variances of two samples from what they draw, and nothing else."""
+    return Sample(np.zeros((5, 1)), a.which, drawn=a.drawn + b.drawn)
+
+
+def _joined(rest: Floats, n_groups: int) -> Floats:
     """Effects of leaving out unions of groups: groups g, g + n_groups, ... are joined.
 
     To first order the effect of leaving out two groups is the sum of both effects.
     """
-    joined: Floats = effects.reshape(-1, n_groups).sum(axis=0)
+    if not rest.size:
+        return np.zeros(n_groups)
+    joined: Floats = rest.reshape(-1, n_groups).sum(axis=0)
     return joined

@@ -19,10 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from kldiv._backends._user_metric import metric_name
-from kldiv._comparison import LeaveOut
+from kldiv._comparison import Pairing
 from kldiv._duplicates import count_duplicates, fingerprint, row_ids
 from kldiv._estimators import KNNDivergence, warn_of
-from kldiv._inference import Spread, leave_out_groups, spread_of
+from kldiv._inference import Effects, spread_of
 from kldiv._neighbors import n_threads
 from kldiv._report import DivergenceResult, PerClassReport
 from kldiv._validation import (
@@ -245,7 +245,7 @@ class ConditionalKLScorer(BaseEstimator):
         self.terms_: dict[Any, Terms] = {}
         self.reasons_: dict[Any, str] = {}
         self._score(features, final.n_neighbors)
-        self._left_out = self._leave_out(pair)
+        self._pairing = self._pair(pair)
         self._settings = {
             "transformer": self.transformer_description_,
             "conditioning": self.conditioning,
@@ -315,7 +315,7 @@ class ConditionalKLScorer(BaseEstimator):
             settings=dict(self._settings),
             title="Kullback-Leibler divergence per class (nats; small means exposed)",
             notes=dict(self.notes_),
-            left_out=dict(self._left_out),
+            pairing=dict(self._pairing),
         )
 
     def _column(self, name: str) -> NDArray[np.float64]:
@@ -442,19 +442,18 @@ class ConditionalKLScorer(BaseEstimator):
                     self.terms_[label], pair, labels.index(label), self.confidence_level
                 )
 
-    def _leave_out(self, pair: LabelledPair) -> dict[Any, LeaveOut]:
-        """Estimates without groups of rows, and which rows, where there are any."""
+    def _pair(self, pair: LabelledPair) -> dict[Any, Pairing]:
+        """What rows did to the scores, and which rows, where that is known."""
         found = {}
         for c, result in self.results_.items():
-            if result.without_x is None or result.without_y is None:
+            if result.effects is None:
                 continue
             train = pair.train[pair.train_labels == c]
             aux = pair.aux if self.conditioning == "soft" else None
             aux = pair.aux[pair.aux_labels == c] if aux is None else aux
-            found[c] = LeaveOut(
-                result.without_x,
-                result.without_y,
-                # repeated rows may have been dropped: then groups are of those kept
+            found[c] = Pairing(
+                result.effects,
+                # repeated rows may have been dropped: then effects are of those kept
                 train_rows=hash((fingerprint(train), result.n)),
                 aux_rows=hash((fingerprint(aux), result.m)),
             )
@@ -610,15 +609,15 @@ def _soft_result(
     value = marginal.value - terms.log_answer + terms.log_share
     if marginal.standard_error is None or level is None:
         return replace(marginal, value=value)
-    spread = _soft_spread(terms, pair, column)
-    if spread is not None:
+    effects = _soft_effects(terms, pair, column)
+    if effects is not None:
+        spread = spread_of((effects.x, effects.y))
         return replace(
             marginal,
             value=value,
             standard_error=spread.standard_error,
             confidence_interval=spread.interval(value, level),
-            without_x=spread.without_x,
-            without_y=spread.without_y,
+            effects=effects,
         )
     error = float(
         np.sqrt(
@@ -633,42 +632,28 @@ def _soft_result(
         value=value,
         standard_error=error,
         confidence_interval=(value - reach, value + reach),
-        without_x=None,
-        without_y=None,
+        effects=None,
     )
 
 
-def _soft_spread(terms: Terms, pair: LabelledPair, column: int) -> Spread | None:
-    """Jackknife of the sum: the same rows left out of all three terms.
+def _soft_effects(terms: Terms, pair: LabelledPair, column: int) -> Effects | None:
+    """Effects of the rows on the sum of the three terms.
 
-    None if rows were dropped as duplicates, so that groups cannot be matched, or if the
+    None if rows were dropped as duplicates, so that rows cannot be matched, or if the
     score is infinite.
     """
     marginal = terms.marginal
     _, own, all_aux = _answers(pair, column)
-    without_x, without_y = marginal.without_x, marginal.without_y
-    assert without_x is not None
-    assert without_y is not None
+    assert marginal.effects is not None
+    x, y = marginal.effects.x, marginal.effects.y
     if (marginal.n, marginal.m) != (len(own), len(all_aux)) or (own == 0).any():
         return None
-    n_groups = without_x.size
-    log_answers = _means_without(np.log(own), n_groups, 0)
-    log_shares = np.log(_means_without(all_aux, n_groups, 1))
-    return spread_of(
-        without_x - log_answers + terms.log_share,
-        without_y - terms.log_answer + log_shares,
+    share = all_aux.mean()
+    return replace(
+        marginal.effects,
+        x=replace(x, rows=x.rows - (np.log(own) - terms.log_answer)),
+        y=replace(y, rows=y.rows + (all_aux / share - 1)),
     )
-
-
-def _means_without(
-    values: NDArray[np.float64], n_groups: int, which: int
-) -> NDArray[np.float64]:
-    """Means of values without each group of their rows."""
-    groups = leave_out_groups(len(values), n_groups, which)
-    counts = np.bincount(groups, minlength=n_groups)
-    sums = np.bincount(groups, weights=values, minlength=n_groups)
-    means: NDArray[np.float64] = (values.sum() - sums) / (len(values) - counts)
-    return means
 
 
 def _too_few(n: int, m: int, n_neighbors: int) -> str:

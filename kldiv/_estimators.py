@@ -26,7 +26,7 @@ from kldiv._duplicates import (
     refuse_duplicates,
     row_ids,
 )
-from kldiv._inference import jackknife, permutation_pvalue
+from kldiv._inference import effects_of, permutation_pvalue, spread_of
 from kldiv._log_ratio import (
     LogRatio,
     choose_correction,
@@ -584,12 +584,12 @@ class KNNDivergence(BaseEstimator):
 
         value = functional(*(ratio.values for ratio in ratios))
         if confidence_level is not None:
-            spread = jackknife(ratios, functional, threads)
-            if spread is not None:
+            effects = effects_of(ratios, functional, threads)
+            if effects is not None:
+                spread = spread_of((effects.x, effects.y))
                 facts["standard_error"] = spread.standard_error
                 facts["confidence_interval"] = spread.interval(value, confidence_level)
-                facts["without_x"] = spread.without_x
-                facts["without_y"] = spread.without_y
+                facts["effects"] = effects
         return {"value": value, **facts}
 
     def _log_ratio(

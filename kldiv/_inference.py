@@ -1,17 +1,16 @@
 """Standard errors, confidence intervals and permutation p-values.
 
-The standard error is a grouped jackknife: each sample in turn is left out group by
-group. Neighbours are searched once per group, and the neighbours without a group are
-merged from the stored blocks of the others; references are fitted again without the
-group. There is no bootstrap with replacement, because repeated rows have no neighbour
+The variance of an estimate comes from the effects of single rows in subsets that share
+part of their rows (kldiv/_thinning.py). Where these do not say everything, a grouped
+jackknife adds the rest: groups of rows are left out in turn, and references are fitted
+again. There is no bootstrap with replacement, because repeated rows have no neighbour
 distance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +20,60 @@ from kldiv._backends import UserMetric
 from kldiv._log_ratio import LogRatio, adaptive_balls, ball_log_ratio, positive_balls
 from kldiv._neighbors import search
 from kldiv._reference import Balls, refit
+from kldiv._thinning import Functional, Lists, Neighbours, row_effects, thinned
 from kldiv._validation import FloatArray
 
 Floats = NDArray[np.float64]
-Functional = Callable[..., float]
 
 # Numbers of groups that divide each other, so that estimates from the same rows can be
 # compared group by group whatever their number. Mixtures use at most the second.
 _GROUPS = (20, 10, 5)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the rows of one sample do to an estimate, or to a difference of two.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (5, n)
+        Effects of the rows in five subsets (kldiv/_thinning.py), of mean zero.
+    which : {0, 1}
+        Whether groups of rows are those of X or of Y.
+    rest : ndarray of shape (n_groups,)
+        Estimates without each group of rows minus what `rows` say they are, of mean
+        zero. Empty where `rows` say everything.
+    drawn : float
+        Variance of the estimate from samples that it draws from the reference itself.
+    """
+
+    rows: Floats
+    which: int
+    rest: Floats = field(default_factory=lambda: np.empty(0))
+    drawn: float = 0.0
+
+    def groups(self, n_groups: int) -> Floats:
+        """Estimate without each group minus the estimate, as `rows` say, mean zero."""
+        n = self.rows.shape[1]
+        of_row = leave_out_groups(n, n_groups, self.which)
+        sums = np.bincount(of_row, self.rows[0], minlength=n_groups)
+        changes = -sums / (n - np.bincount(of_row, minlength=n_groups))
+        found: Floats = changes - changes.mean()
+        return found
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What the rows of both samples do to an estimate; differences are taken of these.
+
+    Attributes
+    ----------
+    x, y : Sample
+        Of X and of Y.
+    """
+
+    x: Sample
+    y: Sample
 
 
 @dataclass(frozen=True)
@@ -41,14 +86,14 @@ class Spread:
         In the unit of the estimate.
     degrees : float
         Degrees of freedom of the standard error (Satterthwaite).
-    without_x, without_y : ndarray of shape (n_groups,)
-        Estimates without each group of X and of Y.
+    method : {"thinning", "jackknife"}
+        "jackknife" where no products of effects were had, or where they were too noisy:
+        the jackknife is an upper bound.
     """
 
     standard_error: float
     degrees: float
-    without_x: Floats
-    without_y: Floats
+    method: str
 
     def interval(self, value: float, level: float) -> tuple[float, float]:
         """Student interval around `value`."""
@@ -56,10 +101,10 @@ class Spread:
         return float(value - reach), float(value + reach)
 
 
-def jackknife(
+def effects_of(
     ratios: Sequence[LogRatio], functional: Functional, threads: int
-) -> Spread | None:
-    """Grouped jackknife of a functional of log ratios.
+) -> Effects | None:
+    """What single rows do to a functional of log ratios.
 
     `ratios` holds the log ratio at the rows of X, or that and the one at the rows of Y
     with the samples exchanged; `functional` takes as many arrays. Returns None if the
@@ -67,28 +112,99 @@ def jackknife(
     """
     first = ratios[0]
     k, n, m = first.neighbors.n_neighbors, len(first.X), len(first.Y)
-    wanted = _GROUPS[0] if (first.n_components or 1) == 1 else _GROUPS[1]
-    most = min(wanted, n // (k + 1), m // (k + 1))
+    adaptive = first.correction == "adaptive"
+    most = min(_GROUPS[0 if adaptive else 1], n // (k + 1), m // (k + 1))
     n_groups = next((count for count in _GROUPS if count <= most), None)
     if n_groups is None:
         return None
-    groups = [leave_out_groups(rows, n_groups, i) for i, rows in enumerate((n, m))]
-    without = [
-        _LeaveOut(ratio, groups[i], groups[1 - i], n_groups, threads)
-        for i, ratio in enumerate(ratios)
-    ]
-    estimates = [
-        np.array(
-            [
-                functional(
-                    *(part(from_x ^ bool(i), g) for i, part in enumerate(without))
-                )
-                for g in range(n_groups)
-            ]
-        )
-        for from_x in (True, False)
-    ]
-    return spread_of(*estimates)
+    lists: list[Lists] = [{} for _ in ratios]
+    if adaptive:  # k varies from row to row without a bound
+        samples = [Sample(np.zeros((5, size)), i) for i, size in enumerate((n, m))]
+    else:
+        lists = [
+            {own: Neighbours(ratio, own, threads) for own in (True, False)}
+            for ratio in ratios
+        ]
+        found = row_effects(ratios, lists, functional)
+        samples = [
+            Sample(found.x, 0, drawn=found.x_drawn),
+            Sample(found.y, 1, drawn=found.y_drawn),
+        ]
+    if adaptive or (first.n_components or 1) > 1:
+        without = _without_groups(ratios, lists, functional, n_groups, threads)
+        samples = [
+            replace(sample, rest=values - values.mean() - sample.groups(n_groups))
+            for sample, values in zip(samples, without, strict=True)
+        ]
+    return Effects(*samples)
+
+
+def spread_of(samples: Sequence[Sample]) -> Spread:
+    """Standard error from the effects of independent samples."""
+    method = "thinning"
+    total, noise = _by_thinning(samples)
+    if total <= np.sqrt(noise):
+        method = "jackknife"
+        total, noise = _by_jackknife(samples)
+    total += sum(sample.drawn for sample in samples)
+    degrees = 2 * total**2 / noise if noise > 0 else np.inf
+    return Spread(float(np.sqrt(total)), float(degrees), method)
+
+
+def _by_thinning(samples: Sequence[Sample]) -> tuple[float, float]:
+    """Variance of the estimate, and the variance of that; 0 without effects of rows."""
+    squares = _squares(samples, slice(1, None))
+    if squares == 0:
+        return 0.0, 0.0
+    # subsets are smaller than the samples, and effects in them can be larger
+    scale = _squares(samples, slice(1)) / squares
+    added = [scale * thinned(sample.rows) for sample in samples]
+    total, noise = _sum_and_noise(added)
+    for sample in samples:
+        if sample.rest.size:
+            known = sample.groups(sample.rest.size)
+            share, its_noise = _difference(known + sample.rest, known)
+            total, noise = total + share, noise + its_noise
+    return total, noise
+
+
+def _by_jackknife(samples: Sequence[Sample]) -> tuple[float, float]:
+    """Jackknife variance of the estimate, and the variance of that."""
+    total = noise = 0.0
+    for sample in samples:
+        if sample.rest.size:
+            whole = sample.groups(sample.rest.size) + sample.rest
+            share, its_noise = _difference(whole, 0 * whole)
+        else:
+            squares = (sample.rows[0] / sample.rows.shape[1]) ** 2
+            share, its_noise = _sum_and_noise([squares])
+        total, noise = total + share, noise + its_noise
+    return total, noise
+
+
+def _sum_and_noise(added: Sequence[Floats]) -> tuple[float, float]:
+    """Sum of what rows add to a variance, and the variance of that sum."""
+    total = sum(float(one.sum()) for one in added)
+    return total, sum(one.size * float(one.var()) for one in added)
+
+
+def _squares(samples: Sequence[Sample], which: slice) -> float:
+    """Jackknife variance from effects of rows, the mean over some of the subsets."""
+    sums = [(sample.rows[which] ** 2).sum(axis=1).mean() for sample in samples]
+    sizes = [sample.rows.shape[1] for sample in samples]
+    return float(sum(total / n**2 for total, n in zip(sums, sizes, strict=True)))
+
+
+def _difference(whole: Floats, known: Floats) -> tuple[float, float]:
+    """Jackknife variance of one set of group effects less that of another.
+
+    And its variance, that of a difference of squares of Gaussian numbers.
+    """
+    n_groups = whole.size
+    scale = (n_groups - 1) / n_groups
+    fourth = (whole @ whole) ** 2 + (known @ known) ** 2 - 2 * (whole @ known) ** 2
+    share = scale * float((whole**2 - known**2).sum())
+    return share, float(2 * scale**2 * fourth / (n_groups - 1))
 
 
 def leave_out_groups(n_rows: int, n_groups: int, which: int) -> NDArray[np.intp]:
@@ -100,15 +216,32 @@ def leave_out_groups(n_rows: int, n_groups: int, which: int) -> NDArray[np.intp]
     return order % n_groups
 
 
-def spread_of(without_x: Floats, without_y: Floats) -> Spread:
-    """Standard error from the estimates without each group of X and of Y."""
-    n_groups = without_x.size
-    variances = [(n_groups - 1) * float(np.var(v)) for v in (without_x, without_y)]
-    total = sum(variances)
-    degrees = n_groups - 1.0
-    if total > 0:
-        degrees *= total**2 / sum(v**2 for v in variances)
-    return Spread(float(np.sqrt(total)), degrees, without_x, without_y)
+def _without_groups(
+    ratios: Sequence[LogRatio],
+    lists: Sequence[Lists],
+    functional: Functional,
+    n_groups: int,
+    threads: int,
+) -> list[Floats]:
+    """Estimates without each group of X, and without each group of Y."""
+    first = ratios[0]
+    groups = [
+        leave_out_groups(len(rows), n_groups, i)
+        for i, rows in enumerate((first.X, first.Y))
+    ]
+    parts = [
+        _LeaveOut(ratio, lists[i], groups[i], groups[1 - i], threads)
+        for i, ratio in enumerate(ratios)
+    ]
+    return [
+        np.array(
+            [
+                functional(*(part(own ^ bool(i), g) for i, part in enumerate(parts)))
+                for g in range(n_groups)
+            ]
+        )
+        for own in (True, False)
+    ]
 
 
 class _LeaveOut:
@@ -117,37 +250,28 @@ class _LeaveOut:
     def __init__(
         self,
         ratio: LogRatio,
+        lists: Lists,
         x_groups: NDArray[np.intp],
         y_groups: NDArray[np.intp],
-        n_groups: int,
         threads: int,
     ) -> None:
-        self.ratio, self.threads = ratio, threads
+        self.ratio, self.lists, self.threads = ratio, lists, threads
         self.groups = {True: x_groups, False: y_groups}
-        plain = ratio.correction != "adaptive" and (
-            (ratio.balls.k_rho == ratio.neighbors.n_neighbors).all()
-            and (ratio.balls.k_nu == ratio.neighbors.n_neighbors).all()
-        )
-        self.blocks = (
-            {own: self._blocks(own, n_groups) for own in (True, False)}
-            if plain
-            else None
-        )
         references = ratio.references
-        if references is not None:
-            X = ratio.X.astype(np.float64)
-            self.log_p = references.log_p(X, ratio.balls, len(X), threads)
-            self.log_q = self.log_p - ratio.values
+        if references is None:
+            return
+        X = ratio.X.astype(np.float64)
+        self.log_p = references.log_p(X, ratio.balls, len(X), threads)
+        self.log_q = self.log_p - ratio.values
 
     def __call__(self, own: bool, group: int) -> Floats:
         ratio = self.ratio
         stays = self.groups[own] != group
         X = ratio.X[stays] if own else ratio.X
         Y = ratio.Y if own else ratio.Y[stays]
-        balls = self._balls(own, group, stays, X, Y)
         if ratio.references is None:
-            neighbors = replace(ratio.neighbors, n=len(X), m=len(Y), xx=None, xy=None)
-            return ball_log_ratio(balls, neighbors)
+            return self._adaptive(X, Y)
+        balls = self._balls(own, stays)
         # the sample that stays whole keeps its log density
         rows = X.astype(np.float64)
         if own:
@@ -160,47 +284,20 @@ class _LeaveOut:
         changed: Floats = self.log_p - fitted.log_q(rows, balls, len(Y), self.threads)
         return changed
 
-    def _balls(
-        self,
-        own: bool,
-        group: int,
-        stays: NDArray[np.bool_],
-        X: FloatArray,
-        Y: FloatArray,
-    ) -> Balls:
-        k, balls = self.ratio.neighbors.n_neighbors, self.ratio.balls
-        if self.blocks is None:
-            metric = self.ratio.metric
-            found = search(X, Y, k, metric=metric, threads=self.threads)
-            again = positive_balls(X, Y, found, self.threads, metric)
-            if self.ratio.correction == "adaptive":
-                return adaptive_balls(X, Y, again, self.threads, metric)
-            return again
-        rows = stays if own else slice(None)
-        others = np.delete(self.blocks[own], group, axis=0)[:, rows]
-        merged = others.transpose(1, 0, 2).reshape(others.shape[1], -1)
-        radii = np.partition(merged, k - 1, axis=1)[:, k - 1]
-        counts = np.full(len(radii), k, dtype=np.intp)
+    def _balls(self, own: bool, stays: NDArray[np.bool_]) -> Balls:
+        radii, balls = self.lists[own].radii(stays), self.ratio.balls
         if own:
-            return Balls(radii, balls.nu[stays], counts, counts)
-        return Balls(balls.rho, radii, counts, counts)
+            nu, k_rho, k_nu = balls.nu[stays], balls.k_rho[stays], balls.k_nu[stays]
+            return Balls(radii[stays], nu, k_rho, k_nu)
+        return replace(balls, nu=radii)
 
-    def _blocks(self, own: bool, n_groups: int) -> Floats:
-        """Distances from every row of X to its neighbours in each group."""
-        ratio, groups = self.ratio, self.groups[own]
-        k, sample = ratio.neighbors.n_neighbors, ratio.X if own else ratio.Y
-        options: dict[str, Any] = {"metric": ratio.metric, "threads": self.threads}
-        blocks = np.empty((n_groups, len(ratio.X), k))
-        for g in range(n_groups):
-            part = np.ascontiguousarray(sample[groups == g])
-            outside = groups != g if own else slice(None)
-            queries = np.ascontiguousarray(ratio.X[outside])
-            found = search(queries, part, k, blocks=("xy",), **options)
-            blocks[g, outside] = found.block("xy")
-            if own:
-                found = search(part, part, k, blocks=("xx",), **options)
-                blocks[g, groups == g] = found.block("xx")
-        return blocks
+    def _adaptive(self, X: FloatArray, Y: FloatArray) -> Floats:
+        k, metric = self.ratio.neighbors.n_neighbors, self.ratio.metric
+        found = search(X, Y, k, metric=metric, threads=self.threads)
+        balls = positive_balls(X, Y, found, self.threads, metric)
+        balls = adaptive_balls(X, Y, balls, self.threads, metric)
+        dimension = self.ratio.neighbors.n_features
+        return ball_log_ratio(balls, replace(found, n_features=dimension))
 
 
 def permutation_pvalue(

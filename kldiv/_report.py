@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._comparison import Difference, LeaveOut, difference_of
+from kldiv._comparison import Difference, Pairing, difference_of
+from kldiv._inference import Effects
 from kldiv._validation import check_level
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class DivergenceResult:
     evaluated_by : {"numpy", "numba"}
         What evaluated the formula: ``"numba"`` if it is the user's generator function
         and was compiled.
-    without_x, without_y : ndarray of shape (n_groups,) or None
-        Estimates without each group of X and of Y, from which the standard error is
-        computed.
+    effects : object or None
+        What single rows do to the estimate, from which the standard error is computed,
+        and that of differences.
 
     Examples
     --------
@@ -99,12 +100,7 @@ class DivergenceResult:
     metric: str = "euclidean"
     notes: tuple[str, ...] = ()
     evaluated_by: str = "numpy"
-    without_x: NDArray[np.float64] | None = field(
-        default=None, repr=False, compare=False
-    )
-    without_y: NDArray[np.float64] | None = field(
-        default=None, repr=False, compare=False
-    )
+    effects: Effects | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -199,8 +195,8 @@ class PerClassReport:
         What the table shows.
     notes : mapping
         Class label to what stands against its score.
-    left_out : mapping
-        Class label to the estimates without groups of its rows, for `compare`.
+    pairing : mapping
+        Class label to what its rows did to the score, for `compare`.
 
     Examples
     --------
@@ -226,7 +222,7 @@ class PerClassReport:
     settings: Mapping[str, Any] = field(default_factory=dict)
     title: str = "Scores per class"
     notes: Mapping[Any, str] = field(default_factory=dict)
-    left_out: Mapping[Any, LeaveOut] = field(default_factory=dict, repr=False)
+    pairing: Mapping[Any, Pairing] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
@@ -274,8 +270,8 @@ class PerClassReport:
 
         Notes
         -----
-        Rows that both scores share are left out of both at once (grouped jackknife),
-        so that what they contribute to both errors cancels: the training rows of
+        What a row that both scores share does to one is subtracted from what it does
+        to the other, so that the common part cancels: the training rows of
         reports on two auxiliary sets, the auxiliary rows of two classes under soft
         conditioning. ``paired`` says whether there were any. Reports read from a file
         do not hold what this needs; their errors count as independent.
@@ -328,7 +324,7 @@ class PerClassReport:
         a, b = self._side(mine), other._side(yours)
         return difference_of((a[0], b[0]), (a[1], b[1]), (a[2], b[2]), level)
 
-    def _side(self, label: Any) -> tuple[float, float, LeaveOut | None]:
+    def _side(self, label: Any) -> tuple[float, float, Pairing | None]:
         if "standard_error" not in self.columns:
             raise ValueError(
                 "compare needs standard errors; fit "
@@ -344,7 +340,7 @@ class PerClassReport:
         return (
             float(score[found[0]]),
             float(self.columns["standard_error"][found[0]]),
-            self.left_out.get(self.classes.tolist()[found[0]]),
+            self.pairing.get(self.classes.tolist()[found[0]]),
         )
 
     def to_frame(self) -> pd.DataFrame:

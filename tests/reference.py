@@ -152,3 +152,28 @@ def ssim(first, second, window):
                 bottom = a.mean() ** 2 + b.mean() ** 2 + 0.01**2
                 values.append(top / (bottom * (var_a + var_b + 0.03**2)))
     return np.mean(values)
+
+
+def effects_fixed(X, Y, k, x_mask, y_mask):
+    """What each row does to `kl_fixed` of the rows in two masks, times their number.
+
+    The estimate with the row minus the one without it; sizes count as known, so that
+    only distances speak. Of mean zero.
+    """
+
+    def total(rows, others):
+        d = X.shape[1]
+        rho = neighbor_block(X[rows], X[rows], k, exclude_self=True)[:, -1]
+        return d * np.log(neighbor_block(X[rows], Y[others], k)[:, -1] / rho)
+
+    rows, others = np.flatnonzero(x_mask), np.flatnonzero(y_mask)
+    mean = total(rows, others).mean()
+    x, y = np.empty(len(X)), np.empty(len(Y))
+    for i in range(len(X)):
+        without = rows[rows != i]
+        x[i] = total(np.append(without, i), others).sum() - total(without, others).sum()
+    for j in range(len(Y)):
+        without = others[others != j]
+        more = total(rows, np.append(without, j)).mean()
+        y[j] = len(others) * (more - total(rows, without).mean())
+    return x - mean - (x - mean).mean(), y - y.mean()

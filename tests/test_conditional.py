@@ -16,9 +16,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from kldiv import ConditionalKLScorer, KNNDivergence, kl_divergence
 from kldiv._backends._compiled import search_blocks
-from kldiv._comparison import LeaveOut, difference_of
-from kldiv._conditional import _means_without
-from kldiv._inference import leave_out_groups
+from kldiv._comparison import Pairing, difference_of
+from kldiv._inference import Effects, Sample, spread_of
 
 
 @pytest.fixture
@@ -360,7 +359,7 @@ def test_compare_needs_the_same_rows_to_pair(samples, rng):
         table["standard_error"],
         np.hypot(report["standard_error"], moved["standard_error"]),
     )
-    stored = replace(report, left_out={})  # as read from a file
+    stored = replace(report, pairing={})  # as read from a file
     assert not stored.compare(report)["paired"].any()
     renamed = replace(report, classes=np.array(["a", "b", "c"]))
     with pytest.raises(ValueError, match="no class in common"):
@@ -379,31 +378,47 @@ def test_compare_with_a_class_that_has_no_score(samples):
     assert np.isnan([difference, low, high]).all()
 
 
-def test_means_without_groups(rng):
-    values = rng.normal(size=23)
-    groups = leave_out_groups(23, 5, 1)
-    expected = [values[groups != g].mean() for g in range(5)]
-    np.testing.assert_allclose(_means_without(values, 5, 1), expected)
+def effects_on_a_mean(values, n_groups):
+    """As of an estimate that is a mean: of rows, and of groups beside half of them."""
+    rows = np.tile(values - values.mean(), (5, 1))
+    x = Sample(rows, 0)
+    if n_groups:
+        x = Sample(rows / 2, 0, Sample(rows / 2, 0).groups(n_groups))
+    return Effects(x, Sample(np.zeros((5, 40)), 1))
 
 
-def test_twice_the_groups_are_parts():
-    fine, coarse = leave_out_groups(97, 20, 0), leave_out_groups(97, 10, 0)
-    np.testing.assert_array_equal(fine % 10, coarse)
-    assert (np.bincount(fine) >= 4).all()
-
-
-def test_joined_groups_give_the_same_error(rng):
-    """The error of a mean, whether from 20 groups, or 20 and 10 of the same rows."""
+@pytest.mark.parametrize("n_groups", [(0, 0), (20, 0), (20, 10), (10, 10)])
+def test_the_error_of_a_difference_of_means(n_groups, rng):
+    """From effects of rows, of groups, of as many or of twice as many groups."""
     values = rng.normal(size=(2, 1000))
-    without = [_means_without(v, g, 0) for v, g in zip(values, (20, 10), strict=True)]
-    fixed = np.zeros(20), np.zeros(10)
-    sides = [
-        LeaveOut(train, aux, 1, which)
-        for which, (train, aux) in enumerate(zip(without, fixed, strict=True))
-    ]
-    found = difference_of((0.0, 0.0), (1.0, 1.0), tuple(sides), 0.95)
+    values[1] += values[0]
+    sides = [effects_on_a_mean(v, g) for v, g in zip(values, n_groups, strict=True)]
+    pairs = tuple(Pairing(side, 1, which) for which, side in enumerate(sides))
+    found = difference_of((0.0, 0.0), (1.0, 1.0), pairs, 0.95)
     assert found.paired
-    assert found.standard_error == pytest.approx(np.sqrt(2 / 1000), rel=0.3)
+    tolerance = 0.5 if any(n_groups) else 0.05
+    truth = np.sqrt(1 / 1000)
+    assert found.standard_error == pytest.approx(truth, rel=tolerance)
+    apart = tuple(Pairing(side, which, which) for which, side in enumerate(sides))
+    found = difference_of((0.0, 0.0), (1.0, 1.0), apart, 0.95)
+    assert not found.paired
+    errors = [spread_of((side.x, side.y)).standard_error for side in sides]
+    assert found.standard_error == pytest.approx(np.hypot(*errors))
+
+
+def test_what_references_draw_cancels_with_their_rows(rng):
+    rows = np.tile(rng.normal(size=100), (5, 1))
+    rows -= rows.mean()
+    side = Effects(Sample(rows, 0, drawn=1.0), Sample(rows, 1, drawn=2.0))
+    for train, aux, variance in ((0, 0, 0.0), (0, 1, 4.0), (1, 0, 6.0)):
+        found = difference_of(
+            (0.0, 0.0),
+            (9.0, 9.0),
+            (Pairing(side, 0, 0), Pairing(side, train, aux)),
+            0.9,
+        )
+        of_rows = 2 * rows[0].var() / 100 * ((train > 0) + (aux > 0))
+        assert found.standard_error**2 == pytest.approx(variance + of_rows)
 
 
 def test_intervals_of_differences_cover_the_truth():

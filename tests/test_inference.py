@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 
 from kldiv import datasets, estimate_divergence
-from kldiv._inference import _inner_edges, jackknife, permutation_pvalue
+from kldiv._inference import (
+    _inner_edges,
+    effects_of,
+    leave_out_groups,
+    permutation_pvalue,
+    spread_of,
+)
 from kldiv._log_ratio import estimate_log_ratio
 from tests import reference
 
@@ -33,16 +39,22 @@ def slow_jackknife(X, Y, k, estimate, n_groups=20):
     return np.sqrt(total)
 
 
-@pytest.mark.parametrize(
-    ("correction", "twin"),
-    [(None, reference.kl_fixed), ("adaptive", reference.kl_adaptive)],
-)
-def test_jackknife_agrees_with_leaving_rows_out(correction, twin, rng):
+def test_jackknife_agrees_with_leaving_rows_out(rng):
+    """Where k varies from row to row, groups are left out."""
     X, Y = rng.normal(size=(130, 2)), rng.normal(0.5, 1, size=(125, 2))
-    ratio = log_ratio(X, Y, 1, correction)
-    spread = jackknife([ratio], lambda x: float(x.mean()), 1)
-    assert spread.standard_error == pytest.approx(slow_jackknife(X, Y, 1, twin))
+    ratio = log_ratio(X, Y, 1, "adaptive")
+    effects = effects_of([ratio], lambda x: float(x.mean()), 1)
+    spread = spread_of((effects.x, effects.y))
+    slow = slow_jackknife(X, Y, 1, reference.kl_adaptive)
+    assert spread.standard_error == pytest.approx(slow)
+    assert spread.method == "jackknife"
     assert 19 <= spread.degrees <= 38
+
+
+def test_twice_the_groups_are_parts():
+    fine, coarse = leave_out_groups(97, 20, 0), leave_out_groups(97, 10, 0)
+    np.testing.assert_array_equal(fine % 10, coarse)
+    assert (np.bincount(fine) >= 4).all()
 
 
 @pytest.mark.parametrize(

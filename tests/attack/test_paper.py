@@ -184,6 +184,33 @@ def test_the_report_is_rebuilt_from_folders_alone(runs, monkeypatch):
     assert len(stored["columns"]) == 9
 
 
+def test_no_soft_scores_where_the_training_rows_lack_a_class(tmp_path):
+    """Probabilities of ten classes say nothing about scores of nine."""
+    train = load_dataset("digits", part="train")
+    aux = load_dataset("digits", part="test")
+    responses = np.eye(10)[aux.labels % 9] * 0.9 + 0.01  # never class 9
+    for labels in (range(10), range(9)):
+        kept = train.subset(np.flatnonzero(np.isin(train.labels, labels)))
+        report = next(
+            iter(
+                score_indicators(
+                    [{**INDICATOR, "features": "pca4", "n_neighbors": 5}],
+                    kept,
+                    aux,
+                    responses,
+                    None,
+                    tmp_path / f"{len(labels)}.json",
+                    random_state=0,
+                    verbose=0,
+                    train_responses=np.eye(10)[kept.labels] * 0.9 + 0.01,
+                ).values()
+            )
+        )
+        np.testing.assert_array_equal(np.isfinite(report["kl"]), np.arange(10) < 9)
+        finite = np.isfinite(report["soft"])
+        np.testing.assert_array_equal(finite, np.full(10, len(labels) == 10))
+
+
 def test_a_missing_or_unfinished_run_is_named(tmp_path):
     (tmp_path / "mnist").mkdir()
     for build in (table_3, figure_2, success_table, write_paper):

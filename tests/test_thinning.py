@@ -1,0 +1,177 @@
+"""Effects of single rows: against leaving them out; their variance by repetition."""
+
+import numpy as np
+import pytest
+
+from kldiv import datasets
+from kldiv._divergences import DIVERGENCES
+from kldiv._inference import Sample, _by_jackknife, effects_of, spread_of
+from kldiv._log_ratio import estimate_log_ratio
+from kldiv._thinning import Neighbours, row_effects, subsets, thinned
+from tests import reference
+
+
+def log_ratio(X, Y, k, correction=None, metric="euclidean"):
+    return estimate_log_ratio(
+        X,
+        Y,
+        k,
+        correction=correction,
+        scale="auto",
+        algorithm="auto",
+        threads=1,
+        metric=metric,
+    )
+
+
+def lists_of(ratio):
+    return {own: Neighbours(ratio, own, 1) for own in (True, False)}
+
+
+def mean(x):
+    return float(x.mean())
+
+
+def test_subsets_share_what_they_should():
+    masks = subsets(1000, 0)
+    assert masks[0].all()
+    for one, two, share in ((1, 2, 0.2113), (3, 4, 0.7887)):
+        assert masks[one].sum() == masks[two].sum()
+        assert (masks[one] | masks[two]).all()
+        common = (masks[one] & masks[two]).sum() / masks[one].sum()
+        assert common == pytest.approx(share, abs=3e-3)
+    assert not np.array_equal(masks[1], subsets(1000, 1)[1])
+    np.testing.assert_array_equal(masks[1], subsets(1000, 0)[1])
+
+
+@pytest.mark.parametrize(("k", "d"), [(1, 2), (3, 1), (5, 4)])
+def test_effects_are_those_of_leaving_rows_out(k, d, rng):
+    X, Y = rng.normal(size=(60, d)), rng.normal(0.3, 1, size=(50, d))
+    ratio = log_ratio(X, Y, k)
+    found = row_effects([ratio], [lists_of(ratio)], mean)
+    masks = zip(subsets(60, 0), subsets(50, 1), strict=True)
+    for s, (x_mask, y_mask) in enumerate(masks):
+        x, y = reference.effects_fixed(X, Y, k, x_mask, y_mask)
+        np.testing.assert_allclose(found.x[s], x, atol=1e-9)
+        np.testing.assert_allclose(found.y[s], y, atol=1e-9)
+    assert found.x_drawn == found.y_drawn == 0
+
+
+def test_lists_grow_until_every_subset_finds_its_neighbours(rng):
+    X, Y = rng.normal(size=(60, 2)), rng.normal(size=(50, 2))
+    ratio = log_ratio(X, Y, 2)
+    usual, short = Neighbours(ratio, True, 1), Neighbours(ratio, True, 1)
+    short._search(3)
+    mask = subsets(60, 0)[1]
+    for one, two in zip(
+        usual.changes(mask, mask)[:1], short.changes(mask, mask)[:1], strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
+    assert short.listed > 3
+
+
+def test_densities_in_the_table_are_those_of_the_reference(rng):
+    X, Y = rng.normal(size=(300, 6)), rng.normal(0.4, 1.5, size=(250, 6))
+    ratio = log_ratio(X, Y, 4, "gaussian")
+    lists = lists_of(ratio)[False]
+    place = rng.integers(3, lists.listed, size=300)
+    radii = lists.distances[np.arange(300), place]
+    exact = ratio.references.other.log_ratio_to_ball(ratio.X, radii, 1)
+    np.testing.assert_allclose(
+        lists.log_density(radii, np.arange(300)), exact, atol=5e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "d", "k", "correction", "repeats"),
+    [
+        ("null", 1, 5, None, 200),
+        ("null", 2, 1, None, 200),
+        ("shift", 3, 4, "gaussian", 70),
+    ],
+)
+def test_the_variance_is_that_over_repetitions(kind, d, k, correction, repeats):
+    values, variances, jackknifes = [], [], []
+    for seed in range(repeats):
+        X, Y, _ = datasets.make_gaussian_pair(
+            kind, n_features=d, n_samples=(200, 150), random_state=seed
+        )
+        ratio = log_ratio(X, Y, k, correction)
+        values.append(ratio.values.mean())
+        effects = effects_of([ratio], mean, 1)
+        variances.append(spread_of((effects.x, effects.y)).standard_error ** 2)
+        jackknifes.append(_by_jackknife((effects.x, effects.y))[0])
+    # three standard deviations of a sample variance
+    within = 3 * np.sqrt(2 / repeats)
+    assert np.mean(variances) == pytest.approx(np.var(values), rel=within)
+    if kind == "null":
+        assert np.mean(jackknifes) > 1.5 * np.var(values)
+
+
+def test_terms_of_two_rows_count_once():
+    """T = (mean of x)**2 with mean zero depends on pairs of rows only."""
+    rng, n, found = np.random.default_rng(0), 60, []
+    for _ in range(400):
+        values = rng.normal(size=n)
+        effects = []
+        for mask in subsets(n, 0):
+            size = mask.sum()
+            effect = np.empty(n)
+            for i, value in enumerate(values):
+                rest = (values[mask].sum() - mask[i] * value) / size
+                effect[i] = n * ((rest + value / n) ** 2 - rest**2)
+            effects.append(effect - effect.mean())
+        squares = (np.array(effects) ** 2).sum(axis=1) / n**2
+        found.append((thinned(np.array(effects)).sum(), squares[0], squares[1:].mean()))
+    integral, jackknife, in_subsets = np.mean(found, axis=0)
+    truth = 2 / n**2
+    assert jackknife > 1.6 * truth
+    assert jackknife * integral / in_subsets == pytest.approx(truth, rel=0.25)
+
+
+def test_too_noisy_products_give_way_to_the_jackknife(rng):
+    rows = rng.normal(size=(5, 40))
+    rows[2], rows[4] = -rows[1], -rows[3]
+    rows -= rows.mean(axis=1, keepdims=True)
+    spread = spread_of([Sample(rows, 0)])
+    assert spread.method == "jackknife"
+    assert spread.standard_error == pytest.approx(rows[0].std() / np.sqrt(40))
+    rows[1:] = rows[0]
+    spread = spread_of([Sample(rows, 0)])
+    assert spread.method == "thinning"
+    assert spread.standard_error == pytest.approx(rows[0].std() / np.sqrt(40))
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, e in DIVERGENCES.items() if e.needs != "samples"]
+)
+def test_effects_on_every_divergence_add_up(name, rng):
+    """Leaving out a group changes the estimate by what the effects of its rows say."""
+    X, Y = rng.normal(size=(400, 2)), rng.normal(0.5, 1.2, size=(400, 2))
+    entry = DIVERGENCES[name]
+    pairs = [(X, Y), (Y, X)][: len(entry.needs)]
+
+    def functional(x, y=None):
+        return entry.compute(x, y, 5, 0.5)
+
+    ratios = [log_ratio(*pair, 5) for pair in pairs]
+    effects = effects_of(ratios, functional, 1)
+    whole, exact = functional(*(r.values for r in ratios)), []
+    for g in range(20):
+        kept = np.ascontiguousarray(Y[np.arange(400) % 20 != g])
+        parts = [(X, kept), (kept, X)][: len(entry.needs)]
+        exact.append(functional(*(log_ratio(*p, 5).values for p in parts)) - whole)
+    sums = np.array([-effects.y.rows[0][g::20].sum() / 380 for g in range(20)])
+    assert np.corrcoef(exact, sums)[0, 1] > 0.9
+    assert np.std(sums) == pytest.approx(np.std(exact), rel=0.2)
+
+
+def test_other_metrics_and_repeated_rows_have_effects(rng):
+    X, Y = rng.normal(size=(100, 2)), rng.normal(size=(90, 2))
+    effects = effects_of([log_ratio(X, Y, 3, metric="manhattan")], mean, 1)
+    assert 0 < spread_of((effects.x, effects.y)).standard_error < 0.5
+    X[1], X[3], Y[5] = X[0], X[2], X[7]
+    for k in (1, 3):
+        effects = effects_of([log_ratio(X, Y, k)], mean, 1)
+        assert np.isfinite(effects.x.rows).all()
+        assert 0 < spread_of((effects.x, effects.y)).standard_error < 0.6
