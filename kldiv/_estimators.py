@@ -33,6 +33,7 @@ from kldiv._log_ratio import (
     estimate_log_ratio,
 )
 from kldiv._neighbors import check_algorithm, check_metric, n_threads
+from kldiv._overlap import apart_note, coverage_of
 from kldiv._report import DivergenceResult
 from kldiv._validation import (
     FloatArray,
@@ -49,6 +50,8 @@ from kldiv._validation import (
 
 # Repeated rows up to this share of all rows leave duplicates="expand" an estimate.
 _FEW_TIES = 0.05
+# Divergences that are finite whatever the laws are.
+_BOUNDED = ("hellinger", "jensen-shannon", "total-variation")
 _DISCRETE = {
     "raise": "",
     "drop": "duplicates='drop' leaves {n} rows of X and {m} of Y. ",
@@ -239,9 +242,9 @@ def estimate_divergence(
 
     Notes
     -----
-    The standard error is a grouped jackknife and the interval Student's; both are None
-    if a sample has fewer than five groups of ``n_neighbors + 1`` rows. See the user
-    guide, "How sure is the number".
+    The standard error comes from the effects of single rows on the estimate, and the
+    interval is Student's; both are None if a sample has fewer than five groups of
+    ``n_neighbors + 1`` rows. See the user guide, "How sure is the number".
 
     Examples
     --------
@@ -511,14 +514,16 @@ class KNNDivergence(BaseEstimator):
                 n_threads(self.n_jobs),
                 self.metric,
             )
+        facts = self._measure(X, Y, ids, dimension, confidence_level)
+        apart = facts.pop("apart")
         return self._result(
             n=len(X),
             m=len(Y),
             n_features=dimension,
             n_duplicates=counts.total,
             pvalue=pvalue,
-            notes=notes,
-            **self._measure(X, Y, ids, dimension, confidence_level),
+            notes=notes + ((apart,) if apart and not infinite else ()),
+            **facts,
         )
 
     def _notes(
@@ -560,19 +565,21 @@ class KNNDivergence(BaseEstimator):
         entry = self._divergence()
         threads = n_threads(self.n_jobs)
         first = self._log_ratio(X, Y, ids, dimension, threads)
-        nearest, ball = first.neighbors.block("xy")[:, 0], first.neighbors.block("xx")
         facts: dict[str, Any] = {
             "correction": first.correction,
             "algorithm": first.neighbors.algorithm,
             "scale": first.scale,
             "n_components": first.n_components,
             "evaluated_by": entry.evaluated_by,
-            "coverage": float((nearest <= ball[:, -1]).mean()),
+            "coverage": coverage_of(first.neighbors),
+            "apart": "",
         }
         if entry.needs == "samples":
             facts.update(correction=None, scale=None, n_components=None)
             value = entry.compute(X.astype(np.float64), Y.astype(np.float64))
             return {"value": value, **facts}
+        if self._can_be_infinite():
+            facts["apart"] = apart_note(first, threads)
         ratios = [first]
         if entry.needs == "xy":
             exchanged = ids if ids is None else row_ids(Y, X)
@@ -615,6 +622,12 @@ class KNNDivergence(BaseEstimator):
             dimension=dimension,
             zeros=self.duplicates == "expand" or isinstance(self.metric, str),
         )
+
+    def _can_be_infinite(self) -> bool:
+        """Whether laws without a common support may have no finite divergence."""
+        if self.divergence == "tsallis":
+            return self.order >= 1
+        return callable(self.divergence) or self.divergence not in _BOUNDED
 
     def _divergence(self) -> Divergence:
         if callable(self.divergence):

@@ -99,7 +99,10 @@ def test_result_says_how(rng):
 
 def test_coverage_falls_with_distance(rng):
     X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
-    near, far = (estimate_divergence(X, Y + shift).coverage for shift in (0, 100))
+    near, far = (
+        estimate_divergence(X, Y + shift, divergence="hellinger").coverage
+        for shift in (0, 100)
+    )
     assert near > 0.9
     assert far == 0
 
