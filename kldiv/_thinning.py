@@ -274,6 +274,7 @@ class _Part:
         p, q = self.changes[0]
         constant = (ratio.values - p.densities + q.densities).mean()
         self.ratios = [p.densities - q.densities + constant for p, q in self.changes]
+        self._fits: dict[int, tuple[Floats, Floats]] = {}
         self.references = (
             ReferenceEffects(ratio) if ratio.references is not None else None
         )
@@ -320,16 +321,17 @@ class _Part:
         assert self.references is not None
         if not self.references.gaussian:
             s = 0  # components of a part of the rows would be other components
-        own_mask, other_mask = self.masks[s]
-        weights = np.where(own_mask, response(self.ratios[s], 1), 0.0) / own_mask.sum()
-        return (
-            self.references.own(
-                own_mask, weights, self.own.interior(own_mask, weights)
-            ),
-            -self.references.other(
-                other_mask, weights, self.other.interior(other_mask, weights)
-            ),
-        )
+        if s not in self._fits:
+            own_mask, other_mask = self.masks[s]
+            slopes = response(self.ratios[s], 1)
+            weights = np.where(own_mask, slopes, 0.0) / own_mask.sum()
+            inside = self.own.interior(own_mask, weights)
+            inside_other = self.other.interior(other_mask, weights)
+            self._fits[s] = (
+                self.references.own(own_mask, weights, inside),
+                -self.references.other(other_mask, weights, inside_other),
+            )
+        return self._fits[s]
 
     def drawn(self, response: PchipInterpolator) -> tuple[float, float]:
         """Variance that the bootstrap of both references adds to the estimate.
