@@ -165,32 +165,32 @@ def log_tail_slope(values: Floats, strength: float | Floats) -> Floats:
 def normalise(X: Floats, Y: Floats) -> tuple[Coordinates, tuple[float, float]] | None:
     """Both samples with skewed or heavy-tailed columns made nearly Gaussian.
 
-    Column by column a power, then a tail transform, is chosen by the likelihood of
-    Gaussian samples with a mean and a variance each. A column stays as it is unless the
-    gain is clear. Returns None if no column gains, otherwise standardised coordinates
-    and the mean log derivative of the whole map over the rows of each sample.
+    Takes standardised or whitened coordinates. Column by column a power, then a tail
+    transform, is chosen by the likelihood of Gaussian samples with a mean and a
+    variance each. A column stays as it is unless the gain is clear. Returns None if no
+    column gains, otherwise standardised coordinates and the mean log derivative of the
+    whole map over the rows of each sample.
     """
     slopes, changed = [0.0, 0.0], False
     for transform, log_derivative, grid, neutral in (
         (power, log_slope, _POWERS, 1.0),
         (tail, log_tail_slope, _TAILS, 0.0),
     ):
-        X, Y = _standardise(X, Y, slopes)
         chosen = _choose_shape(X, Y, transform, log_derivative, grid, neutral)
         if (chosen != neutral).any():
             changed = True
             for i, sample in enumerate((X, Y)):
                 slopes[i] += float(log_derivative(sample, chosen).sum(axis=1).mean())
             X, Y = transform(X, chosen), transform(Y, chosen)
+            X, Y = _standardise(X, Y, slopes)
     if not changed:
         return None
-    X, Y = _standardise(X, Y, slopes)
     return Coordinates(X, Y, "normal"), (slopes[0], slopes[1])
 
 
 def _standardise(X: Floats, Y: Floats, slopes: list[float]) -> tuple[Floats, Floats]:
     """Pooled mean zero, variance within the samples one; adds to the log slopes."""
-    centre = np.concatenate([X, Y]).mean(axis=0)
+    centre = (X.sum(axis=0) + Y.sum(axis=0)) / (len(X) + len(Y))
     size = _within_deviation(X, Y)
     for i in range(len(slopes)):
         slopes[i] -= float(np.log(size).sum())
@@ -198,10 +198,12 @@ def _standardise(X: Floats, Y: Floats, slopes: list[float]) -> tuple[Floats, Flo
 
 
 def _within_deviation(X: Floats, Y: Floats) -> Floats:
-    deviation: Floats = np.sqrt((within_centred(X, Y) ** 2).mean(axis=0))
-    # a column that varies between the samples only has no spread within them
-    between = np.concatenate([X, Y]).std(axis=0)
-    deviation = np.where(deviation > 0, deviation, between)
+    squares = len(X) * X.var(axis=0) + len(Y) * Y.var(axis=0)
+    deviation: Floats = np.sqrt(squares / (len(X) + len(Y)))
+    if not (deviation > 0).all():
+        # a column that varies between the samples only has no spread within them
+        between = np.concatenate([X, Y]).std(axis=0)
+        deviation = np.where(deviation > 0, deviation, between)
     return np.where(deviation > 0, deviation, 1.0)
 
 

@@ -28,6 +28,8 @@ _STEPS, _LLOYD_STEPS, _TIED_STEPS, _SEEDS_TRIED = 30, 5, 10, 4
 _ROWS_TO_FIT, _ROWS_TO_JUDGE, _FOLDS = 3000, 500, 4
 # Share of the mean variance that the common covariance of clusters gets on top.
 _RIDGE = 0.02
+# Share of the variance within clusters below which they are points.
+_POINTS = 1e-3
 # Gain of the mean log likelihood in a step below which fitting stops.
 _MINIMUM_GAIN = 1e-3
 # A row whose share in a component is smaller does not count there.
@@ -444,18 +446,27 @@ def clusters(X: Singles, n_clusters: int) -> Labels:
 
 
 def _with_one_covariance(X: Singles, shares: Singles) -> Labels:
-    """Labels after expectation-maximisation with one covariance for all components."""
+    """Labels after expectation-maximisation with one covariance for all components.
+
+    Clusters that are points beside the distances between them need no covariance, and
+    single precision could not tell it.
+    """
     n, d = X.shape
+    X = X - X.mean(axis=0)
     total = X.T @ X
+    logs = shares
     for _ in range(_TIED_STEPS):
         counts = shares.sum(axis=0) + np.float32(1e-9)
         means = shares.T @ X / counts[:, None]
         within = (total - (means.T * counts) @ means).astype(np.float64) / n
-        within += _RIDGE * np.trace(within) / d * np.eye(d)
+        spread = float(np.trace(within))
+        if not n * spread > _POINTS * np.trace(total):
+            break
+        within += _RIDGE * spread / d * np.eye(d)
         directions = dtrtri(np.linalg.cholesky(within).T)[0].astype(np.float32)
         centres = means @ directions
         logs = (X @ directions) @ centres.T
-        logs += np.log(counts) - np.float32(0.5) * np.einsum("ij,ij->i", centres, centres)
+        logs += np.log(counts) - np.float32(0.5) * (centres**2).sum(axis=1)
         shares = np.exp(logs - logs.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
     labels: Labels = logs.argmax(axis=1)

@@ -47,6 +47,9 @@ SMOOTHING = 5.0
 # Held-out log likelihood per column, summed over both samples, that more components
 # may cost.
 _LOSS_PER_COLUMN = 0.015
+# Where as many of the smallest mixtures all fall short of one Gaussian, larger ones are
+# not tried.
+_SIZES_TO_GAIN = 3
 # Rows per component at least.
 _ROWS_PER_COMPONENT = 8
 # Bootstrap samples from the reference of X and of Y: mixtures, and one Gaussian. One
@@ -110,6 +113,8 @@ def choose_components(
         logs[size] = [t.held_out(size, SMOOTHING_TO_SELECT * X.shape[1]) for t in trees]
         best = max(logs, key=lambda tried: _total(logs[tried]))
         if _total(logs[best]) - _total(logs[size]) > 4 * allowed:
+            break
+        if len(logs) == _SIZES_TO_GAIN and _total(logs[best]) < alone.log_likelihood:
             break
     if not logs or _gain(logs[best], judged) < 2:
         return alone

@@ -287,3 +287,18 @@ def test_choose_correction():
     assert choose("auto", 100, 10, 2) == "adaptive"
     assert choose("auto", 100, 10, 20) is None
     assert choose(None, 100, 100, 2) is None
+
+
+def test_clusters_learn_along_which_directions_they_are_narrow(rng):
+    # layers a fifth thick and three apart, in a column much narrower than the others
+    layer = np.repeat(np.arange(3), 300)
+    X = rng.normal(size=(900, 4)) * 6
+    X[:, 0] = 3 * layer + rng.normal(0, 0.2, 900)
+    start = np.where(rng.random(900) < 0.1, rng.integers(0, 3, 900), layer)
+    shares = np.eye(3, dtype=np.float32)[start]
+    nearest = ((X[:, None] - [X[start == c].mean(axis=0) for c in range(3)]) ** 2).sum(
+        2
+    )
+    assert (nearest.argmin(axis=1) == layer).mean() < 0.9
+    found = _mixtures._with_one_covariance(X.astype(np.float32), shares)
+    assert (found == layer).mean() > 0.99
