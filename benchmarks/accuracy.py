@@ -193,11 +193,12 @@ def images(
                         f"{errors[part][-1]:+7.1%} {found.n_components}",
                         flush=True,
                     )
+            errors["all"] = errors["development"] + errors["held out"]
             for part, found in errors.items():
                 if found:
                     middle, high = np.quantile(np.abs(found), [0.5, 0.9])
                     print(
-                        f"{method}, d={d}, {part}, {len(found)} pairs: median "
+                        f"{method}, d={d}, {part}, {len(found)} samples: median "
                         f"{middle:.1%}, 90th percentile {high:.1%}, "
                         f"median with sign {np.median(found):+.1%}",
                         flush=True,
