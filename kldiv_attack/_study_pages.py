@@ -44,7 +44,7 @@ TEST_TERMS = (
 
 
 def summary_rows(study: "Study") -> tuple[tuple[str, ...], list[list[str]]]:
-    """Means over classes per auxiliary set and attacker: mean and range of the seeds."""
+    """Means over classes per auxiliary set and attacker, and their range over seeds."""
     rows = []
     for aux in study.config["auxiliary"]:
         for attacker in study.attackers:
