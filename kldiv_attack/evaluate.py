@@ -1,5 +1,6 @@
 """How far an attack got: success per class, and two controls without a GAN."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -139,7 +140,7 @@ def evaluate_attack(
             reasons[name] = reason
     estimator = default_estimator() if estimator is None else estimator
     transformer = default_features(private) if transformer is None else transformer
-    divergences, missing = _divergences(images, private, estimator, transformer)
+    divergences, missing, notes = _divergences(images, private, estimator, transformer)
     for label, reason in missing.items():
         name = private.class_names[label]
         reasons[name] = "; ".join(filter(None, [reasons.get(name), reason]))
@@ -162,6 +163,7 @@ def evaluate_attack(
             "features of the divergence": repr(transformer),
         },
         title=title,
+        notes={private.class_names[label]: note for label, note in notes.items()},
     )
 
 
@@ -365,8 +367,9 @@ def _divergences(
     private: LabelledImages,
     estimator: Any,
     transformer: Any,
-) -> tuple[NDArray[np.float64], dict[int, str]]:
-    """Divergence of private from reconstructed rows per label, and what prevented it.
+) -> tuple[NDArray[np.float64], dict[int, str], dict[int, str]]:
+    """Divergence of private from reconstructed rows per label, what prevented it and
+    what stands against it.
 
     Each class goes through the scorer alone, so that a class whose reconstructions
     cannot be scored (all of them one image, say) does not take the others along.
@@ -376,7 +379,9 @@ def _divergences(
     scorer = ConditionalKLScorer(
         estimator=estimator, transformer=FunctionTransformer(features.transform)
     )
-    values, reasons = np.full(private.n_classes, np.nan), {}
+    values = np.full(private.n_classes, np.nan)
+    reasons: dict[int, str] = {}
+    notes: dict[int, str] = {}
     for label, made in images.items():
         own = rows[private.labels == label].astype(np.float64)
         other = made.reshape(len(made), -1).astype(np.float64)
@@ -384,13 +389,18 @@ def _divergences(
             reasons[label] = "no private row of this class"
             continue
         try:
-            scorer.fit(
-                (own, np.full(len(own), label)), (other, np.full(len(other), label))
-            )
+            with warnings.catch_warnings():
+                # a failed attack is not worth a warning; the report keeps it as a note
+                warnings.filterwarnings("ignore", ".*need care.*the samples lie apart")
+                scorer.fit(
+                    (own, np.full(len(own), label)), (other, np.full(len(other), label))
+                )
         except ValueError as error:
             reasons[label] = f"divergence: {error}"
             continue
         values[label] = scorer.score_per_class()[0]
-        if label in scorer.report().reasons:
-            reasons[label] = f"divergence: {scorer.report().reasons[label]}"
-    return values, reasons
+        report = scorer.report()
+        for kept, said in ((reasons, report.reasons), (notes, report.notes)):
+            if label in said:
+                kept[label] = f"divergence: {said[label]}"
+    return values, reasons, notes

@@ -237,3 +237,13 @@ def test_controls_refuse_answers_that_do_not_fit(aux):
     images, responses = aux
     with pytest.raises(ValueError, match=r"expected shape \(30, n_classes\)"):
         CONTROLS["random"](images, responses[:, 0], 3)
+
+
+def test_reconstructions_far_from_the_private_images_are_noted(private):
+    made = {c: np.full((60, *private.image_shape), 0.95) for c in range(3)}
+    rng = np.random.default_rng(0)
+    far = {c: np.clip(m + rng.normal(0, 1e-3, m.shape), 0, 1) for c, m in made.items()}
+    report = evaluate_attack(far, private, PixelJudge())
+    assert set(report.notes) == {"a", "b", "c"}
+    for note in report.notes.values():
+        assert note.startswith("divergence: the samples lie apart")
