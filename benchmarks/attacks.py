@@ -3,11 +3,15 @@
     python benchmarks/attacks.py --data FOLDER --models FOLDER [--seed 0]
         [--attacker preimage_gan] [--attacker gmi] [--set NAME=VALUE] [--n 400]
         [--side]
+    python benchmarks/attacks.py --data FOLDER --study FOLDER [--attacker cgan]
 
 FOLDER of the data holds EMNIST/raw; victim and judge are trained once and kept in the
 folder of models, and are the same as those of ``python -m kldiv_attack paper`` with the
 same seed. Each attack is judged by a classifier that is not the victim. ``--side`` asks
-the attacker "gmi" for private images of which a part is known.
+the attacker "gmi" for private images of which a part is known. ``--study`` goes through
+a finished ``python -m kldiv_attack study`` with several seeds and judges its attackers,
+as they are, on more images: mean and range over the seeds, and the rank correlation of
+divergence and coverage with a bootstrap interval over the pairs.
 """
 
 import argparse
@@ -17,11 +21,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from kldiv_attack import evaluate_attack, evaluate_pairs, load_dataset, make_attacker
+from kldiv_attack._run_folder import RunRecorder, read_json
 from kldiv_attack.attackers import Blur, Mask
 from kldiv_attack.evaluate import CONTROLS
 from kldiv_attack.experiment import _complete, prepare_models
+from kldiv_attack.study import load_study
+from kldiv_attack.victim import Judge, Victim
 
 #: Kusano and Sakuma (2018), Table 2, private digits and public letters.
 PUBLISHED = (0.97, 1.00, 0.59, 0.39, 0.86, 0.98, 0.97, 0.61, 0.72, 0.48)
@@ -32,6 +40,11 @@ def main() -> None:
     """Attack and print one table per attacker."""
     options = arguments()
     torch.set_num_threads(1)
+    if options.study:
+        for name in options.attacker or ["cgan"]:
+            judge_study(Path(options.study), options.data, name, options.n)
+        return
+    options.attacker = options.attacker or ["preimage_gan", "gmi"]
     train = load_dataset("emnist", options.data, "mnist", part="train")
     aux = load_dataset("emnist", options.data, options.aux, part="test")
     settings = _complete({"seed": options.seed})
@@ -46,7 +59,8 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", required=True)
-    parser.add_argument("--models", required=True)
+    parser.add_argument("--models")
+    parser.add_argument("--study", help="a finished study, with other seeds")
     parser.add_argument("--aux", default="letters", choices=("letters", "balanced"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attacker", action="append", default=[])
@@ -54,7 +68,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=400, help="images per class")
     parser.add_argument("--side", action="store_true")
     options = parser.parse_args()
-    options.attacker = options.attacker or ["preimage_gan", "gmi"]
+    if not options.study and not options.models:
+        parser.error("--models or --study: expected a folder.")
     pairs = (item.partition("=") for item in options.set)
     options.parameters = {name: json.loads(text) for name, _, text in pairs}
     return options
@@ -96,6 +111,76 @@ def attack(name, options, seeds, victim, judge, train, aux, answers):
         print(line("published", *cells([*PUBLISHED, np.mean(PUBLISHED)])))
     if name == "gmi" and options.side:
         side(attacker, seed, victim, judge, train)
+
+
+def judge_study(folder, data, name, n):
+    """Accuracy and coverage of an attacker of a study, over its seeds."""
+    study = load_study(folder)
+    train = load_dataset("emnist", data, "mnist", part="train")
+    found, ranks = {}, []
+    for seed in study.config["seeds"]:
+        kl, coverage = [], []
+        models = folder / f"seed_{seed}" / "models"
+        victim, judge = (
+            kind.load(models / f"{kind.__name__.lower()}.safetensors", device="cpu")
+            for kind in (Victim, Judge)
+        )
+        for aux in study.config["auxiliary"]:
+            images = load_dataset("emnist", data, aux, part="test").images
+            run = folder / f"seed_{seed}" / aux / name
+            seeds = read_json(run / "config.json")["config"]["seeds"]
+            parameters = dict(study.config["attackers"][name])
+            attacker = make_attacker(
+                parameters.pop("name"),
+                **parameters,
+                random_state=seeds["attacker"],
+                device="cpu",
+            )
+            # the checkpoint is the finished one: nothing is trained
+            attacker.fit(victim, images, recorder=RunRecorder(run, 250))
+            answers = victim._probabilities(images)
+            labels, last = range(train.n_classes), seeds["evaluate"]
+            sets = {name: attacker.invert(labels, n, random_state=last)}
+            for control, rows in CONTROLS.items():
+                sets[control] = rows(images, answers, n, random_state=last)
+            for title, made in sets.items():
+                report = evaluate_attack(
+                    made, train, judge, victim=victim, random_state=last
+                )
+                means = report["accuracy"].mean(), report["coverage"].mean()
+                found.setdefault((aux, title), []).append(means)
+                if title == name:
+                    coverage += list(report["coverage"])
+            kl += [
+                row["KL"]
+                for row in study.rows
+                if (row["seed"], row["auxiliary"], row["attacker"]) == (seed, aux, name)
+            ]
+        ranks.append(with_interval(np.array(kl), np.array(coverage)))
+    print(
+        f"{n} images per class, seeds {study.config['seeds']}: mean (lowest to highest)"
+    )
+    for (aux, title), means in found.items():
+        columns = np.transpose(means)
+        print(f"{aux:10s} {title:12s}", *(over_seeds(values) for values in columns))
+    for seed, (rho, low, high) in zip(study.config["seeds"], ranks, strict=True):
+        print(
+            f"seed {seed}: Spearman(KL, coverage) over {len(kl)} pairs {rho:+.2f}, "
+            f"95 % of the bootstrap samples of pairs {low:+.2f} to {high:+.2f}"
+        )
+
+
+def with_interval(x, y, repeats=2000):
+    """Rank correlation and its percentile interval over resampled pairs."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(x), (repeats, len(x)))
+    values = [spearmanr(x[rows], y[rows]).statistic for rows in drawn]
+    return spearmanr(x, y).statistic, *np.quantile(values, [0.025, 0.975])
+
+
+def over_seeds(values):
+    """Mean and range."""
+    return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})".rjust(28)
 
 
 def side(attacker, seed, victim, judge, train):
