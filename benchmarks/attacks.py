@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from kldiv_attack import evaluate_attack, evaluate_pairs, load_dataset, make_attacker
+from kldiv_attack._ranks import spearman_interval
 from kldiv_attack._run_folder import RunRecorder, read_json
 from kldiv_attack.attackers import Blur, Mask
 from kldiv_attack.evaluate import CONTROLS
@@ -156,7 +156,7 @@ def judge_study(folder, data, name, n):
                 for row in study.rows
                 if (row["seed"], row["auxiliary"], row["attacker"]) == (seed, aux, name)
             ]
-        ranks.append(with_interval(np.array(kl), np.array(coverage)))
+        ranks.append(spearman_interval(np.array(kl), np.array(coverage)))
     print(
         f"{n} images per class, seeds {study.config['seeds']}: mean (lowest to highest)"
     )
@@ -168,14 +168,6 @@ def judge_study(folder, data, name, n):
             f"seed {seed}: Spearman(KL, coverage) over {len(kl)} pairs {rho:+.2f}, "
             f"95 % of the bootstrap samples of pairs {low:+.2f} to {high:+.2f}"
         )
-
-
-def with_interval(x, y, repeats=2000):
-    """Rank correlation and its percentile interval over resampled pairs."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(x), (repeats, len(x)))
-    values = [spearmanr(x[rows], y[rows]).statistic for rows in drawn]
-    return spearmanr(x, y).statistic, *np.quantile(values, [0.025, 0.975])
 
 
 def over_seeds(values):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 Floats = NDArray[np.float64]
 
-__all__ = ["RankCorrelations", "rank_correlations"]
+__all__ = ["RankCorrelations", "rank_correlations", "spearman", "spearman_interval"]
 
 
 @dataclass(frozen=True)
@@ -186,3 +186,25 @@ def _strongest(
             best = score == np.nanmax(score)
             wins += best / best.sum()
     return wins / n if wins.any() else np.full(x.shape[2], np.nan)
+
+
+def spearman(a: Floats, b: Floats) -> float:
+    """Rank correlation of the pairs that are known, NaN without an order to compare."""
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known], b[known]
+    if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
+        return np.nan
+    return float(spearmanr(a, b).statistic)
+
+
+def spearman_interval(
+    a: Floats, b: Floats, *, n_resamples: int = 2000, random_state: int = 0
+) -> tuple[float, float, float]:
+    """Rank correlation and the 95 % percentile interval over resampled pairs."""
+    rng = np.random.default_rng(random_state)
+    drawn = rng.integers(0, len(a), (n_resamples, len(a)))
+    values = np.array([spearman(a[rows], b[rows]) for rows in drawn])
+    if not np.isfinite(values).any():
+        return np.nan, np.nan, np.nan
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return spearman(a, b), float(low), float(high)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from kldiv import PerClassReport
 from kldiv_attack._figures import draw_grids, figure_png
@@ -23,6 +22,7 @@ from kldiv_attack._pages import (
     Table,
     write_pages,
 )
+from kldiv_attack._ranks import spearman, spearman_interval
 from kldiv_attack._run_folder import RunError, write_atomic
 from kldiv_attack._summary import (
     SUCCESS_HEADER,
@@ -295,7 +295,9 @@ def success_table(folder: str | os.PathLike[str]) -> PerClassReport:
     )
 
 
-def correlations(folder: str | os.PathLike[str]) -> dict[str, tuple[float, float]]:
+def correlations(
+    folder: str | os.PathLike[str],
+) -> dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]:
     """Spearman correlation of each indicator with coverage and accuracy.
 
     Parameters
@@ -305,9 +307,10 @@ def correlations(folder: str | os.PathLike[str]) -> dict[str, tuple[float, float
 
     Returns
     -------
-    dict of str to (float, float)
+    dict of str to pair of (float, float, float)
         Name of the features to the correlation of KL with coverage and with accuracy,
-        over all pairs of auxiliary split and class.
+        over all pairs of auxiliary split and class; each with the ends of the 95 %
+        interval over resampled pairs.
     """
     runs = _runs(folder)
 
@@ -319,16 +322,11 @@ def correlations(folder: str | os.PathLike[str]) -> dict[str, tuple[float, float
     found = {}
     for name in runs["mnist"].indicators:
         kl = join(lambda run, name=name: run.indicators[name]["kl"])
-        found[name] = (_rank(kl, coverage), _rank(kl, accuracy))
+        found[name] = (
+            spearman_interval(kl, coverage),
+            spearman_interval(kl, accuracy),
+        )
     return found
-
-
-def _rank(a: Any, b: Any) -> float:
-    known = np.isfinite(a) & np.isfinite(b)
-    a, b = a[known], b[known]
-    if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
-        return np.nan  # no order to compare
-    return float(spearmanr(a, b).statistic)
 
 
 def _alternatives(folder: Path) -> Table:
@@ -349,9 +347,8 @@ def _alternatives(folder: Path) -> Table:
                 name,
                 *spans,
                 number(floor),
-                number(_rank(joined, published)),
-                number(ranks[name][0]),
-                number(ranks[name][1]),
+                number(spearman(joined, published)),
+                *(number(one[0]) for one in ranks[name]),
             ]
         )
     spans = [f"{min(v):.2f} to {max(v):.2f}" for v in PUBLISHED_TABLE_3.values()]
@@ -413,8 +410,14 @@ def _claims(folder: Path) -> list[str]:
         f"balanced, letters): {means['mnist']:.2f}, {means['balanced']:.2f}, "
         f"{means['letters']:.2f} nats.",
         f"Spearman correlation over the {3 * len(below)} pairs of auxiliary split and "
-        f"class: KL with coverage {coverage:.2f}, KL with success {success:.2f}.",
+        f"class, with the 95 % interval of a bootstrap over the pairs: KL with "
+        f"coverage {_range(coverage)}, KL with success {_range(success)}.",
     ]
+
+
+def _range(found: tuple[float, float, float]) -> str:
+    value, low, high = found
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _hard_and_soft(table: PerClassReport) -> list[str]:
@@ -423,7 +426,8 @@ def _hard_and_soft(table: PerClassReport) -> list[str]:
     if not both:
         return []
     ranks = ", ".join(
-        f"{number(_rank(table[aux], table[f'{aux} soft']))} with {aux}" for aux in both
+        f"{number(spearman(table[aux], table[f'{aux} soft']))} with {aux}"
+        for aux in both
     )
     return [f"Spearman correlation of hard and soft conditioning per class: {ranks}."]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from kldiv_attack._ranks import rank_correlations
+from kldiv_attack._ranks import rank_correlations, spearman, spearman_interval
 
 
 def problem(seed, n_seeds=2, n_pairs=24, n_predictors=3):
@@ -152,3 +152,22 @@ def test_a_set_without_an_order_does_not_spoil_the_others():
         ]
     )
     assert found.rho[0] == pytest.approx(expected)
+
+
+def test_an_interval_of_the_rank_correlation_holds_the_truth(rng):
+    truth = 6 / np.pi * np.arcsin(0.7 / 2)  # of a Gaussian pair with correlation 0.7
+    held = []
+    for _ in range(60):
+        a, b = rng.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 30).T
+        value, low, high = spearman_interval(a, b, n_resamples=200)
+        assert value == pytest.approx(stats.spearmanr(a, b).statistic)
+        held.append(low <= truth <= high)
+    assert 0.8 <= np.mean(held) <= 1
+    up = np.arange(12.0)
+    assert spearman_interval(up, up**3) == pytest.approx((1, 1, 1))
+
+
+def test_pairs_without_an_order_have_no_rank_correlation():
+    nothing = np.array([1.0, 1.0, np.nan]), np.array([0.0, 2.0, 3.0])
+    assert np.isnan(spearman(*nothing))
+    assert np.isnan(spearman_interval(*nothing)).all()
