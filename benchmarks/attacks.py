@@ -24,12 +24,17 @@ import torch
 
 from kldiv_attack import evaluate_attack, evaluate_pairs, load_dataset, make_attacker
 from kldiv_attack._ranks import spearman_interval
-from kldiv_attack._run_folder import RunRecorder, read_json
+from kldiv_attack._run_folder import read_json
 from kldiv_attack.attackers import Blur, Mask
 from kldiv_attack.evaluate import CONTROLS
-from kldiv_attack.experiment import _complete, prepare_models
+from kldiv_attack.experiment import (
+    _ask,
+    _attack,
+    _complete,
+    _evaluate,
+    prepare_models,
+)
 from kldiv_attack.study import load_study
-from kldiv_attack.victim import Judge, Victim
 
 #: Kusano and Sakuma (2018), Table 2, private digits and public letters.
 PUBLISHED = (0.97, 1.00, 0.59, 0.39, 0.86, 0.98, 0.97, 0.61, 0.72, 0.48)
@@ -121,40 +126,35 @@ def judge_study(folder, data, name, n):
     for seed in study.config["seeds"]:
         kl, coverage = [], []
         models = folder / f"seed_{seed}" / "models"
-        victim, judge = (
-            kind.load(models / f"{kind.__name__.lower()}.safetensors", device="cpu")
-            for kind in (Victim, Judge)
-        )
-        for aux in study.config["auxiliary"]:
-            images = load_dataset("emnist", data, aux, part="test").images
-            run = folder / f"seed_{seed}" / aux / name
-            seeds = read_json(run / "config.json")["config"]["seeds"]
-            parameters = dict(study.config["attackers"][name])
-            attacker = make_attacker(
-                parameters.pop("name"),
-                **parameters,
-                random_state=seeds["attacker"],
-                device="cpu",
-            )
+        for name_of_set in study.config["auxiliary"]:
+            aux = load_dataset("emnist", data, name_of_set, part="test")
+            run = folder / f"seed_{seed}" / name_of_set / name
+            settings = read_json(run / "config.json")["config"]
+            settings["evaluate"]["n_reconstructions"] = n
+            victim, judge = prepare_models(settings, train, models, verbose=0)
             # the checkpoint is the finished one: nothing is trained
-            attacker.fit(victim, images, recorder=RunRecorder(run, 250))
-            answers = victim._probabilities(images)
-            labels, last = range(train.n_classes), seeds["evaluate"]
-            sets = {name: attacker.invert(labels, n, random_state=last)}
-            for control, rows in CONTROLS.items():
-                sets[control] = rows(images, answers, n, random_state=last)
-            for title, made in sets.items():
-                report = evaluate_attack(
-                    made, train, judge, victim=victim, random_state=last
-                )
+            images, attacker = _attack(settings, victim, aux, train, run, verbose=0)
+            success, controls = _evaluate(
+                settings,
+                images,
+                attacker.reasons_,
+                train,
+                aux,
+                _ask(victim, aux),
+                judge,
+                victim,
+                prior=None,
+                verbose=0,
+            )
+            for title, report in {name: success, **controls}.items():
                 means = report["accuracy"].mean(), report["coverage"].mean()
-                found.setdefault((aux, title), []).append(means)
-                if title == name:
-                    coverage += list(report["coverage"])
+                found.setdefault((name_of_set, title), []).append(means)
+            coverage += list(success["coverage"])
             kl += [
                 row["KL"]
                 for row in study.rows
-                if (row["seed"], row["auxiliary"], row["attacker"]) == (seed, aux, name)
+                if (row["seed"], row["auxiliary"], row["attacker"])
+                == (seed, name_of_set, name)
             ]
         ranks.append(spearman_interval(np.array(kl), np.array(coverage)))
     print(
