@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
+from kldiv_attack.attackers._stepping import Draws, stack
 from kldiv_attack.attackers._training import (
     PENALTY,
     Pairs,
@@ -18,11 +20,14 @@ from kldiv_attack.attackers._training import (
     TrainingState,
     adam,
     distil,
+    draw_shifts,
     follow,
+    following,
     frozen_copy,
     generate,
     gradient_penalty,
     log_odds,
+    move,
     recalibrate,
     train,
     translate,
@@ -148,6 +153,15 @@ class CGANAttacker(TrainedAttacker):
         costs variety where most of them are good.
     min_responses : int, default=20
         Classes that are answered less often are not reconstructed: NaN and a reason.
+    precision : {"float32", "bfloat16"}, default="float32"
+        In which the convolutions and products of the training are computed.
+    channels_last : bool, default=False
+        Keep the channels of a pixel side by side in memory while training.
+    cuda_graph : {"auto"} or bool, default="auto"
+        On a GPU, record one step and replay it instead of launching its operations
+        one by one. ``"auto"`` goes on without, and says so in a warning, where a step
+        cannot be recorded or the replayed one disagrees; True raises a RuntimeError
+        then, and a ValueError without a GPU.
     device : str, default="auto"
         Where to compute.
     random_state : int, default=0
@@ -163,6 +177,8 @@ class CGANAttacker(TrainedAttacker):
         The attacker's copy of the victim.
     responses_ : ndarray of shape (n_aux, n_classes)
         Answers of the victim.
+    cuda_graph_ : bool
+        Whether the steps were replayed.
 
     See Also
     --------
@@ -215,6 +231,9 @@ class CGANAttacker(TrainedAttacker):
         candidates: int = 4,
         certainty: float = 0.995,
         min_responses: int = 20,
+        precision: str = "float32",
+        channels_last: bool = False,
+        cuda_graph: bool | str = "auto",
         device: str | torch.device = "auto",
         random_state: int = 0,
         verbose: int = 0,
@@ -240,6 +259,9 @@ class CGANAttacker(TrainedAttacker):
         self.candidates = candidates
         self.certainty = certainty
         self.min_responses = min_responses
+        self.precision = precision
+        self.channels_last = channels_last
+        self.cuda_graph = cuda_graph
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -318,7 +340,6 @@ class CGANAttacker(TrainedAttacker):
         train(
             self,
             training,
-            training.step,
             start=snapshot[0] if snapshot else 0,
             losses=("loss_discriminator", "loss_generator", "consistency"),
             sample=training.grid,
@@ -330,7 +351,7 @@ class CGANAttacker(TrainedAttacker):
         source = torch.Generator().manual_seed(self.random_state)
 
         def inputs(n: int) -> tuple[Tensor, Tensor]:
-            asked = pairs.conditions[pairs.draw(n, source)]
+            asked = pairs.conditions[pairs.draw(n, source).to(pairs.place)]
             return torch.randn(n, self.n_noise, generator=source).to(pairs.place), asked
 
         recalibrate(self.generator_, inputs)
@@ -357,15 +378,17 @@ class _Training(TrainingState):
                 settings.n_noise,
                 settings.width,
                 settings.conditional_norm,
-            ).to(pairs.place)
+            )
             self.discriminator = Discriminator(
                 shape,
                 n_classes,
                 max(2, settings.width * 2 // 3),
                 settings.discriminator,
                 not self.loss.penalised if normalise is None else normalise,
-            ).to(pairs.place)
+            )
             self.surrogate = VictimNetwork(shape, n_classes).to(pairs.place)
+        for network in (self.generator, self.discriminator):
+            move(network, pairs.place, settings.channels_last)
         self.average = frozen_copy(self.generator, pairs.place)
         networks: dict[str, nn.Module] = {
             "generator": self.generator,
@@ -376,6 +399,8 @@ class _Training(TrainingState):
         if self.uses_surrogate:
             networks["surrogate"] = self.surrogate
         super().__init__(
+            pairs.place,
+            settings.precision,
             networks,
             {k: adam(networks[k], rates[k], settings.momentum) for k in rates},
             torch.Generator().manual_seed(settings.random_state),
@@ -399,45 +424,58 @@ class _Training(TrainingState):
         super().restore(tensors)
         self.surrogate.eval().requires_grad_(False)
 
-    def noise(self) -> Tensor:
-        """One batch of noise."""
-        size = (self.settings.batch_size, self.settings.n_noise)
-        return torch.randn(size, generator=self.source).to(self.pairs.place)
+    def draw(self, number: int) -> Draws:
+        """Everything random or scheduled in a step, on the CPU."""
+        settings = self.settings
+        turns = stack([self.draw_turn() for _ in range(self.critic_steps)])
+        return {
+            **turns,
+            "moved": draw_shifts(settings.batch_size, self.shift, self.source),
+            "following": following(settings.ema, number),
+            "consistency": torch.tensor(
+                settings.consistency_weight * min(1.0, number / 500)
+            ),
+        }
 
-    def step(self, number: int) -> Tensor:
+    def draw_turn(self) -> Draws:
+        """Real pairs, answers to generate images for, noise, and how all is shown."""
+        n, source = self.settings.batch_size, self.source
+        return {
+            "rows": self.pairs.draw(n, source),
+            "asked": self.pairs.draw(n, source),
+            "noise": torch.randn(n, self.settings.n_noise, generator=source),
+            "shown": draw_shifts(2 * n, self.shift, source),
+            "share": torch.rand(n * self.loss.penalised, generator=source),
+        }
+
+    def step(self, draws: Draws) -> Tensor:
         """Update discriminator, generator and running mean; return the losses."""
-        for left in reversed(range(self.critic_steps)):
-            real, given, asked = self.draw()
-            with torch.set_grad_enabled(left == 0):
-                fake = self.generator(self.noise(), asked)
-            first = self.update_discriminator(real, given, fake.detach(), asked)
-        second, consistency = self.update_generator(fake, asked, number)
-        follow(self.average, self.generator, self.settings.ema, number)
+        for turn in range(self.critic_steps):
+            asked = self.pairs.conditions[draws["asked"][turn]]
+            with torch.set_grad_enabled(turn == self.critic_steps - 1):
+                fake = self.ask(self.generator, draws["noise"][turn], asked)
+            first = self.update_discriminator(fake.detach(), asked, draws, turn)
+        second, consistency = self.update_generator(fake, asked, draws)
+        follow(self.average, self.generator, draws["following"])
         return torch.stack([first, second, consistency])
 
-    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Real images, their answers, and answers to generate images for."""
-        pairs, n = self.pairs, self.settings.batch_size
-        rows = pairs.draw(n, self.source)
-        asked = pairs.conditions[pairs.draw(n, self.source)]
-        return pairs.images[rows], pairs.conditions[rows], asked
-
     def update_discriminator(
-        self, real: Tensor, given: Tensor, fake: Tensor, asked: Tensor
+        self, fake: Tensor, asked: Tensor, draws: Draws, turn: int
     ) -> Tensor:
         """One step of the discriminator."""
+        rows, n = draws["rows"][turn], len(fake)
+        real, given = self.pairs.images[rows], self.pairs.conditions[rows]
         # One pass for both halves: spectral norms are computed once.
-        shown = translate(torch.cat([real, fake]), self.shift, self.source)
+        shown = translate(torch.cat([real, fake]), self.shift, draws["shown"][turn])
         conditions = torch.cat([given, asked])
-        scores, recognised = self.discriminator.judge(shown, conditions)
-        n = len(real)
+        scores, recognised = self.ask(self.discriminator.judge, shown, conditions)
         loss = self.loss.discriminator(scores[:n], scores[n:])
         if self.loss.penalised:
             loss = loss + PENALTY * gradient_penalty(
-                self.discriminator,
+                partial(self.ask, self.discriminator),
                 (shown[:n], given),
                 (shown[n:], asked),
-                self.source,
+                draws["share"][turn],
             )
         if recognised is not None:
             loss = loss + F.cross_entropy(recognised, conditions)
@@ -445,22 +483,20 @@ class _Training(TrainingState):
         return loss.detach()
 
     def update_generator(
-        self, fake: Tensor, asked: Tensor, number: int
+        self, fake: Tensor, asked: Tensor, draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """One step of the generator."""
-        settings = self.settings
         self.discriminator.requires_grad_(False)
-        moved = translate(fake, self.shift, self.source)
-        scores, recognised = self.discriminator.judge(moved, asked)
+        moved = translate(fake, self.shift, draws["moved"])
+        scores, recognised = self.ask(self.discriminator.judge, moved, asked)
         loss = self.loss.generator(scores)
         if recognised is not None:
             loss = loss + F.cross_entropy(recognised, asked)
         total = loss
         consistency = torch.zeros_like(loss)
-        if settings.consistency:
+        if self.settings.consistency:
             consistency = F.cross_entropy(self.surrogate(fake), asked)
-            weight = settings.consistency_weight * min(1.0, number / 500)
-            total = loss + weight * consistency
+            total = loss + draws["consistency"] * consistency
         update(self.optimizers["generator"], total)
         self.discriminator.requires_grad_(True)
         return loss.detach(), consistency.detach()

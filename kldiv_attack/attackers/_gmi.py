@@ -11,7 +11,14 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
-from kldiv_attack.attackers._training import frozen_copy, own_victim, train, translate
+from kldiv_attack.attackers._stepping import Draws, drawn
+from kldiv_attack.attackers._training import (
+    draw_shifts,
+    frozen_copy,
+    own_victim,
+    train,
+    translate,
+)
 from kldiv_attack.attackers._wasserstein import (
     WassersteinAttacker,
     WassersteinTraining,
@@ -64,6 +71,15 @@ class GMIAttacker(WassersteinAttacker):
         Of generator and critic.
     momentum : float, default=0.5
         First moment of Adam.
+    precision : {"float32", "bfloat16"}, default="float32"
+        In which the convolutions and products of the training are computed.
+    channels_last : bool, default=False
+        Keep the channels of a pixel side by side in memory while training.
+    cuda_graph : {"auto"} or bool, default="auto"
+        On a GPU, record one step and replay it instead of launching its operations
+        one by one. ``"auto"`` goes on without, and says so in a warning, where a step
+        cannot be recorded or the replayed one disagrees; True raises a RuntimeError
+        then, and a ValueError without a GPU.
     device : str, default="auto"
         Where to compute.
     random_state : int, default=0
@@ -81,6 +97,8 @@ class GMIAttacker(WassersteinAttacker):
         Copy of the victim's network.
     n_gradients_ : int
         Images for which the victim's gradient was taken so far. There are no queries.
+    cuda_graph_ : bool
+        Whether the steps were replayed.
 
     See Also
     --------
@@ -139,6 +157,9 @@ class GMIAttacker(WassersteinAttacker):
         width: int = 48,
         learning_rate: float = 5e-4,
         momentum: float = 0.5,
+        precision: str = "float32",
+        channels_last: bool = False,
+        cuda_graph: bool | str = "auto",
         device: str | torch.device = "auto",
         random_state: int = 0,
         verbose: int = 0,
@@ -157,6 +178,9 @@ class GMIAttacker(WassersteinAttacker):
         self.width = width
         self.learning_rate = learning_rate
         self.momentum = momentum
+        self.precision = precision
+        self.channels_last = channels_last
+        self.cuda_graph = cuda_graph
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -274,7 +298,6 @@ class GMIAttacker(WassersteinAttacker):
         train(
             self,
             training,
-            training.step,
             start=snapshot[0] if snapshot else 0,
             losses=("distance", "loss_generator"),
             sample=training.grid,
@@ -323,14 +346,20 @@ class GMIAttacker(WassersteinAttacker):
         empty = torch.empty(len(labels), 0, device=place)
         noise.requires_grad_(True)
         optimizer = torch.optim.Adam([noise], lr=self.latent_rate)
-        for _ in tqdm(
-            range(self.iterations),
+
+        def draw(number: int) -> Draws:
+            del number
+            return {"shifts": draw_shifts(len(labels), self._shift, source)}
+
+        for now in tqdm(
+            drawn(draw, range(self.iterations), place),
             desc="search",
+            total=self.iterations,
             leave=False,
             disable=not self.verbose,
         ):
             images = self.generator_(noise, empty)
-            shown = translate(images, self._shift, source)
+            shown = translate(images, self._shift, now["shifts"])
             cost = self._cost(images, shown, labels, side)
             cost = cost - self.critic_(shown)
             (noise.grad,) = torch.autograd.grad(cost.sum(), noise)
@@ -367,17 +396,11 @@ class _Training(WassersteinTraining):
     """A generator without conditions, taught by the public images alone."""
 
     def __init__(self, settings: GMIAttacker, images: Tensor):
-        super().__init__(settings, 0, images.device, {})
-        self.public = images
+        super().__init__(settings, images, 0, {})
 
-    def real(self, n: int) -> Tensor:
-        """Draw n public images."""
-        rows = torch.randint(len(self.public), (n,), generator=self.source)
-        return self.public[rows.to(self.place)]
-
-    def step(self, number: int) -> Tensor:
+    def step(self, draws: Draws) -> Tensor:
         """Update critic, generator and running mean; return the losses."""
-        return super().step(number)[:2]
+        return super().step(draws)[:2]
 
     def grid(self) -> NDArray[np.float32]:
         """Images from noise that never changes, ten for every class."""

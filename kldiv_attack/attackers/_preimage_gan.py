@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
+from kldiv_attack.attackers._stepping import Draws
 from kldiv_attack.attackers._training import (
     Pairs,
     frozen_copy,
@@ -71,6 +72,15 @@ class PreImageGANAttacker(WassersteinAttacker):
         First moment of Adam.
     min_responses : int, default=20
         Classes that are answered less often are not reconstructed: NaN and a reason.
+    precision : {"float32", "bfloat16"}, default="float32"
+        In which the convolutions and products of the training are computed.
+    channels_last : bool, default=False
+        Keep the channels of a pixel side by side in memory while training.
+    cuda_graph : {"auto"} or bool, default="auto"
+        On a GPU, record one step and replay it instead of launching its operations
+        one by one. ``"auto"`` goes on without, and says so in a warning, where a step
+        cannot be recorded or the replayed one disagrees; True raises a RuntimeError
+        then, and a ValueError without a GPU.
     device : str, default="auto"
         Where to compute.
     random_state : int, default=0
@@ -86,6 +96,8 @@ class PreImageGANAttacker(WassersteinAttacker):
         Answers of the victim.
     n_gradients_ : int
         Images for which the victim's gradient was taken, beside the queries.
+    cuda_graph_ : bool
+        Whether the steps were replayed.
 
     See Also
     --------
@@ -127,6 +139,9 @@ class PreImageGANAttacker(WassersteinAttacker):
         learning_rate: float = 5e-4,
         momentum: float = 0.5,
         min_responses: int = 20,
+        precision: str = "float32",
+        channels_last: bool = False,
+        cuda_graph: bool | str = "auto",
         device: str | torch.device = "auto",
         random_state: int = 0,
         verbose: int = 0,
@@ -145,6 +160,9 @@ class PreImageGANAttacker(WassersteinAttacker):
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.min_responses = min_responses
+        self.precision = precision
+        self.channels_last = channels_last
+        self.cuda_graph = cuda_graph
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -194,7 +212,6 @@ class PreImageGANAttacker(WassersteinAttacker):
         train(
             self,
             training,
-            training.step,
             start=snapshot[0] if snapshot else 0,
             losses=("distance", "loss_generator", "cross_entropy"),
             sample=training.grid,
@@ -214,25 +231,37 @@ class _Training(WassersteinTraining):
     def __init__(self, settings: PreImageGANAttacker, pairs: Pairs, victim: nn.Module):
         self.pairs = pairs
         self.victim = victim
-        n_classes = pairs.answers.shape[1]
-        super().__init__(settings, n_classes, pairs.place, {"responses": pairs.answers})
+        super().__init__(
+            settings,
+            pairs.images,
+            pairs.answers.shape[1],
+            {"responses": pairs.answers},
+        )
 
-    def real(self, n: int) -> Tensor:
-        """Draw n public images."""
-        return self.pairs.images[self.pairs.draw(n, self.source)]
+    def draw_rows(self, n: int) -> Tensor:
+        """Public images, class by class."""
+        return self.pairs.draw(n, self.source)
 
-    def conditions(self, n: int, source: torch.Generator) -> Tensor:
-        """Draw from the kernel density of the answers, put back on the simplex."""
-        drawn = self.pairs.answers[self.pairs.draw(n, source)]
-        noise = torch.randn(drawn.shape, generator=source).to(drawn.device)
-        near = (drawn + self.settings.bandwidth * noise).clamp_min(0)
+    def draw_conditions(self, n: int, source: torch.Generator) -> Draws:
+        """Answers, and where in the kernel around each of them."""
+        rows = self.pairs.draw(n, source)
+        return {"rows": rows, "near": torch.randn(n, self.n_classes, generator=source)}
+
+    def conditions(self, draws: Draws, n: int) -> Tensor:
+        """Draws from the kernel density of the answers, put back on the simplex."""
+        del n
+        answers = self.pairs.answers[draws["rows"]]
+        near = (answers + self.settings.bandwidth * draws["near"]).clamp_min(0)
         return near / near.sum(1, keepdim=True)
 
-    def lesson(self, shown: Tensor, asked: Tensor, number: int) -> tuple[Tensor, float]:
-        """Cross entropy of the victim's answer, and the weight it has reached."""
-        grown = self.settings.similarity_growth * number
-        loss = F.cross_entropy(self.victim(shown), asked)
-        return loss, min(self.settings.similarity, grown)
+    def lesson(self, shown: Tensor, asked: Tensor) -> Tensor:
+        """Cross entropy of the victim's answer."""
+        return F.cross_entropy(self.victim(shown), asked)
+
+    def lesson_weight(self, number: int) -> float:
+        """Weight that the lesson has reached."""
+        settings = self.settings
+        return min(settings.similarity, settings.similarity_growth * number)
 
     def grid(self) -> NDArray[np.float32]:
         """Ten images of every class from noise that never changes."""

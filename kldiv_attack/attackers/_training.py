@@ -12,12 +12,14 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder, Snapshot
+from kldiv_attack.attackers._stepping import Draws, Stepper, check_cuda_graph, drawn
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.victim import train_victim
+from kldiv_attack.datasets._base import check_choice
+from kldiv_attack.victim import resolve_device, train_victim
 
 QUERY_BATCH = 1000
 LOG_EVERY = 50
-CHECKPOINT_FORMAT = 2
+CHECKPOINT_FORMAT = 3
 PENALTY = 10.0  # weight of the gradient penalty (Gulrajani et al., 2017)
 
 
@@ -32,6 +34,11 @@ class TrainedAttacker(Attacker):
     batch_size: int
     random_state: int
     verbose: int
+    device: str | torch.device
+    precision: str
+    channels_last: bool
+    cuda_graph: bool | str
+    cuda_graph_: bool
     #: Parameters that are whole numbers of at least 1.
     _wholes: ClassVar[tuple[str, ...]] = ("steps", "batch_size")
     #: Parameters in [0, 1).
@@ -61,6 +68,8 @@ class TrainedAttacker(Attacker):
         shift = getattr(self, "translation", None)
         if shift is not None and (not isinstance(shift, int) or shift < 0):
             raise ValueError(f"translation={shift!r}: expected a whole number >= 0.")
+        check_choice("precision", self.precision, ("float32", "bfloat16"))
+        check_cuda_graph(self.cuda_graph, resolve_device(self.device))
         height, width = self.image_shape_[1:]
         if height % 4 or width % 4 or min(height, width) < 8:
             raise ValueError(
@@ -71,7 +80,7 @@ class TrainedAttacker(Attacker):
 
     def _settings(self) -> dict[str, Any]:
         """Everything that a snapshot must agree on."""
-        unimportant = {"steps", "device", "verbose"}
+        unimportant = {"steps", "device", "verbose", "channels_last", "cuda_graph"}
         settings = {k: v for k, v in vars(self).items() if not k.endswith("_")}
         settings = {k: v for k, v in settings.items() if not k.startswith("_")}
         settings = {
@@ -178,6 +187,10 @@ class TrainingState:
 
     Parameters
     ----------
+    place : torch.device
+        Where to compute.
+    precision : {"float32", "bfloat16"}
+        In which convolutions and products are computed; weights are float32.
     networks : dict of str to Module
         Networks by name.
     optimizers : dict of str to Optimizer
@@ -190,15 +203,50 @@ class TrainingState:
 
     def __init__(
         self,
+        place: torch.device,
+        precision: str,
         networks: dict[str, nn.Module],
         optimizers: dict[str, torch.optim.Optimizer],
         source: torch.Generator,
         fixed: dict[str, Tensor],
     ):
+        self.place = place
+        self.precision = precision
         self.networks = networks
         self.optimizers = optimizers
         self.source = source
         self.fixed = fixed
+
+    def draw(self, number: int) -> Draws:
+        """Everything random or scheduled in a step, on the CPU."""
+        raise NotImplementedError
+
+    def step(self, draws: Draws) -> Tensor:
+        """Make a step and return its losses without waiting for the device."""
+        raise NotImplementedError
+
+    def ask(self, network: Callable[..., Any], *inputs: Tensor) -> Any:
+        """What a network answers, computed in the precision of the training."""
+        low = self.precision == "bfloat16"
+        with torch.autocast(self.place.type, torch.bfloat16, enabled=low):
+            answer = network(*inputs)
+        if isinstance(answer, tuple):
+            return tuple(part if part is None else part.float() for part in answer)
+        return answer.float()
+
+    def learners(self) -> list[nn.Module]:
+        """Networks that a step may change."""
+        return list(self.networks.values())
+
+    def live(self) -> list[Tensor]:
+        """All tensors that a step may change, themselves and no copies."""
+        found: list[Tensor] = []
+        for network in self.networks.values():
+            found += [*network.parameters(), *network.buffers()]
+        for optimizer in self.optimizers.values():
+            for values in optimizer.state.values():
+                found += values.values()
+        return found
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a continued training needs, as named tensors."""
@@ -224,13 +272,22 @@ class TrainingState:
         for name, network in self.networks.items():
             network.load_state_dict(_below(tensors, f"{name}."))
         for name, optimizer in self.optimizers.items():
+            weights = optimizer.param_groups[0]["params"]
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in _below(tensors, f"adam.{name}.").items():
                 index, field = key.split(".")
-                state.setdefault(int(index), {})[field] = value.clone()
+                kept = _laid_out_like(value, weights[int(index)])
+                state.setdefault(int(index), {})[field] = kept
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.source.set_state(tensors["random"])
+
+
+def _laid_out_like(value: Tensor, weight: Tensor) -> Tensor:
+    """A copy; moments of a weight lie in memory as the weight does."""
+    if value.shape != weight.shape:
+        return value.clone()
+    return torch.empty_like(weight, requires_grad=False).copy_(value)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -241,8 +298,7 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def train(
     settings: TrainedAttacker,
-    state: TrainingState,
-    step: Callable[[int], Tensor],
+    training: TrainingState,
     *,
     start: int,
     losses: Sequence[str],
@@ -251,21 +307,18 @@ def train(
     recorder: Recorder | None,
     title: str,
 ) -> None:
-    """Fetch, step, log, snapshot.
+    """Draw, step, log, snapshot.
 
     Parameters
     ----------
     settings : TrainedAttacker
-        Says how many steps to make.
-    state : TrainingState
-        What a snapshot holds.
-    step : callable
-        Makes the step of a number and returns its losses on the device, which is not
-        waited for.
+        Says how many steps to make; learns whether they were replayed.
+    training : TrainingState
+        Makes the steps; what a snapshot holds.
     start : int
         Steps made already.
     losses : sequence of str
-        Names of what ``step`` returns.
+        Names of what a step returns.
     sample : callable
         Images to keep beside a snapshot.
     extra : dict
@@ -276,39 +329,59 @@ def train(
         Text of the progress bar.
     """
     waiting: list[tuple[int, Tensor]] = []
+    stepper = Stepper(training, settings.cuda_graph)
+    every = recorder.every if recorder else settings.steps
     bar = tqdm(
         total=settings.steps, initial=start, desc=title, disable=not settings.verbose
     )
     with bar:
-        for number in range(start + 1, settings.steps + 1):
-            values = step(number)
-            bar.update()
-            if recorder is None:
-                continue
-            waiting.append((number, values))
-            snapshot = number % recorder.every == 0 or number == settings.steps
-            if snapshot or len(waiting) >= LOG_EVERY:
-                _flush(waiting, losses, recorder)
-            if snapshot:
-                recorder.sample(number, sample())
-                recorder.save(number, state.tensors(), extra)
+        while start < settings.steps:
+            # The random source must stand at the snapshot when it is written.
+            end = min(settings.steps, start - start % every + every)
+            numbers = range(start + 1, end + 1)
+            draws = drawn(training.draw, numbers, training.place)
+            for number, draw in zip(numbers, draws, strict=True):
+                waiting.append((number, stepper(draw)))
+                bar.update()
+                if len(waiting) >= LOG_EVERY:
+                    _flush(waiting, losses, recorder)
+            _flush(waiting, losses, recorder)
+            if recorder is not None:
+                recorder.sample(end, sample())
+                recorder.save(end, training.tensors(), extra)
+            start = end
+    settings.cuda_graph_ = stepper.recorded
 
 
 def _flush(
-    waiting: list[tuple[int, Tensor]], losses: Sequence[str], recorder: Recorder
+    waiting: list[tuple[int, Tensor]], losses: Sequence[str], recorder: Recorder | None
 ) -> None:
-    rows = torch.stack([values for _, values in waiting]).tolist()
-    for (step, _), row in zip(waiting, rows, strict=True):
-        recorder.log(step, **dict(zip(losses, row, strict=True)))
+    """Hand on the losses of some steps; only here the device is waited for."""
+    if recorder is not None and waiting:
+        rows = torch.stack([values for _, values in waiting]).tolist()
+        for (step, _), row in zip(waiting, rows, strict=True):
+            recorder.log(step, **dict(zip(losses, row, strict=True)))
     waiting.clear()
+
+
+def move(network: nn.Module, place: torch.device, channels_last: bool) -> None:
+    """Put a network on a device, its weights laid out as asked for."""
+    network.to(place)
+    if channels_last:
+        network.to(memory_format=torch.channels_last)
 
 
 def adam(
     network: nn.Module, rate: float, momentum: float, second: float = 0.99
 ) -> torch.optim.Optimizer:
-    """Adam in one kernel."""
+    """Adam in one kernel, which a GPU can replay."""
+    weights = list(network.parameters())
     return torch.optim.Adam(
-        network.parameters(), lr=rate, betas=(float(momentum), second), fused=True
+        weights,
+        lr=rate,
+        betas=(float(momentum), second),
+        fused=True,
+        capturable=weights[0].is_cuda,
     )
 
 
@@ -319,8 +392,21 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
+def following(decay: float, number: int) -> Tensor:
+    """Weight of the network in its running mean: more of it in the first steps.
+
+    Parameters
+    ----------
+    decay : float
+        Share of the running mean that is kept.
+    number : int
+        Number of the step, from 1.
+    """
+    return torch.tensor(1 - min(decay, (1 + number) / (10 + number)))
+
+
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+def follow(average: nn.Module, network: nn.Module, weight: Tensor) -> None:
     """Move the running mean towards the network; its statistics as well.
 
     Parameters
@@ -329,18 +415,16 @@ def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> N
         Changed in place.
     network : torch.nn.Module
         The network in training.
-    decay : float
-        Share of the running mean that is kept; less of it in the first steps.
-    step : int
-        Number of the step, from 1.
+    weight : Tensor of shape ()
+        Share of the way, as :func:`following` says.
     """
-    weight = 1 - min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
-    for ours, theirs in zip(average.buffers(), network.buffers(), strict=True):
-        if ours.is_floating_point():
-            ours.lerp_(theirs, weight)
+    ours = [*average.parameters(), *average.buffers()]
+    theirs = [*network.parameters(), *network.buffers()]
+    for one, other in zip(ours, theirs, strict=True):
+        if one.is_floating_point():
+            one.lerp_(other, weight)
         else:
-            ours.copy_(theirs)
+            one.copy_(other)
 
 
 @torch.no_grad()
@@ -442,10 +526,10 @@ class Pairs:
         self.cumulative = weights.cumsum(0) / weights.sum()
 
     def draw(self, n: int, source: torch.Generator) -> Tensor:
-        """Rows of n pairs, with replacement."""
+        """Rows of n pairs, with replacement, on the CPU."""
         uniform = torch.rand(n, generator=source, dtype=torch.float64)
         rows = torch.searchsorted(self.cumulative, uniform)
-        return rows.clamp_(max=len(self.cumulative) - 1).to(self.place)
+        return rows.clamp_(max=len(self.cumulative) - 1)
 
 
 def distil(
@@ -485,14 +569,28 @@ def distil(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=steps
     )
-    for _ in tqdm(range(steps), desc="distil answers", disable=not verbose):
+
+    def draw(number: int) -> Draws:
+        del number
         rows = pairs.draw(batch_size, source)
-        images = translate(pairs.images[rows], translation, source)
-        update(optimizer, F.cross_entropy(network(images), pairs.answers[rows]))
+        return {"rows": rows, "shifts": draw_shifts(batch_size, translation, source)}
+
+    draws = drawn(draw, range(steps), pairs.place)
+    bar = tqdm(draws, desc="distil answers", total=steps, disable=not verbose)
+    for now in bar:
+        images = translate(pairs.images[now["rows"]], translation, now["shifts"])
+        update(optimizer, F.cross_entropy(network(images), pairs.answers[now["rows"]]))
         schedule.step()
 
 
-def translate(images: Tensor, most: int, source: torch.Generator) -> Tensor:
+def draw_shifts(n: int, most: int, source: torch.Generator) -> Tensor:
+    """Shifts for :func:`translate`, shape (n, 2, 1), from 0 to twice ``most``."""
+    if most == 0:
+        return torch.zeros(n, 2, 1, dtype=torch.int64)
+    return torch.randint(0, 2 * most + 1, (n, 2, 1), generator=source)
+
+
+def translate(images: Tensor, most: int, shifts: Tensor) -> Tensor:
     """Move every image by up to ``most`` pixels each way; black moves in.
 
     Parameters
@@ -501,8 +599,8 @@ def translate(images: Tensor, most: int, source: torch.Generator) -> Tensor:
         Images; gradients flow through (Zhao et al., 2020, "DiffAugment").
     most : int
         Largest shift.
-    source : torch.Generator
-        Source of randomness, on the CPU.
+    shifts : Tensor of shape (n, 2, 1), int64
+        Down and right, plus ``most``.
 
     Returns
     -------
@@ -513,10 +611,8 @@ def translate(images: Tensor, most: int, source: torch.Generator) -> Tensor:
         return images
     n, _, height, width = images.shape
     padded = F.pad(images, (most, most, most, most)).permute(0, 2, 3, 1)
-    starts = torch.randint(0, 2 * most + 1, (n, 2, 1), generator=source)
-    starts = starts.to(images.device)
-    rows = (starts[:, 0] + torch.arange(height, device=images.device))[:, :, None]
-    columns = (starts[:, 1] + torch.arange(width, device=images.device))[:, None, :]
+    rows = (shifts[:, 0] + torch.arange(height, device=images.device))[:, :, None]
+    columns = (shifts[:, 1] + torch.arange(width, device=images.device))[:, None, :]
     each = torch.arange(n, device=images.device)[:, None, None]
     return padded[each, rows, columns].permute(0, 3, 1, 2)
 
@@ -525,7 +621,7 @@ def gradient_penalty(
     score: Callable[..., Tensor],
     real: Sequence[Tensor],
     fake: Sequence[Tensor],
-    source: torch.Generator,
+    share: Tensor,
 ) -> Tensor:
     """Squared distance from 1 of the critic's slope between real and generated images.
 
@@ -535,16 +631,15 @@ def gradient_penalty(
         The critic; takes images and whatever follows them.
     real, fake : sequence of Tensor
         Images, and conditions if the critic takes them, of equal shapes.
-    source : torch.Generator
-        Source of randomness, on the CPU.
+    share : Tensor of shape (n,)
+        Where between real (0) and generated (1) the slope of each pair is taken,
+        uniformly random.
 
     Returns
     -------
     Tensor
         Mean over the images (Gulrajani et al., 2017, eq. 3).
     """
-    n = len(real[0])
-    share = torch.rand(n, generator=source).to(real[0].device)
     mixed = [
         torch.lerp(a, b.detach(), share.view(-1, *[1] * (a.ndim - 1)))
         for a, b in zip(real, fake, strict=True)

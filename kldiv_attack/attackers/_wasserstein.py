@@ -1,5 +1,6 @@
 """Wasserstein GAN of images alone, which the white-box attackers build on."""
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -7,21 +8,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kldiv_attack.attackers._stepping import Draws, stack
 from kldiv_attack.attackers._training import (
     PENALTY,
     TrainedAttacker,
     TrainingState,
     adam,
+    draw_shifts,
     follow,
+    following,
     frozen_copy,
     generate,
     gradient_penalty,
+    move,
     recalibrate,
     translate,
     update,
 )
 from kldiv_attack.networks import Discriminator, Generator
 from kldiv_attack.victim import seeded
+
+# What is drawn once per step and not for every turn of the critic.
+_ONCE = {"moved", "following", "lesson"}
 
 
 class WassersteinAttacker(TrainedAttacker):
@@ -62,10 +70,10 @@ class WassersteinTraining(TrainingState):
     ----------
     settings : WassersteinAttacker
         Their parameters.
+    public : Tensor of shape (n, channels, height, width)
+        Public images, on the device where to compute.
     n_classes : int
         Length of the generator's condition, which the critic does not see.
-    place : torch.device
-        Where to compute.
     fixed : dict of str to Tensor
         What snapshots hold beside networks and optimisers.
     """
@@ -73,25 +81,30 @@ class WassersteinTraining(TrainingState):
     def __init__(
         self,
         settings: WassersteinAttacker,
+        public: Tensor,
         n_classes: int,
-        place: torch.device,
         fixed: dict[str, Tensor],
     ):
         self.settings = settings
+        self.public = public
         self.n_classes = n_classes
-        self.place = place
+        place = public.device
         self.shift = settings._shift
         shape = settings.image_shape_
         with seeded(settings.random_state):
             self.generator = Generator(
                 shape, n_classes, settings.n_noise, settings.width, n_classes > 0
-            ).to(place)
+            )
             self.critic = Discriminator(
                 shape, 0, max(2, settings.width * 2 // 3), "none", normalise=False
-            ).to(place)
+            )
+        for network in (self.generator, self.critic):
+            move(network, place, settings.channels_last)
         self.average = frozen_copy(self.generator, place)
         learning = {"generator": self.generator, "discriminator": self.critic}
         super().__init__(
+            place,
+            settings.precision,
             {**learning, "average": self.average},
             {
                 name: adam(network, settings.learning_rate, settings.momentum, 0.999)
@@ -101,54 +114,87 @@ class WassersteinTraining(TrainingState):
             fixed,
         )
 
-    def real(self, n: int) -> Tensor:
-        """Draw n public images."""
-        raise NotImplementedError
+    def draw_rows(self, n: int) -> Tensor:
+        """Rows of n public images."""
+        return torch.randint(len(self.public), (n,), generator=self.source)
 
-    def conditions(self, n: int, source: torch.Generator) -> Tensor:
-        """Draw n conditions of the generator; by default it has none."""
-        del source
+    def draw_conditions(self, n: int, source: torch.Generator) -> Draws:
+        """What n conditions are made of; by default there are none."""
+        del n, source
+        return {}
+
+    def conditions(self, draws: Draws, n: int) -> Tensor:
+        """Conditions of the generator; by default it has none."""
+        del draws
         return torch.empty(n, 0, device=self.place)
 
-    def lesson(self, shown: Tensor, asked: Tensor, number: int) -> tuple[Tensor, float]:
-        """Another loss of the generator, and its weight; by default there is none."""
-        del asked, number
-        return shown.new_zeros(()), 0.0
+    def lesson(self, shown: Tensor, asked: Tensor) -> Tensor:
+        """Another loss of the generator; by default there is none."""
+        del asked
+        return shown.new_zeros(())
 
-    def step(self, number: int) -> Tensor:
+    def lesson_weight(self, number: int) -> float:
+        """Weight of that loss."""
+        del number
+        return 0.0
+
+    def draw(self, number: int) -> Draws:
+        """Everything random or scheduled in a step, on the CPU."""
+        settings = self.settings
+        turns = stack([self.draw_turn() for _ in range(settings.critic_steps)])
+        return {
+            **turns,
+            "moved": draw_shifts(settings.batch_size, self.shift, self.source),
+            "following": following(settings.ema, number),
+            "lesson": torch.tensor(self.lesson_weight(number)),
+        }
+
+    def draw_turn(self) -> Draws:
+        """Public images, conditions and noise, and how the images are shown."""
+        n, source = self.settings.batch_size, self.source
+        return {
+            "public": self.draw_rows(n),
+            **self.draw_conditions(n, source),
+            "noise": self.settings._uniform(n, source),
+            "shown": draw_shifts(2 * n, self.shift, source),
+            "share": torch.rand(n, generator=source),
+        }
+
+    def step(self, draws: Draws) -> Tensor:
         """Update critic, generator and running mean; return the losses."""
         settings = self.settings
-        n = settings.batch_size
-        for left in reversed(range(settings.critic_steps)):
-            real = self.real(n)
-            asked = self.conditions(n, self.source)
-            noise = settings._uniform(n, self.source).to(self.place)
-            with torch.set_grad_enabled(left == 0):
-                fake = self.generator(noise, asked)
-            distance = self.update_critic(real, fake.detach())
-        loss, lesson = self.update_generator(fake, asked, number)
-        follow(self.average, self.generator, settings.ema, number)
+        last = settings.critic_steps - 1
+        for turn in range(settings.critic_steps):
+            now = {k: v[turn] for k, v in draws.items() if k not in _ONCE}
+            asked = self.conditions(now, settings.batch_size)
+            with torch.set_grad_enabled(turn == last):
+                fake = self.ask(self.generator, now["noise"], asked)
+            distance = self.update_critic(fake.detach(), now)
+        loss, lesson = self.update_generator(fake, asked, draws)
+        follow(self.average, self.generator, draws["following"])
         return torch.stack([distance, loss, lesson])
 
-    def update_critic(self, real: Tensor, fake: Tensor) -> Tensor:
+    def update_critic(self, fake: Tensor, now: Draws) -> Tensor:
         """One step of the critic; returns its estimate of the distance."""
-        n = len(real)
-        shown = translate(torch.cat([real, fake]), self.shift, self.source)
-        scores: Tensor = self.critic(shown)
+        n = len(fake)
+        real = self.public[now["public"]]
+        shown = translate(torch.cat([real, fake]), self.shift, now["shown"])
+        scores: Tensor = self.ask(self.critic, shown)
         distance = scores[:n].mean() - scores[n:].mean()
-        penalty = gradient_penalty(self.critic, (shown[:n],), (shown[n:],), self.source)
+        critic = partial(self.ask, self.critic)
+        penalty = gradient_penalty(critic, (shown[:n],), (shown[n:],), now["share"])
         update(self.optimizers["discriminator"], PENALTY * penalty - distance)
         return distance.detach()
 
     def update_generator(
-        self, fake: Tensor, asked: Tensor, number: int
+        self, fake: Tensor, asked: Tensor, draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """One step of the generator."""
         self.critic.requires_grad_(False)
-        shown = translate(fake, self.shift, self.source)
-        loss = -self.critic(shown).mean()
-        lesson, weight = self.lesson(shown, asked, number)
-        update(self.optimizers["generator"], loss + weight * lesson)
+        shown = translate(fake, self.shift, draws["moved"])
+        loss = -self.ask(self.critic, shown).mean()
+        lesson = self.lesson(shown, asked)
+        update(self.optimizers["generator"], loss + draws["lesson"] * lesson)
         self.critic.requires_grad_(True)
         return loss.detach(), lesson.detach()
 
@@ -161,8 +207,10 @@ class WassersteinTraining(TrainingState):
         source = torch.Generator().manual_seed(self.settings.random_state)
 
         def inputs(n: int) -> tuple[Tensor, Tensor]:
-            asked = self.conditions(n, source)
-            return self.settings._uniform(n, source).to(self.place), asked
+            draws = self.draw_conditions(n, source)
+            there = {name: values.to(self.place) for name, values in draws.items()}
+            noise = self.settings._uniform(n, source).to(self.place)
+            return noise, self.conditions(there, n)
 
         recalibrate(self.average, inputs)
         return self.average

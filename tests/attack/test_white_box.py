@@ -43,7 +43,8 @@ def test_answers_are_drawn_around_those_of_the_victim(victim, public):
     settings = make_attacker("preimage_gan", **small("preimage_gan"), bandwidth=0.01)
     settings._begin(victim.class_names, public.images)
     training = _Training(settings, pairs, victim.network)
-    drawn = training.conditions(4000, torch.Generator().manual_seed(0)).numpy()
+    draws = training.draw_conditions(4000, torch.Generator().manual_seed(0))
+    drawn = training.conditions(draws, 4000).numpy()
     np.testing.assert_allclose(drawn.sum(1), 1, rtol=1e-5)
     assert drawn.min() >= 0
     nearest = np.abs(drawn[:200, None] - answers[None]).max(2).min(1)

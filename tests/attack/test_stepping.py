@@ -1,0 +1,306 @@
+"""Steps drawn in blocks, replayed recordings, low precision, memory layout.
+
+A recording needs a GPU. Here the function that records is exchanged for one whose
+recordings call the step again on the same inputs, or do so wrongly; what is left is the
+logic around it. Tests of real recordings are at the end and need CUDA.
+"""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from kldiv_attack import make_attacker
+from kldiv_attack.attackers import _cgan, _gmi, _preimage_gan, _stepping
+from kldiv_attack.attackers._stepping import BLOCK, Stepper, drawn
+from kldiv_attack.attackers._training import Pairs, frozen_copy
+from kldiv_attack.networks import VictimNetwork
+from kldiv_attack.victim import seeded
+from tests.attack.conftest import MemoryRecorder, digest, small
+
+CPU = torch.device("cpu")
+GANS = ["cgan", "preimage_gan", "gmi"]
+LOSSES = {"cgan": 3, "preimage_gan": 3, "gmi": 2}
+VARIANTS = [
+    ("cgan", {}),
+    ("cgan", {"loss": "wgan-gp"}),
+    ("cgan", {"loss": "hinge", "discriminator": "acgan", "consistency": "surrogate"}),
+    ("cgan", {"discriminator": "concat", "translation": 0}),
+    ("preimage_gan", {}),
+    ("gmi", {}),
+]
+
+
+@pytest.fixture(params=GANS)
+def gan(request):
+    """Name of every attacker that trains a GAN of its own."""
+    return request.param
+
+
+def training_of(name, place=CPU, **changes):
+    """Training of an attacker on random images of 8 x 8 pixels."""
+    rng = np.random.default_rng(0)
+    images = rng.random((40, 1, 8, 8), dtype=np.float32)
+    answers = rng.dirichlet(np.ones(3), 40).astype(np.float32)
+    settings = make_attacker(name, **small(name, **changes, device=place))
+    settings._begin(("a", "b", "c"), images)
+    pairs = Pairs(images, answers, place)
+    if name == "cgan":
+        return _cgan._Training(settings, 3, pairs)
+    if name == "gmi":
+        return _gmi._Training(settings, pairs.images)
+    with seeded(0):
+        victim = VictimNetwork((1, 8, 8), 3)
+    return _preimage_gan._Training(settings, pairs, frozen_copy(victim, place))
+
+
+# Drawing
+
+
+def test_blocks_hand_out_what_each_step_draws():
+    def draw_from(source):
+        return lambda number: {
+            "noise": torch.randn(2, 3, generator=source),
+            "number": torch.tensor(float(number)),
+        }
+
+    numbers = range(3, 3 + 2 * BLOCK + 7)
+    sources = [torch.Generator().manual_seed(5) for _ in range(2)]
+    alone = draw_from(sources[0])
+    for number, draws in zip(
+        numbers, drawn(draw_from(sources[1]), numbers, CPU), strict=True
+    ):
+        wanted = alone(number)
+        assert set(draws) == set(wanted)
+        assert all(torch.equal(draws[name], wanted[name]) for name in wanted)
+        assert draws["number"] == number
+    assert torch.equal(sources[0].get_state(), sources[1].get_state())
+    assert not list(drawn(alone, range(0), CPU))
+
+
+class NothingToWaitFor(TorchDispatchMode):
+    """Refuses what would make a GPU wait, or would not be drawn again in a replay."""
+
+    refused = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "rand")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.__name__
+        assert not any(part in name for part in self.refused), name
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+def test_a_step_waits_for_nothing_and_draws_nothing(name, changes):
+    training = training_of(name, **changes)
+    (first, second) = (training.draw(number) for number in (1, 2))
+    assert {k: v.shape for k, v in first.items()} == {
+        k: v.shape for k, v in second.items()
+    }
+    training.step(first)  # Adam makes its state
+    before = training.source.get_state()
+    with NothingToWaitFor():
+        losses = training.step(second)
+    assert losses.shape == (LOSSES[name],)
+    assert torch.isfinite(losses).all()
+    assert torch.equal(before, training.source.get_state())
+
+
+def test_the_check_above_refuses():
+    for action in (
+        lambda: float(torch.ones(1)),
+        lambda: torch.tensor([1.0]),
+        lambda: torch.rand(2),
+        lambda: torch.ones(2)[torch.tensor([True, False])],
+    ):
+        with NothingToWaitFor(), pytest.raises(AssertionError):
+            action()
+
+
+# Replaying
+
+
+class Tape:
+    """Stands in for the recorder of a GPU: calls the step again when it is replayed."""
+
+    def __init__(self, monkeypatch, n_losses, *, wrong=None):
+        self.replays = 0
+        self.n_losses, self.wrong = n_losses, wrong
+        monkeypatch.setattr(_stepping, "can_record", lambda _: True)
+        monkeypatch.setattr(_stepping, "aside", lambda _: nullcontext())
+        monkeypatch.setattr(_stepping, "record", self.record)
+
+    def record(self, function, place):
+        assert place == CPU
+        if self.wrong == "fails":
+            raise RuntimeError("operation not permitted when stream is capturing")
+        losses = torch.full((self.n_losses,), torch.nan)
+
+        def replay():
+            self.replays += 1
+            if self.wrong != "does nothing":
+                losses.copy_(function())
+
+        return replay, losses
+
+
+def test_replayed_steps_are_the_usual_ones(gan, victim, public, monkeypatch):
+    usual, replayed = MemoryRecorder(), MemoryRecorder()
+    plain = make_attacker(gan, **small(gan)).fit(victim, public.images, recorder=usual)
+    assert plain.cuda_graph_ is False
+    tape = Tape(monkeypatch, LOSSES[gan])
+    attacker = make_attacker(gan, **small(gan), cuda_graph=True)
+    attacker.fit(victim, public.images, recorder=replayed)
+    assert attacker.cuda_graph_ is True
+    assert tape.replays == 12 - _stepping.WARM_UP
+    assert usual.numbers == replayed.numbers
+    np.testing.assert_array_equal(digest(plain), digest(attacker))
+
+
+@pytest.mark.parametrize("wrong", ["fails", "does nothing", "old input", "no update"])
+def test_a_wrong_recording_is_not_used(gan, wrong, victim, public, monkeypatch, caplog):
+    plain = make_attacker(gan, **small(gan)).fit(victim, public.images)
+    tape = Tape(monkeypatch, LOSSES[gan], wrong=wrong)
+    if wrong == "old input":
+        _forget_inputs(monkeypatch)
+    if wrong == "no update":
+        _forget_update(monkeypatch, tape)
+    attacker = make_attacker(gan, **small(gan)).fit(victim, public.images)
+    assert attacker.cuda_graph_ is False
+    assert tape.replays <= 1
+    assert "goes on without a CUDA graph" in caplog.text
+    np.testing.assert_array_equal(digest(plain), digest(attacker))
+    with pytest.raises(RuntimeError, match="cuda_graph='auto' or False"):
+        make_attacker(gan, **small(gan), cuda_graph=True).fit(victim, public.images)
+
+
+def _forget_inputs(monkeypatch):
+    """Recordings that read a copy of their inputs, which is never renewed."""
+    record = _stepping.record
+    step_on = {}
+
+    def stale(function, place):
+        stepper = function.__closure__[0].cell_contents
+        step_on.update({k: v.clone() for k, v in stepper._inputs.items()})
+        return record(lambda: stepper.training.step(step_on), place)
+
+    monkeypatch.setattr(_stepping, "record", stale)
+
+
+def _forget_update(monkeypatch, tape):
+    """Recordings without what the optimiser of the generator does."""
+    record = tape.record
+
+    def forgetful(function, place):
+        training = function.__closure__[0].cell_contents.training
+        weights = list(training.networks["generator"].parameters())
+
+        def without():
+            kept = [weight.detach().clone() for weight in weights]
+            losses = function()
+            with torch.no_grad():
+                for weight, old in zip(weights, kept, strict=True):
+                    weight.copy_(old)
+            return losses
+
+        return record(without, place)
+
+    monkeypatch.setattr(_stepping, "record", forgetful)
+
+
+@pytest.mark.parametrize("value", ["yes", None, 1])
+def test_cuda_graph_takes_three_values(gan, value, victim, public):
+    with pytest.raises(ValueError, match="expected 'auto', True or False"):
+        make_attacker(gan, cuda_graph=value).fit(victim, public.images)
+
+
+def test_a_graph_cannot_be_demanded_of_a_cpu(gan, victim, public):
+    with pytest.raises(ValueError, match="device is 'cpu', graphs need CUDA"):
+        make_attacker(gan, cuda_graph=True, device="cpu").fit(victim, public.images)
+    assert victim.n_queries == 0
+
+
+def test_auto_does_not_record_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(_stepping, "record", None)
+    stepper = Stepper(training_of("gmi"), "auto")
+    for draws in drawn(stepper.training.draw, range(1, 8), CPU):
+        stepper(draws)
+    assert not stepper.recorded
+
+
+# Precision and layout
+
+
+def flat(network):
+    """Copy of all weights in one row."""
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+def test_low_precision_and_layout_stay_near(name, changes):
+    """First losses and first move of the generator, beside single precision."""
+    moves, losses = {}, {}
+    for option in ("float32", "bfloat16", "channels_last"):
+        chosen = {"channels_last": True} if "last" in option else {"precision": option}
+        training = training_of(name, **changes, **chosen)
+        start = flat(training.generator)
+        losses[option] = training.step(training.draw(1))
+        end = flat(training.generator)
+        assert end.dtype == losses[option].dtype == torch.float32
+        moves[option] = end - start
+    torch.testing.assert_close(losses["channels_last"], losses["float32"])
+    torch.testing.assert_close(
+        losses["bfloat16"], losses["float32"], rtol=0.05, atol=0.05
+    )
+    assert not torch.equal(losses["bfloat16"], losses["float32"])
+    for option, least in (("bfloat16", 0.7), ("channels_last", 0.95)):
+        alike = torch.cosine_similarity(moves[option], moves["float32"], dim=0)
+        assert alike > least, option
+
+
+@pytest.mark.parametrize(
+    "changes", [{"channels_last": True}, {"precision": "bfloat16"}]
+)
+def test_resumed_as_if_never_interrupted(gan, changes, victim, public):
+    """Moments of the weights come back in the layout of the weights."""
+
+    def make():
+        return make_attacker(gan, **small(gan, **changes, width=24))
+
+    whole = make().fit(victim, public.images, recorder=MemoryRecorder())
+    recorder = MemoryRecorder(stop_at=5)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(victim, public.images, recorder=recorder)
+    recorder.stop_at = None
+    resumed = make().fit(victim, public.images, recorder=recorder)
+    np.testing.assert_array_equal(digest(whole), digest(resumed))
+
+
+def test_precision_has_two_values(gan, victim, public):
+    with pytest.raises(ValueError, match="precision"):
+        make_attacker(gan, precision="float16").fit(victim, public.images)
+
+
+# On a GPU
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@needs_cuda
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_recorded_steps_on_a_gpu(name, changes, precision):
+    """Ten replayed steps beside ten usual ones, and the first losses beside a CPU's."""
+    place = torch.device("cuda")
+    found = {}
+    for wanted in (True, False):
+        training = training_of(name, place, **changes, precision=precision)
+        stepper = Stepper(training, wanted)
+        draws = drawn(training.draw, range(1, 11), place)
+        found[wanted] = torch.stack([stepper(each) for each in draws])
+        assert stepper.recorded is wanted
+    torch.testing.assert_close(found[True], found[False], rtol=0.05, atol=0.05)
+    training = training_of(name, **changes)
+    losses = training.step(training.draw(1))
+    torch.testing.assert_close(found[False][0].cpu(), losses, rtol=0.05, atol=0.05)
