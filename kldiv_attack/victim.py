@@ -740,12 +740,12 @@ def _train(
     ) as bar:
         for epoch in range(epochs):
             network.train()
-            order = torch.randperm(len(data), generator=generator)
+            order = torch.randperm(len(data), generator=generator).to(place)
             for rows in torch.split(order[: per_epoch * batch_size], batch_size):
-                batch = images[rows.to(place)]
+                batch = images[rows]
                 if augment:
                     batch = random_affine(batch, augment, generator)
-                loss = F.cross_entropy(network(batch), labels[rows.to(place)])
+                loss = F.cross_entropy(network(batch), labels[rows])
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
