@@ -13,8 +13,9 @@ published    How published attack repositories train a conditional GAN: batches 
              generated images; the losses read in every step.
 usual        The step of this library, its operations launched one by one.
 replayed     The same step as a CUDA graph; on a CPU there is none.
+draws alone  The random numbers of a step, which are drawn on the CPU.
 
-each of the last two also with ``precision="bfloat16"`` and ``channels_last=True``.
+usual and replayed also with ``precision="bfloat16"`` and ``channels_last=True``.
 """
 
 import argparse
@@ -81,6 +82,7 @@ def table(attacker: str, place: torch.device, steps: int, rounds: int) -> None:
         for suffix, chosen in OPTIONS.items():
             training = training_of(attacker, images, answers, place, chosen)
             ways[kind + suffix] = ours(training, Stepper(training, cuda_graph))
+    ways["draws alone"] = draws_alone(training_of(attacker, images, answers, place, {}))
     for way in ways.values():
         way(10)  # warm up and record
     times = in_turns(ways, steps, rounds, place)
@@ -153,6 +155,17 @@ def ours(training: TrainingState, stepper: Stepper) -> Callable[[int], None]:
             stepper(draws) for draws in drawn(training.draw, numbers, training.place)
         ]
         torch.stack(losses).tolist()
+
+    return way
+
+
+def draws_alone(training: TrainingState) -> Callable[[int], None]:
+    """Draw for so many steps and make none."""
+    cpu = torch.device("cpu")
+
+    def way(steps: int) -> None:
+        for _ in drawn(training.draw, range(1, steps + 1), cpu):
+            pass
 
     return way
 
