@@ -26,6 +26,7 @@ from kldiv_attack.attackers._training import (
     frozen_copy,
     generate,
     gradient_penalty,
+    held,
     log_odds,
     move,
     recalibrate,
@@ -486,19 +487,18 @@ class _Training(TrainingState):
         self, fake: Tensor, asked: Tensor, draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """One step of the generator."""
-        self.discriminator.requires_grad_(False)
-        moved = translate(fake, self.shift, draws["moved"])
-        scores, recognised = self.ask(self.discriminator.judge, moved, asked)
-        loss = self.loss.generator(scores)
-        if recognised is not None:
-            loss = loss + F.cross_entropy(recognised, asked)
-        total = loss
-        consistency = torch.zeros_like(loss)
-        if self.settings.consistency:
-            consistency = F.cross_entropy(self.surrogate(fake), asked)
-            total = loss + draws["consistency"] * consistency
-        update(self.optimizers["generator"], total)
-        self.discriminator.requires_grad_(True)
+        with held(self.discriminator):
+            moved = translate(fake, self.shift, draws["moved"])
+            scores, recognised = self.ask(self.discriminator.judge, moved, asked)
+            loss = self.loss.generator(scores)
+            if recognised is not None:
+                loss = loss + F.cross_entropy(recognised, asked)
+            total = loss
+            consistency = torch.zeros_like(loss)
+            if self.settings.consistency:
+                consistency = F.cross_entropy(self.surrogate(fake), asked)
+                total = loss + draws["consistency"] * consistency
+            update(self.optimizers["generator"], total)
         return loss.detach(), consistency.detach()
 
     def grid(self) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """What attackers that learn step by step share: snapshots, the loop, running means."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -390,6 +391,16 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
+
+
+@contextmanager
+def held(network: nn.Module) -> Iterator[None]:
+    """Let gradients pass a network without asking for those of its weights."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
 
 
 def following(decay: float, number: int) -> Tensor:

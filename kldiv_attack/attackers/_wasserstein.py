@@ -20,6 +20,7 @@ from kldiv_attack.attackers._training import (
     frozen_copy,
     generate,
     gradient_penalty,
+    held,
     move,
     recalibrate,
     translate,
@@ -190,12 +191,11 @@ class WassersteinTraining(TrainingState):
         self, fake: Tensor, asked: Tensor, draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """One step of the generator."""
-        self.critic.requires_grad_(False)
-        shown = translate(fake, self.shift, draws["moved"])
-        loss = -self.ask(self.critic, shown).mean()
-        lesson = self.lesson(shown, asked)
-        update(self.optimizers["generator"], loss + draws["lesson"] * lesson)
-        self.critic.requires_grad_(True)
+        with held(self.critic):
+            shown = translate(fake, self.shift, draws["moved"])
+            loss = -self.ask(self.critic, shown).mean()
+            lesson = self.lesson(shown, asked)
+            update(self.optimizers["generator"], loss + draws["lesson"] * lesson)
         return loss.detach(), lesson.detach()
 
     def images(self, noise: Tensor, condition: Tensor) -> NDArray[np.float32]:

@@ -209,6 +209,18 @@ def _forget_update(monkeypatch, tape):
     monkeypatch.setattr(_stepping, "record", forgetful)
 
 
+@pytest.mark.parametrize("name", GANS)
+def test_a_step_that_breaks_off_leaves_the_weights_free(name):
+    """A recording may fail in the middle; the next step is made in the usual way."""
+    training = training_of(name)
+    draws = training.draw(1)
+    with pytest.raises(KeyError, match="moved"):
+        training.step({key: draws[key] for key in draws if key != "moved"})
+    learning = training.networks["discriminator"]
+    assert all(weight.requires_grad for weight in learning.parameters())
+    assert torch.isfinite(training.step(draws)).all()
+
+
 @pytest.mark.parametrize("value", ["yes", None, 1])
 def test_cuda_graph_takes_three_values(gan, value, victim, public):
     with pytest.raises(ValueError, match="expected 'auto', True or False"):
