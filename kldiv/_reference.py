@@ -32,6 +32,7 @@ from kldiv._mixtures import (
     folds,
 )
 from kldiv._neighbors import search
+from kldiv._reference_effects import effect_of_draws
 from kldiv._validation import FloatArray
 
 Floats = NDArray[np.float64]
@@ -52,9 +53,11 @@ _LOSS_PER_COLUMN = 0.015
 _SIZES_TO_GAIN = 3
 # Rows per component at least.
 _ROWS_PER_COMPONENT = 8
-# Bootstrap samples from the reference of X and of Y: mixtures, and one Gaussian. One
-# Gaussian gets as many as this many rows make up, the more the fewer rows there are.
-_REPEATS, _REPEATS_OF_ONE, _ROWS_OF_ALL_REPEATS = (1, 2), (6, 20), (6000, 10000)
+# Bootstrap samples from the references of X and of Y if they are mixtures. One Gaussian
+# gets as many as these rows make up, the more the fewer rows there are, within limits;
+# in Y the linear part of what a sample does is known, so that few are enough.
+_REPEATS = (1, 2)
+_LIMITS, _ROWS_OF_ALL_REPEATS = ((1, 6), (4, 20)), (6000, 4000)
 _STEPS_AGAIN = 3
 _ROWS_TO_SCORE = 1000
 # Held-out log likelihood per column, summed over both samples, that Gaussian-looking
@@ -170,12 +173,18 @@ class References:
         Fitted to X and to Y.
     own_bias, other_bias : float
         How much too large the estimates of E log p and of E log q under P are.
+    own_scored : int
+        At how many drawn rows `own_bias` was measured.
+    other_noise : float
+        Variance of `other_bias`, over the samples that were drawn for it.
     """
 
     own: Mixture
     other: Mixture
     own_bias: float
     other_bias: float
+    own_scored: int
+    other_noise: float
 
     def log_p(self, X: Floats, balls: Balls, n: int, threads: int) -> Floats:
         """Estimated log p at each of the n rows of X, shape (n,), nats."""
@@ -203,26 +212,27 @@ def fit_references(
     own, other = (
         fit(sample, plan.labels and plan.labels[i]) for i, sample in enumerate((X, Y))
     )
-    own_bias = [
-        _own_excess(own, len(X), k, threads, rng)
-        for _ in range(_repeats(plan, 0, len(X)))
-    ]
+    repeats = _repeats(plan, 0, len(X))
+    own_bias = [_own_excess(own, len(X), k, threads, rng) for _ in range(repeats)]
     rows = _some_rows(len(X), rng)
-    before = other.log_ratio_to_ball(X[rows], balls.nu[rows], threads)
-    other_bias = []
-    for _ in range(_repeats(plan, 1, len(Y))):
-        drawn = other.sample(len(Y), rng)[0]
-        again = fit(drawn, _partition(drawn, plan.n_components))
-        after = again.log_ratio_to_ball(X[rows], balls.nu[rows], threads)
-        other_bias.append(float((after - before).mean()))
-    return References(own, other, float(np.mean(own_bias)), float(np.mean(other_bias)))
+    changes = _other_excess(
+        other, Y, X[rows], balls.nu[rows], _repeats(plan, 1, len(Y)), threads, rng
+    )
+    return References(
+        own,
+        other,
+        float(np.mean(own_bias)),
+        float(changes.mean()),
+        repeats * len(rows),
+        float(changes.var(ddof=1) / len(changes)),
+    )
 
 
 def _repeats(plan: Plan, sample: int, n_rows: int) -> int:
     if plan.n_components > 1:
         return _REPEATS[sample]
-    enough = -(-_ROWS_OF_ALL_REPEATS[sample] // n_rows)
-    return min(_REPEATS_OF_ONE[sample], enough)
+    least, most = _LIMITS[sample]
+    return min(most, max(least, -(-_ROWS_OF_ALL_REPEATS[sample] // n_rows)))
 
 
 def _partition(X: Floats, n_components: int) -> Labels | None:
@@ -255,6 +265,34 @@ def _own_excess(
     logs = again.log_ratio_to_ball(drawn[rows], radii, threads)
     logs += digamma(k) - digamma(n_rows) - mixture.log_density(drawn[rows])
     return float(logs.mean())
+
+
+def _other_excess(
+    mixture: Mixture,
+    Y: Floats,
+    centres: Floats,
+    radii: Floats,
+    repeats: int,
+    threads: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """Changes of the mean estimated log density at centres, shape (repeats,), when the
+    reference of Y is fitted again, to samples drawn from it.
+
+    To first order the change by one Gaussian is a mean over the drawn rows, and its
+    expectation is zero: subtracted, it leaves little noise.
+    """
+    before = mixture.log_ratio_to_ball(centres, radii, threads).mean()
+    alone = len(mixture.weights) == 1
+    effect = effect_of_draws(mixture, Y, centres, radii) if alone else None
+    changes = np.empty(repeats)
+    for i in range(repeats):
+        drawn = mixture.sample(len(Y), rng)[0]
+        again = fit(drawn, _partition(drawn, len(mixture.weights)))
+        changes[i] = again.log_ratio_to_ball(centres, radii, threads).mean() - before
+        if effect is not None:
+            changes[i] -= effect(drawn)
+    return changes
 
 
 def choose_coordinates(

@@ -4,16 +4,19 @@ The estimate holds sums of log densities of a reference at rows, minus log masse
 balls around them. To first order in its parameters a log mass changes by what the log
 density changes on average within the ball, and the rows inside the ball say how much
 that is. The parameters are means and covariances, so that the effect of a row is a
-quadratic function of it.
+quadratic function of it. Under the law of a reference the expectation of such a
+function is known, which makes it a control variate for samples drawn from the
+reference.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from kldiv._log_ratio import LogRatio
 from kldiv._mixtures import Mixture
 
 Floats = NDArray[np.float64]
@@ -21,14 +24,12 @@ Mask = NDArray[np.bool_]
 
 
 class ReferenceEffects:
-    """Effects of rows through the references of X and of Y."""
+    """Effects of rows through the references of X and of Y, `own` and `other`."""
 
-    def __init__(self, ratio: LogRatio) -> None:
-        references = ratio.references
-        assert references is not None
-        self._X, self._Y = ratio.X.astype(np.float64), ratio.Y.astype(np.float64)
-        self._own, self._other = references.own, references.other
-        self.gaussian = len(self._own.weights) == 1
+    def __init__(self, own: Mixture, other: Mixture, X: Floats, Y: Floats) -> None:
+        self._X, self._Y = X, Y
+        self._own, self._other = own, other
+        self.gaussian = len(own.weights) == 1
 
     def own(self, mask: Mask, centres: Floats, inside: Floats) -> Floats:
         """Effects of the rows of X, shape (n,), through the reference of X.
@@ -45,6 +46,75 @@ class ReferenceEffects:
         if self.gaussian:
             return _gaussian(self._other, self._Y, mask, self._X, centres, inside)
         return _mixture(self._other, self._Y, self._X, centres, inside)
+
+
+def effect_of_draws(
+    reference: Mixture, rows: Floats, centres: Floats, radii: Floats
+) -> Callable[[Floats], float]:
+    """What a sample drawn from one Gaussian does to the Gaussian fitted to the sample.
+
+    Parameters
+    ----------
+    reference : Mixture
+        One Gaussian, fitted to `rows`, shape (m, d).
+    centres, radii : ndarray of shape (n, d) and (n,)
+        Balls for which the mean log density less log mass is estimated.
+
+    Returns
+    -------
+    callable
+        From a sample, shape (any, d), to the change of that mean by the fit to the
+        sample, nats, to first order. Its expectation over samples is zero.
+    """
+    mean, basis, values = (
+        reference.means[0],
+        reference.bases[0],
+        reference.eigenvalues[0],
+    )
+    around = (centres - mean) @ basis
+    inside, variances = _within_balls(around, values, radii)
+    towards = (around - inside).mean(axis=0) / values
+    slope = (around.T @ around - inside.T @ inside) / len(centres)
+    slope -= np.diag(variances.mean(axis=0))
+    slope /= np.outer(values, values)
+    slope = _through_shrinkage(slope, *_shrinkage(reference, rows))
+    expected = np.diagonal(slope) @ values
+
+    def effect(drawn: Floats) -> float:
+        centred = (drawn - mean) @ basis
+        scatter = centred.T @ centred / len(drawn)
+        return float(
+            centred.mean(axis=0) @ towards + ((slope * scatter).sum() - expected) / 2
+        )
+
+    return effect
+
+
+def _within_balls(
+    around: Floats, values: Floats, radii: Floats
+) -> tuple[Floats, Floats]:
+    """Means and variances of a Gaussian within balls, shape (n, d) each, nearly.
+
+    In the eigenbasis, relative to the mean. Within a ball it looks like the Gaussian
+    times exp(-t |y - centre|**2 / 2) with the t that makes the expectation of the
+    squared distance that of the radius; t is the one for equal eigenvalues. A ball
+    that would need t < 0 holds nearly everything.
+    """
+    level, squared = values.mean(), radii**2
+    offsets = np.einsum("ij,ij->i", around, around)
+    total = len(values) * level
+    narrower = 2 * squared / (total + np.hypot(total, 2 * np.sqrt(offsets * squared)))
+    tilt = np.maximum(1 / narrower - 1, 0)[:, None] / level
+    variances = values / (1 + tilt * values)
+    return around * tilt * variances, variances
+
+
+def _through_shrinkage(slope: Floats, size: float, deviation: float) -> Floats:
+    """Derivatives by a covariance from those by what `_shrinkage` makes of it."""
+    d = len(slope)
+    level = (size - deviation) * np.trace(slope) / d
+    found: Floats = deviation * slope + level * np.eye(d)
+    return found
 
 
 def _gaussian(
@@ -68,8 +138,7 @@ def _gaussian(
     spread = (around.T * weights) @ around - (centred.T * inside) @ centred
     slope = precision @ spread @ precision
     slope -= (weights.sum() - inside.sum()) * precision
-    level_slope = np.trace(slope) / d
-    slope = deviation * slope + (size - deviation) * level_slope * np.eye(d)
+    slope = _through_shrinkage(slope, size, deviation)
     effects: Floats = np.einsum("ij,ij->i", centred @ slope, centred)
     effects -= (slope * scatter).sum()
     effects = centred @ towards + effects / 2

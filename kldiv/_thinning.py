@@ -23,7 +23,6 @@ from scipy.stats import nbinom
 
 from kldiv._log_ratio import LogRatio
 from kldiv._neighbors import search
-from kldiv._reference import _ROWS_TO_SCORE, Plan, _repeats
 from kldiv._reference_effects import ReferenceEffects
 
 Floats = NDArray[np.float64]
@@ -275,9 +274,11 @@ class _Part:
         constant = (ratio.values - p.densities + q.densities).mean()
         self.ratios = [p.densities - q.densities + constant for p, q in self.changes]
         self._fits: dict[int, tuple[Floats, Floats]] = {}
-        self.references = (
-            ReferenceEffects(ratio) if ratio.references is not None else None
-        )
+        self.references: ReferenceEffects | None = None
+        if ratio.references is not None:
+            X, Y = (sample.astype(np.float64) for sample in (ratio.X, ratio.Y))
+            mixtures = ratio.references.own, ratio.references.other
+            self.references = ReferenceEffects(*mixtures, X, Y)
 
     def values(self) -> Floats:
         """Log ratios that occur."""
@@ -336,13 +337,13 @@ class _Part:
     def drawn(self, response: PchipInterpolator) -> tuple[float, float]:
         """Variance that the bootstrap of both references adds to the estimate.
 
-        A draw of Y varies as the reference of Y does. A draw of X varies as the log
-        densities of X do about those of the reference that it was drawn from.
+        That of Y was measured, and goes to all rows alike. A draw of X varies as the
+        log densities of X do about those of the reference that it was drawn from.
         """
         references = self.ratio.references
         if references is None:
             return 0.0, 0.0
-        n, m = len(self.ratio.X), len(self.ratio.Y)
+        n = len(self.ratio.X)
         fitted = [self._fitted(s, response) for s in range(len(self.masks))]
         slopes = response(self.ratios[0], 1)
         truth = references.own.log_density(self.ratio.X.astype(np.float64))
@@ -353,10 +354,8 @@ class _Part:
                 change.targets, slopes[change.rows] * change.gains, minlength=n
             )
         own -= own.mean(axis=1, keepdims=True)
-        of_x = max(float(thinned(own).sum()), 0.0) * n / min(n, _ROWS_TO_SCORE)
-        of_y = float((fitted[0][1] ** 2).sum()) / m**2
-        plan = Plan(len(references.own.weights), None, 0.0)
-        return of_x / _repeats(plan, 0, n), of_y / _repeats(plan, 1, m)
+        of_x = max(float(thinned(own).sum()), 0.0) * n / references.own_scored
+        return of_x, float(slopes.mean()) ** 2 * references.other_noise
 
 
 def thinned(effects: Floats) -> Floats:
