@@ -104,19 +104,18 @@ class Mixture:
         return rows, labels
 
 
-def fit_gaussian(X: Floats) -> Mixture:
+def fit_gaussian(X: Floats, weight: float | None = None) -> Mixture:
     """One Gaussian, its covariance pulled towards a multiple of the identity.
 
-    The weight is that of Ledoit and Wolf (2004). What stays of the sample covariance is
-    inflated to give an unbiased inverse (Wishart).
+    The weight of that is `shrinkage_weight` of the rows if it is not given. What stays
+    of the sample covariance is inflated to give an unbiased inverse (Wishart).
     """
     n, d = X.shape
     mean = X.mean(axis=0)
     centred = X - mean
     covariance = centred.T @ centred / n
-    weight = 0.0
-    if n < ROWS_TO_WHITEN * d:
-        weight = _shrinkage(centred, covariance)
+    if weight is None:
+        weight = _weight(centred, covariance)
     inflation = 1.0 + (1 - weight) ** 2 * (d + 2) / max(n - d - 2, d + 2)
     target = np.trace(covariance) / d
     covariance = (1 - weight) * inflation * covariance + weight * target * np.eye(d)
@@ -127,6 +126,17 @@ def fit_gaussian(X: Floats) -> Mixture:
         np.maximum(values, 1e-10 * values.max())[None],
         _oriented(centred, basis)[None],
     )
+
+
+def shrinkage_weight(X: Floats) -> float:
+    """Weight of the multiple of the identity when one Gaussian is fitted to rows."""
+    centred = X - X.mean(axis=0)
+    return _weight(centred, centred.T @ centred / len(X))
+
+
+def _weight(centred: Floats, covariance: Floats) -> float:
+    n, d = centred.shape
+    return 0.0 if n >= ROWS_TO_WHITEN * d else _shrinkage(centred, covariance)
 
 
 def _oriented(centred: Floats, basis: Floats) -> Floats:

@@ -14,6 +14,7 @@ fitted to few rows is measured on samples drawn from it and subtracted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ from kldiv._mixtures import (
     fit_gaussian,
     fit_mixture,
     folds,
+    shrinkage_weight,
 )
 from kldiv._neighbors import search
 from kldiv._reference_effects import effect_of_draws
@@ -212,19 +214,17 @@ def fit_references(
     own, other = (
         fit(sample, plan.labels and plan.labels[i]) for i, sample in enumerate((X, Y))
     )
-    repeats = _repeats(plan, 0, len(X))
-    own_bias = [_own_excess(own, len(X), k, threads, rng) for _ in range(repeats)]
+    repeats = [_repeats(plan, i, len(sample)) for i, sample in enumerate((X, Y))]
+    excess = _own_excess(own, X, k, repeats[0], threads, rng)
     rows = _some_rows(len(X), rng)
-    changes = _other_excess(
-        other, Y, X[rows], balls.nu[rows], _repeats(plan, 1, len(Y)), threads, rng
-    )
+    changes = _other_excess(other, Y, X[rows], balls.nu[rows], repeats[1], threads, rng)
     return References(
         own,
         other,
-        float(np.mean(own_bias)),
+        float(excess.mean()),
         float(changes.mean()),
-        repeats * len(rows),
-        float(changes.var(ddof=1) / len(changes)),
+        repeats[0] * len(rows),
+        float(changes.var(ddof=1) / repeats[1]),
     )
 
 
@@ -235,13 +235,19 @@ def _repeats(plan: Plan, sample: int, n_rows: int) -> int:
     return min(most, max(least, -(-_ROWS_OF_ALL_REPEATS[sample] // n_rows)))
 
 
-def _partition(X: Floats, n_components: int) -> Labels | None:
-    """Where to start a fit that knows nothing but its rows."""
+def _fit_again(mixture: Mixture, rows: Floats) -> Callable[[Floats], Mixture]:
+    """How to fit to rows drawn from a mixture what was fitted to `rows`.
+
+    One Gaussian is shrunk as much as it was for `rows`: what a fit does depends on it.
+    A mixture knows nothing but the drawn rows.
+    """
+    n_components = len(mixture.weights)
     if n_components == 1:
-        return None
-    X = evenly(X)
-    most = min(max(COMPONENTS), len(X) // _ROWS_PER_COMPONENT)
-    return Hierarchy(X, most).labels(n_components)
+        weight = shrinkage_weight(rows)
+        return lambda drawn: fit_gaussian(drawn, weight)
+    few = len(evenly(rows))
+    most = min(max(COMPONENTS), few // _ROWS_PER_COMPONENT)
+    return lambda drawn: fit(drawn, Hierarchy(evenly(drawn), most).labels(n_components))
 
 
 def _some_rows(n_rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -250,21 +256,26 @@ def _some_rows(n_rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
 
 def _own_excess(
     mixture: Mixture,
-    n_rows: int,
+    X: Floats,
     k: int,
+    repeats: int,
     threads: int,
     rng: np.random.Generator,
-) -> float:
-    """Excess of estimated over true log density at rows drawn from a mixture."""
-    drawn = mixture.sample(n_rows, rng)[0]
-    again = fit(drawn, _partition(drawn, len(mixture.weights)))
-    rows = _some_rows(n_rows, rng)
-    # the first neighbour of a row in its own sample is the row itself
-    found = search(drawn[rows], drawn, k + 1, blocks=("xy",), threads=threads)
-    radii = found.block("xy")[:, -1]
-    logs = again.log_ratio_to_ball(drawn[rows], radii, threads)
-    logs += digamma(k) - digamma(n_rows) - mixture.log_density(drawn[rows])
-    return float(logs.mean())
+) -> Floats:
+    """Excess of mean estimated over mean true log density in samples drawn from the
+    reference of X, shape (repeats,)."""
+    refit, n = _fit_again(mixture, X), len(X)
+    excess = np.empty(repeats)
+    for i in range(repeats):
+        drawn = mixture.sample(n, rng)[0]
+        again = refit(drawn)
+        scored = drawn[_some_rows(n, rng)]
+        # the first neighbour of a row in its own sample is the row itself
+        found = search(scored, drawn, k + 1, blocks=("xy",), threads=threads)
+        logs = again.log_ratio_to_ball(scored, found.block("xy")[:, -1], threads)
+        logs += digamma(k) - digamma(n) - mixture.log_density(scored)
+        excess[i] = logs.mean()
+    return excess
 
 
 def _other_excess(
@@ -276,22 +287,21 @@ def _other_excess(
     threads: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """Changes of the mean estimated log density at centres, shape (repeats,), when the
-    reference of Y is fitted again, to samples drawn from it.
+    """Changes of the mean estimated log density at centres, when the reference of Y is
+    fitted again to samples drawn from it, shape (repeats,).
 
     To first order the change by one Gaussian is a mean over the drawn rows, and its
     expectation is zero: subtracted, it leaves little noise.
     """
+    refit = _fit_again(mixture, Y)
     before = mixture.log_ratio_to_ball(centres, radii, threads).mean()
     alone = len(mixture.weights) == 1
     effect = effect_of_draws(mixture, Y, centres, radii) if alone else None
     changes = np.empty(repeats)
     for i in range(repeats):
         drawn = mixture.sample(len(Y), rng)[0]
-        again = fit(drawn, _partition(drawn, len(mixture.weights)))
-        changes[i] = again.log_ratio_to_ball(centres, radii, threads).mean() - before
-        if effect is not None:
-            changes[i] -= effect(drawn)
+        after = refit(drawn).log_ratio_to_ball(centres, radii, threads).mean()
+        changes[i] = after - before - (effect(drawn) if effect else 0.0)
     return changes
 
 
