@@ -96,13 +96,13 @@ def _within_balls(
     """Means and variances of a Gaussian within balls, shape (n, d) each, nearly.
 
     In the eigenbasis, relative to the mean. Within a ball it looks like the Gaussian
-    times exp(-t |y - centre|**2 / 2) with the t that makes the expectation of the
-    squared distance that of the radius; t is the one for equal eigenvalues. A ball
-    that would need t < 0 holds nearly everything.
+    times exp(-t |y - centre|**2 / 2) with the t that makes the mean squared distance
+    that of rows spread evenly; t is the one for equal eigenvalues. A ball that would
+    need t < 0 holds nearly everything.
     """
-    level, squared = values.mean(), radii**2
-    offsets = np.einsum("ij,ij->i", around, around)
-    total = len(values) * level
+    d, level = len(values), values.mean()
+    squared = radii**2 * d / (d + 2)
+    offsets, total = np.einsum("ij,ij->i", around, around), d * level
     narrower = 2 * squared / (total + np.hypot(total, 2 * np.sqrt(offsets * squared)))
     tilt = np.maximum(1 / narrower - 1, 0)[:, None] / level
     variances = values / (1 + tilt * values)
