@@ -66,11 +66,8 @@ def effect_of_draws(
         From a sample, shape (any, d), to the change of that mean by the fit to the
         sample, nats, to first order. Its expectation over samples is zero.
     """
-    mean, basis, values = (
-        reference.means[0],
-        reference.bases[0],
-        reference.eigenvalues[0],
-    )
+    mean, basis = reference.means[0], reference.bases[0]
+    values = reference.eigenvalues[0]
     around = (centres - mean) @ basis
     inside, variances = _within_balls(around, values, radii)
     towards = (around - inside).mean(axis=0) / values
