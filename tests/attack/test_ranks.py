@@ -60,7 +60,7 @@ def test_pvalues_agree_with_scipys_permutation_test():
         statistic,
         permutation_type="pairings",
         n_resamples=4000,
-        rng=np.random.default_rng(0),
+        random_state=np.random.default_rng(0),
     )
     assert 0.01 < reference.pvalue < 0.9
     assert found.pvalue[0] == pytest.approx(reference.pvalue, abs=0.03)
