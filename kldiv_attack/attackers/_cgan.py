@@ -441,13 +441,15 @@ class _Training(TrainingState):
     def draw_turn(self) -> Draws:
         """Real pairs, answers to generate images for, noise, and how all is shown."""
         n, source = self.settings.batch_size, self.source
-        return {
+        draws = {
             "rows": self.pairs.draw(n, source),
             "asked": self.pairs.draw(n, source),
             "noise": torch.randn(n, self.settings.n_noise, generator=source),
             "shown": draw_shifts(2 * n, self.shift, source),
-            "share": torch.rand(n * self.loss.penalised, generator=source),
         }
+        if self.loss.penalised:
+            draws["share"] = torch.rand(n, generator=source)
+        return draws
 
     def step(self, draws: Draws) -> Tensor:
         """Update discriminator, generator and running mean; return the losses."""
