@@ -1,4 +1,4 @@
-"""Fixed calls of the public functions, to show that a change leaves results as they are.
+"""Fixed calls of the public functions, to show that a change left results alike.
 
     python benchmarks/fixed_calls.py > before.txt     (then change something)
     python benchmarks/fixed_calls.py > after.txt
@@ -58,7 +58,7 @@ def lengths(x: Any, y: Any) -> float:
 
 
 def estimates() -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Calls of `estimate_divergence`: corrections, scales, divergences, ties, metrics."""
+    """Calls of `estimate_divergence` by correction, scale, divergence, ties, metric."""
     pairs = {
         "gaussian d=1": pair("gaussian", n_features=1),
         "gaussian d=3": pair("gaussian", n_features=3, kind="corr"),
