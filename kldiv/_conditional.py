@@ -18,15 +18,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from kldiv._backends._user_metric import metric_name
-from kldiv._comparison import Pairing
 from kldiv._duplicates import count_duplicates, fingerprint, row_ids
-from kldiv._estimators import KNNDivergence, warn_of
-from kldiv._inference import Effects, spread_of
+from kldiv._errors._differences import FingerprintedEffects
+from kldiv._errors._standard_errors import Effects, spread_of
+from kldiv._estimators import KNNDivergence
 from kldiv._neighbors import n_threads
 from kldiv._report import DivergenceResult, PerClassReport
+from kldiv._typing import FloatArray
 from kldiv._validation import (
-    FloatArray,
     as_array,
     check_choice,
     check_labels,
@@ -34,6 +33,13 @@ from kldiv._validation import (
     check_pair,
     check_probabilities,
     column_names,
+    metric_name,
+)
+from kldiv._warnings import (
+    DivergenceWarning,
+    Note,
+    ZeroProbabilityWarning,
+    warn_of,
 )
 
 # "auto" keeps this many principal components of wider data: with fewer, classes are put
@@ -442,7 +448,7 @@ class ConditionalKLScorer(BaseEstimator):
                     self.terms_[label], pair, labels.index(label), self.confidence_level
                 )
 
-    def _pair(self, pair: LabelledPair) -> dict[Any, Pairing]:
+    def _pair(self, pair: LabelledPair) -> dict[Any, FingerprintedEffects]:
         """What rows did to the scores, and which rows, where that is known."""
         found = {}
         for c, result in self.results_.items():
@@ -451,7 +457,7 @@ class ConditionalKLScorer(BaseEstimator):
             train = pair.train[pair.train_labels == c]
             aux = pair.aux if self.conditioning == "soft" else None
             aux = pair.aux[pair.aux_labels == c] if aux is None else aux
-            found[c] = Pairing(
+            found[c] = FingerprintedEffects(
                 result.effects,
                 # repeated rows may have been dropped: then effects are of those kept
                 train_rows=hash((fingerprint(train), result.n)),
@@ -461,16 +467,19 @@ class ConditionalKLScorer(BaseEstimator):
 
     def _tell(self, results: dict[Any, DivergenceResult]) -> None:
         """Keep what stands against the scores, and warn once of it."""
-        found = {c: " ".join(r.notes) for c, r in results.items() if r.notes}
-        self.notes_ = found
-        if found:
-            first = next(iter(found))
-            warn_of(
-                [
-                    f"{len(found)} of {len(results)} scores need care; report().notes "
-                    f"has them all. Class {first}: {found[first]}"
-                ]
+        self.notes_ = {c: " ".join(r.notes) for c, r in results.items() if r.notes}
+        by_kind: dict[type[DivergenceWarning], dict[Any, Note]] = {}
+        for c, result in results.items():
+            for note in result.notes:
+                by_kind.setdefault(note.category, {}).setdefault(c, note)
+        warn_of(
+            Note(
+                f"{len(notes)} of {len(results)} scores need care; report().notes has "
+                f"them all. Class {next(iter(notes))}: {next(iter(notes.values()))}",
+                category,
             )
+            for category, notes in by_kind.items()
+        )
 
     def _score_class(
         self, label: Any, train: FloatArray, aux: FloatArray
@@ -568,14 +577,13 @@ def _soft_answers(
 def _soft_terms(marginal: DivergenceResult, pair: LabelledPair, column: int) -> Terms:
     label, own, all_aux = _answers(pair, column)
     if (own == 0).any():
-        warn_of(
-            [
-                f"class {label}: the victim gives probability 0 to "
-                f"{int((own == 0).sum())} of {len(own)} training rows of the class, so "
-                "that the soft score is infinite. Ask the victim in higher precision, "
-                "or use hard conditioning."
-            ]
+        text = (
+            f"class {label}: the victim gives probability 0 to "
+            f"{int((own == 0).sum())} of {len(own)} training rows of the class, so "
+            "that the soft score is infinite. Ask the victim in higher precision, "
+            "or use hard conditioning."
         )
+        warn_of([Note(text, ZeroProbabilityWarning)])
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(own)
         log_share = np.log(all_aux.mean())

@@ -33,8 +33,8 @@ from kldiv._ks_rows import (
 from kldiv._ks_slices import max_sliced_gaps, random_directions, sliced_gaps
 from kldiv._neighbors import n_threads
 from kldiv._report import KSResult
+from kldiv._typing import FloatArray
 from kldiv._validation import (
-    FloatArray,
     check_choice,
     check_n_jobs,
     check_pair,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 import kldiv._kernels._ks as kernels
 from kldiv._ks_permutations import LANES, Relabellings, sorted_order
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray
 
 Array = NDArray[np.float64]
 

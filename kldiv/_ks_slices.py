@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 import kldiv._kernels._ks as kernels
 from kldiv._ks_permutations import LANES, Relabellings, relabelled_gaps
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray
 
 Array = NDArray[np.float64]
 

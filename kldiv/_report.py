@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._comparison import Difference, Pairing, difference_of
-from kldiv._inference import Effects
+from kldiv._errors._differences import (
+    Difference,
+    FingerprintedEffects,
+    difference_of,
+)
+from kldiv._errors._standard_errors import Effects
 from kldiv._validation import check_level
+from kldiv._warnings import Note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +103,7 @@ class DivergenceResult:
     scale: str | None = None
     n_components: int | None = None
     metric: str = "euclidean"
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     evaluated_by: str = "numpy"
     effects: Effects | None = field(default=None, repr=False, compare=False)
 
@@ -222,7 +227,9 @@ class PerClassReport:
     settings: Mapping[str, Any] = field(default_factory=dict)
     title: str = "Scores per class"
     notes: Mapping[Any, str] = field(default_factory=dict)
-    pairing: Mapping[Any, Pairing] = field(default_factory=dict, repr=False)
+    pairing: Mapping[Any, FingerprintedEffects] = field(
+        default_factory=dict, repr=False
+    )
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
@@ -324,7 +331,7 @@ class PerClassReport:
         a, b = self._side(mine), other._side(yours)
         return difference_of((a[0], b[0]), (a[1], b[1]), (a[2], b[2]), level)
 
-    def _side(self, label: Any) -> tuple[float, float, Pairing | None]:
+    def _side(self, label: Any) -> tuple[float, float, FingerprintedEffects | None]:
         if "standard_error" not in self.columns:
             raise ValueError(
                 "compare needs standard errors; fit "

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
+from kldiv import (
+    ConditionalKLScorer,
+    DivergenceWarning,
+    KNNDivergence,
+    PerClassReport,
+)
 from kldiv._duplicates import row_ids
 from kldiv_attack._run_folder import (
     read_json,
@@ -160,7 +165,7 @@ def _score(
     pair = _at_most(train, one["max_rows"], rng), _at_most(aux, one["max_rows"], rng)
     estimator = _estimator(one)
     with warnings.catch_warnings():  # they are kept as notes of the report
-        warnings.filterwarnings("ignore", message=".* scores need care")
+        warnings.simplefilter("ignore", DivergenceWarning)
         measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
         split = _halves(pair[0], measured["n_aux"], rng)
         same = _fill(ConditionalKLScorer(estimator, None).fit(*split), class_names)
@@ -214,7 +219,7 @@ def _score_soft(
         rows = np.sort(rng.permutation(len(Z))[: most * len(class_names)])
         Z, responses = Z[rows], responses[rows]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* scores need care")
+        warnings.simplefilter("ignore", DivergenceWarning)
         scorer = ConditionalKLScorer(_estimator(one), None, conditioning="soft")
         return scorer.fit((X, y, answers), (Z, responses)).score_per_class()
 

@@ -21,9 +21,9 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from kldiv._divergences import CORRECTIONS
 from kldiv._estimators import KNNDivergence
 from kldiv._ks import ks_test
+from kldiv._ratio._corrections import CORRECTIONS
 
 Array = NDArray[np.float64]
 
@@ -165,7 +165,7 @@ def half_space_divergence(d: int) -> float:
 
 
 def estimated_divergences(
-    data: Simulation, corrections: Sequence[str | None] = CORRECTIONS
+    data: Simulation, corrections: Sequence[str | None] = tuple(CORRECTIONS)
 ) -> dict[str, dict[str, float]]:
     """k-nearest-neighbour estimates for each correction, in nats.
 
@@ -192,7 +192,7 @@ def run_table_1(
     n_seeds: int = 5,
     dimensions: Sequence[int] = DIMENSIONS,
     attackers: Sequence[str] = ("ideal", "cgan"),
-    corrections: Sequence[str | None] = CORRECTIONS,
+    corrections: Sequence[str | None] = tuple(CORRECTIONS),
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> None:

@@ -15,9 +15,10 @@ from sklearn.utils import Bunch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from kldiv import ConditionalKLScorer, KNNDivergence, kl_divergence
-from kldiv._backends._compiled import search_blocks
-from kldiv._comparison import Pairing, difference_of
-from kldiv._inference import Effects, Sample, spread_of
+from kldiv._backends import BACKENDS
+from kldiv._errors._differences import FingerprintedEffects, difference_of
+from kldiv._errors._standard_errors import Effects, SampleEffects, spread_of
+from kldiv._errors._subsets import N_SUBSETS
 
 
 @pytest.fixture
@@ -54,14 +55,16 @@ def test_threads_over_classes_do_not_change_the_scores(samples):
 def test_threads_across_classes_or_inside_one(
     classes, inside, threads, blas, scaled, samples, monkeypatch
 ):
-    seen = []
+    seen, knn_distances = [], BACKENDS["brute"].knn_distances
 
     def watched(*args, n_threads, **options):
         pools = [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
         seen.append((n_threads, max(pools), threading.current_thread()))
-        return search_blocks(*args, n_threads=n_threads, **options)
+        return knn_distances(*args, n_threads=n_threads, **options)
 
-    monkeypatch.setattr("kldiv._neighbors.search_blocks", watched)
+    for name, backend in BACKENDS.items():
+        watcher = replace(backend, knn_distances=watched)
+        monkeypatch.setitem(BACKENDS, name, watcher)
     estimator = KNNDivergence(n_jobs=inside)
     if scaled:
         estimator = make_pipeline(StandardScaler(), estimator)
@@ -381,10 +384,10 @@ def test_compare_with_a_class_that_has_no_score(samples):
 def effects_on_a_mean(values, n_groups):
     """As of an estimate that is a mean: of rows, and of groups beside half of them."""
     rows = np.tile(values - values.mean(), (5, 1))
-    x = Sample(rows, 0)
+    x = SampleEffects(rows, 0)
     if n_groups:
-        x = Sample(rows / 2, 0, Sample(rows / 2, 0).groups(n_groups))
-    return Effects(x, Sample(np.zeros((5, 40)), 1))
+        x = SampleEffects(rows / 2, 0, SampleEffects(rows / 2, 0).groups(n_groups))
+    return Effects(x, SampleEffects(np.zeros((N_SUBSETS, 40)), 1))
 
 
 @pytest.mark.parametrize("n_groups", [(0, 0), (20, 0), (20, 10), (10, 10)])
@@ -393,13 +396,17 @@ def test_the_error_of_a_difference_of_means(n_groups, rng):
     values = rng.normal(size=(2, 1000))
     values[1] += values[0]
     sides = [effects_on_a_mean(v, g) for v, g in zip(values, n_groups, strict=True)]
-    pairs = tuple(Pairing(side, 1, which) for which, side in enumerate(sides))
+    pairs = tuple(
+        FingerprintedEffects(side, 1, which) for which, side in enumerate(sides)
+    )
     found = difference_of((0.0, 0.0), (1.0, 1.0), pairs, 0.95)
     assert found.paired
     tolerance = 0.5 if any(n_groups) else 0.05
     truth = np.sqrt(1 / 1000)
     assert found.standard_error == pytest.approx(truth, rel=tolerance)
-    apart = tuple(Pairing(side, which, which) for which, side in enumerate(sides))
+    apart = tuple(
+        FingerprintedEffects(side, which, which) for which, side in enumerate(sides)
+    )
     found = difference_of((0.0, 0.0), (1.0, 1.0), apart, 0.95)
     assert not found.paired
     errors = [spread_of((side.x, side.y)).standard_error for side in sides]
@@ -409,12 +416,14 @@ def test_the_error_of_a_difference_of_means(n_groups, rng):
 def test_what_references_draw_cancels_with_their_rows(rng):
     rows = np.tile(rng.normal(size=100), (5, 1))
     rows -= rows.mean()
-    side = Effects(Sample(rows, 0, drawn=1.0), Sample(rows, 1, drawn=2.0))
+    side = Effects(
+        SampleEffects(rows, 0, bootstrap=1.0), SampleEffects(rows, 1, bootstrap=2.0)
+    )
     for train, aux, variance in ((0, 0, 0.0), (0, 1, 4.0), (1, 0, 6.0)):
         found = difference_of(
             (0.0, 0.0),
             (9.0, 9.0),
-            (Pairing(side, 0, 0), Pairing(side, train, aux)),
+            (FingerprintedEffects(side, 0, 0), FingerprintedEffects(side, train, aux)),
             0.9,
         )
         of_rows = 2 * rows[0].var() / 100 * ((train > 0) + (aux > 0))

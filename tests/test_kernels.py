@@ -8,7 +8,7 @@ import kldiv._kernels._knn as _knn
 import numpy as np
 import pytest
 
-from kldiv._backends import COMPILED
+from kldiv._backends import BACKENDS
 from kldiv._backends._filter import Codes, fit_axes, pca_codes
 from kldiv._neighbors import search
 from tests.reference import neighbor_blocks_longdouble
@@ -39,7 +39,7 @@ def test_every_algorithm_on_every_instruction_set(level, d, k, dtype, rng):
     X, Y = samples(rng, 230, 190, d, dtype)
     blocks = ("xx", "xy", "yy", "yx")
     expected = neighbor_blocks_longdouble(X, Y, k, blocks)
-    for algorithm in COMPILED:
+    for algorithm in BACKENDS:
         if (algorithm == "sorted" and d > 1) or (
             algorithm == "int8" and level in NO_BYTES
         ):
@@ -169,7 +169,7 @@ def test_ties_of_integers_are_not_lost(level, n_values, d, n_neighbors, rng):
     X = rng.integers(0, n_values, (1100, d)).astype(np.float32)
     Y = rng.integers(0, n_values, (1050, d)).astype(np.float32)
     expected = search(X, Y, n_neighbors, algorithm="brute")
-    for algorithm in COMPILED:
+    for algorithm in BACKENDS:
         if algorithm == "sorted" or (algorithm == "int8" and level in NO_BYTES):
             continue
         found = search(X, Y, n_neighbors, algorithm=algorithm)

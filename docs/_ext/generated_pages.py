@@ -38,7 +38,7 @@ MODULES = {
 REGISTRIES = {
     "kldiv": [
         ("Divergences", "kldiv._divergences", "DIVERGENCES", "divergence"),
-        ("Corrections", "kldiv._divergences", "CORRECTIONS", "correction"),
+        ("Corrections", "kldiv._ratio._corrections", "CORRECTIONS", "correction"),
         ("Neighbour searches", "kldiv._backends", "BACKENDS", "algorithm"),
         ("Kolmogorov-Smirnov methods", "kldiv._ks", "METHODS", "method"),
     ],

@@ -21,7 +21,7 @@ from kldiv._backends._filter import (
     probe_pca,
     sampled_rows,
 )
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray, UserMetric
 
 PROBE_QUERIES = 48
 PROBE_ROWS = 1024
@@ -43,7 +43,7 @@ class Choice(NamedTuple):
     """An algorithm, the seconds that one thread is predicted to need, and its axes."""
 
     algorithm: str
-    seconds: float
+    seconds: float | None = None
     axes: Axes | None = None
 
 
@@ -118,7 +118,7 @@ def choose_algorithm(
     Y: FloatArray,
     n_neighbors: int,
     blocks: Sequence[str] = ("xx", "xy"),
-    metric: str = "euclidean",
+    metric: str | UserMetric = "euclidean",
 ) -> Choice:
     """Algorithm that ``algorithm="auto"`` uses for these samples.
 
@@ -130,13 +130,15 @@ def choose_algorithm(
         Neighbours asked for.
     blocks : sequence of str
         Blocks asked for.
-    metric : str
+    metric : str or callable
         Metric.
 
     Returns
     -------
     Choice
     """
+    if not isinstance(metric, str):
+        return Choice("brute")
     s = _shape(X, Y, n_neighbors, blocks)
     if s.d == 1:
         return Choice("sorted", 1e-9 * 45 * s.queries)

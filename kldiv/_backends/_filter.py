@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 import kldiv._kernels._knn as _knn
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray
 
 N_SAMPLED = 640  # rows that the axes are fitted on; any axes give the same distances
 N_ITERATIONS = 2

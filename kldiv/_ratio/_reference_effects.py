@@ -14,38 +14,35 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
-from kldiv._mixtures import Mixture
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from kldiv._ratio._mixtures import Mixture
+from kldiv._typing import Floats, Mask
 
 
 class ReferenceEffects:
-    """Effects of rows through the references of X and of Y, `own` and `other`."""
+    """Effects of rows through the references of X and of Y."""
 
-    def __init__(self, own: Mixture, other: Mixture, X: Floats, Y: Floats) -> None:
+    def __init__(self, of_x: Mixture, of_y: Mixture, X: Floats, Y: Floats) -> None:
         self._X, self._Y = X, Y
-        self._own, self._other = own, other
-        self.gaussian = len(own.weights) == 1
+        self._of_x, self._of_y = of_x, of_y
+        self.gaussian = len(of_x.weights) == 1
 
-    def own(self, mask: Mask, centres: Floats, inside: Floats) -> Floats:
+    def of_x(self, mask: Mask, centres: Floats, inside: Floats) -> Floats:
         """Effects of the rows of X, shape (n,), through the reference of X.
 
         `centres` weighs the rows of X as centres of balls, `inside` as rows in balls;
         a single Gaussian is fitted to the rows of a mask.
         """
         if self.gaussian:
-            return _gaussian(self._own, self._X, mask, self._X, centres, inside)
-        return _mixture(self._own, self._X, self._X, centres, inside)
+            return _gaussian(self._of_x, self._X, mask, self._X, centres, inside)
+        return _mixture(self._of_x, self._X, self._X, centres, inside)
 
-    def other(self, mask: Mask, centres: Floats, inside: Floats) -> Floats:
+    def of_y(self, mask: Mask, centres: Floats, inside: Floats) -> Floats:
         """Effects of the rows of Y, shape (m,), through the reference of Y."""
         if self.gaussian:
-            return _gaussian(self._other, self._Y, mask, self._X, centres, inside)
-        return _mixture(self._other, self._Y, self._X, centres, inside)
+            return _gaussian(self._of_y, self._Y, mask, self._X, centres, inside)
+        return _mixture(self._of_y, self._Y, self._X, centres, inside)
 
 
 def effect_of_draws(
@@ -77,9 +74,9 @@ def effect_of_draws(
     slope = _through_shrinkage(slope, *_shrinkage(reference, rows))
     expected = np.diagonal(slope) @ values
 
-    def effect(drawn: Floats) -> float:
-        centred = (drawn - mean) @ basis
-        scatter = centred.T @ centred / len(drawn)
+    def effect(draws: Floats) -> float:
+        centred = (draws - mean) @ basis
+        scatter = centred.T @ centred / len(draws)
         return float(
             centred.mean(axis=0) @ towards + ((slope * scatter).sum() - expected) / 2
         )
@@ -110,8 +107,7 @@ def _through_shrinkage(slope: Floats, size: float, deviation: float) -> Floats:
     """Derivatives by a covariance from those by what `_shrinkage` makes of it."""
     d = len(slope)
     level = (size - deviation) * np.trace(slope) / d
-    found: Floats = deviation * slope + level * np.eye(d)
-    return found
+    return deviation * slope + level * np.eye(d)
 
 
 def _gaussian(
@@ -136,10 +132,9 @@ def _gaussian(
     slope = precision @ spread @ precision
     slope -= (weights.sum() - inside.sum()) * precision
     slope = _through_shrinkage(slope, size, deviation)
-    effects: Floats = np.einsum("ij,ij->i", centred @ slope, centred)
-    effects -= (slope * scatter).sum()
-    effects = centred @ towards + effects / 2
-    return effects
+    quadratic = np.einsum("ij,ij->i", centred @ slope, centred)
+    quadratic -= (slope * scatter).sum()
+    return centred @ towards + quadratic / 2
 
 
 def _shrinkage(reference: Mixture, rows: Floats) -> tuple[float, float]:

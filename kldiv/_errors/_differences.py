@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-from kldiv._inference import Effects, Sample, Spread, spread_of
-
-Floats = NDArray[np.float64]
+from kldiv._errors._standard_errors import Effects, SampleEffects, Spread, spread_of
+from kldiv._errors._subsets import N_SUBSETS
+from kldiv._typing import Floats
 
 
 @dataclass(frozen=True)
-class Pairing:
+class FingerprintedEffects:
     """What the rows did to an estimate, and which rows they were.
 
     Attributes
@@ -54,7 +53,7 @@ class Difference:
 def difference_of(
     values: tuple[float, float],
     errors: tuple[float, float],
-    pairing: tuple[Pairing | None, Pairing | None],
+    pairing: tuple[FingerprintedEffects | None, FingerprintedEffects | None],
     level: float,
 ) -> Difference:
     """First value minus second, with the effects of shared rows subtracted.
@@ -72,8 +71,8 @@ def difference_of(
     aux = first.aux_rows == second.aux_rows
     if train or aux:
         samples = _differences(one.x, two.x, train) + _differences(one.y, two.y, aux)
-        if aux and not train:  # draws from one reference, scored at other rows
-            samples.append(_drawn(one.y, two.y))
+        if aux and not train:  # bootstraps of one reference, scored at other rows
+            samples.append(_bootstraps(one.y, two.y))
         spread = spread_of(samples)
     else:
         spread = _added([spread_of((each.x, each.y)) for each in (one, two)])
@@ -92,7 +91,7 @@ def _added(spreads: Sequence[Spread]) -> Spread:
     return Spread(float(np.sqrt(sum(variances))), degrees, spreads[0].method)
 
 
-def _differences(a: Sample, b: Sample, same: bool) -> list[Sample]:
+def _differences(a: SampleEffects, b: SampleEffects, same: bool) -> list[SampleEffects]:
     """Effects on a difference, of the same rows or of two independent samples."""
     if not same:
         return [a, replace(b, rows=-b.rows, rest=-b.rest)]
@@ -100,13 +99,15 @@ def _differences(a: Sample, b: Sample, same: bool) -> list[Sample]:
     rest = np.empty(0)
     if sizes:
         rest = _joined(a.rest, min(sizes)) - _joined(b.rest, min(sizes))
-    # what was drawn from references of the same rows cancels as they do
-    return [Sample(a.rows - b.rows, a.which, rest)]
+    # the bootstraps of references of the same rows cancel as they do
+    return [SampleEffects(a.rows - b.rows, a.which, rest)]
 
 
-def _drawn(a: Sample, b: Sample) -> Sample:
-    """The variances of two samples from what they draw, and nothing else."""
-    return Sample(np.zeros((5, 1)), a.which, drawn=a.drawn + b.drawn)
+def _bootstraps(a: SampleEffects, b: SampleEffects) -> SampleEffects:
+    """The variances of two samples from their bootstraps, and nothing else."""
+    return SampleEffects(
+        np.zeros((N_SUBSETS, 1)), a.which, bootstrap=a.bootstrap + b.bootstrap
+    )
 
 
 def _joined(rest: Floats, n_groups: int) -> Floats:
@@ -116,5 +117,4 @@ def _joined(rest: Floats, n_groups: int) -> Floats:
     """
     if not rest.size:
         return np.zeros(n_groups)
-    joined: Floats = rest.reshape(-1, n_groups).sum(axis=0)
-    return joined
+    return rest.reshape(-1, n_groups).sum(axis=0)

@@ -1,9 +1,8 @@
 """Coordinates in which two samples are compared.
 
 Every divergence of this package is unchanged when one bijection is applied to both
-samples; neighbour estimators are not. Three bijections are chosen here from the pooled
-rows: the projection onto the range of the data (constant and collinear columns carry no
-density), a scale, and a power transform that makes skewed columns nearly Gaussian.
+samples; neighbour estimators are not. Two bijections are chosen here from the pooled
+rows: a scale, and a power transform that makes skewed columns nearly Gaussian.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray, Floats, Mask
 
 SCALES = ("auto", None, "standard", "whiten")
 
-# Singular values below this share of the largest are rounding, not data.
-_RANK_TOLERANCE = {np.dtype(np.float32): 3e-6, np.dtype(np.float64): 1e-10}
 # With this many rows of the smaller sample per column, covariances need no shrinkage,
 # so that whitening makes the estimate the same in all linear coordinates.
 ROWS_TO_WHITEN = 100
@@ -32,7 +28,6 @@ _ROWS_FOR_SHAPE = 1000
 # Log likelihood that a transform of a column must gain: in all, and per row.
 _CLEAR_GAIN, _CLEAR_GAIN_PER_ROW = 10.0, 0.01
 
-Floats = NDArray[np.float64]
 Shape = Callable[[Floats, float | Floats], Floats]
 
 
@@ -59,59 +54,9 @@ def within_centred(X: Floats, Y: Floats) -> Floats:
     return np.concatenate([X - X.mean(axis=0), Y - Y.mean(axis=0)])
 
 
-def in_range(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Both samples in an orthonormal basis of the plane that holds the pooled rows.
-
-    The same arrays if no plane of fewer dimensions holds them, or if there are so few
-    rows that one always does. The divergence of rows on a plane is their divergence
-    within the plane.
-    """
-    d = X.shape[1]
-    step = max(1, (len(X) + len(Y)) // (3 * d + 50))
-    for part in (slice(None, None, step), slice(None)):
-        pooled = np.concatenate([X[part], Y[part]]).astype(np.float64)
-        pooled -= pooled.mean(axis=0)
-        size = np.sqrt((pooled**2).mean(axis=0))
-        pooled /= np.where(size > 0, size, 1.0)
-        if len(pooled) <= d:
-            continue
-        values = np.linalg.eigvalsh(pooled.T @ pooled)
-        # a Gram matrix squares the condition number: doubtful cases go on
-        if values[0] > 1e-11 * values[-1]:
-            return X, Y
-    _, singular, rows = np.linalg.svd(pooled, full_matrices=False)
-    tolerance = _RANK_TOLERANCE[np.dtype(X.dtype)] * singular[0]
-    rank = int((singular > tolerance).sum())
-    if rank == 0 or rank >= min(d, len(pooled) - 1):
-        return X, Y
-    projected = pooled @ rows[:rank].T
-    return projected[: len(X)], projected[len(X) :]
-
-
-def rank_of(rows: FloatArray, size: Floats) -> int:
-    """Dimensions in which rows vary, columns measured in units of `size`.
-
-    All columns if there are so few rows that a plane always holds them.
-    """
-    d = int(rows.shape[1])
-    step = max(1, len(rows) // (3 * d + 50))
-    for part in (rows[::step], rows):
-        scaled = (part - part.mean(axis=0, dtype=np.float64)) / size
-        if len(scaled) <= d + 1:
-            continue
-        values = np.linalg.eigvalsh(scaled.T @ scaled)
-        if values[0] > 1e-11 * values[-1]:
-            return d
-    if len(rows) <= d + 1:
-        return d
-    singular = np.linalg.svd(scaled, compute_uv=False)
-    return int((singular > _RANK_TOLERANCE[np.dtype(rows.dtype)] * singular[0]).sum())
-
-
 def coordinates(X: FloatArray, Y: FloatArray, scale: str | None) -> Coordinates:
     """Both samples under the scale asked for; see the module's docstring."""
-    U: Floats = X.astype(np.float64)
-    V: Floats = Y.astype(np.float64)
+    U, V = X.astype(np.float64), Y.astype(np.float64)
     if scale is None:
         return Coordinates(U, V, None)
     U, V = _standardise(U, V, [])
@@ -152,14 +97,12 @@ def tail(values: Floats, strength: float | Floats) -> Floats:
     """Odd transform that shortens tails: asinh(strength * values) / strength."""
     strength = np.asarray(strength, dtype=np.float64)
     safe = np.where(strength > 0, strength, 1.0)
-    shortened: Floats = np.where(strength > 0, np.arcsinh(safe * values) / safe, values)
-    return shortened
+    return np.where(strength > 0, np.arcsinh(safe * values) / safe, values)
 
 
 def log_tail_slope(values: Floats, strength: float | Floats) -> Floats:
     """Log derivative of `tail`."""
-    slope: Floats = -0.5 * np.log1p((np.asarray(strength) * values) ** 2)
-    return slope
+    return -0.5 * np.log1p((np.asarray(strength) * values) ** 2)
 
 
 def normalise(X: Floats, Y: Floats) -> tuple[Coordinates, tuple[float, float]] | None:
@@ -199,7 +142,7 @@ def _standardise(X: Floats, Y: Floats, slopes: list[float]) -> tuple[Floats, Flo
 
 def _within_deviation(X: Floats, Y: Floats) -> Floats:
     squares = len(X) * X.var(axis=0) + len(Y) * Y.var(axis=0)
-    deviation: Floats = np.sqrt(squares / (len(X) + len(Y)))
+    deviation = np.sqrt(squares / (len(X) + len(Y)))
     if not (deviation > 0).all():
         # a column that varies between the samples only has no spread within them
         between = np.concatenate([X, Y]).std(axis=0)
@@ -225,33 +168,33 @@ def _choose_shape(
         sample[::step, columns] for sample, step in zip((X, Y), steps, strict=True)
     ]
 
-    def fit(parameter: float | Floats) -> Floats:
-        total: Floats = np.zeros(columns.size)
+    def likelihood(parameter: float | Floats) -> Floats:
+        total = np.zeros(columns.size)
         for sample, step in zip(samples, steps, strict=True):
             variance = transform(sample, parameter).var(axis=0) + 1e-300
             gained = log_derivative(sample, parameter).sum(axis=0)
             total += step * (gained - 0.5 * len(sample) * np.log(variance))
         return total
 
-    table = np.array([fit(parameter) for parameter in grid[::_COARSE]])
-    place, best = _COARSE * table.argmax(axis=0), table.max(axis=0)
+    table = np.array([likelihood(parameter) for parameter in grid[::_COARSE]])
+    chosen, best = _COARSE * table.argmax(axis=0), table.max(axis=0)
     for step in (_COARSE // 2, _COARSE // 4):
         for towards in (-step, step):
-            tried = np.clip(place + towards, 0, len(grid) - 1)
-            found = fit(grid[tried])
-            place, best = np.where(found > best, tried, place), np.maximum(found, best)
-    gain = best - fit(neutral)
+            tried = np.clip(chosen + towards, 0, len(grid) - 1)
+            reached = likelihood(grid[tried])
+            chosen = np.where(reached > best, tried, chosen)
+            best = np.maximum(reached, best)
+    gain = best - likelihood(neutral)
     clear = gain > np.maximum(_CLEAR_GAIN, _CLEAR_GAIN_PER_ROW * (len(X) + len(Y)))
-    parameters[columns] = np.where(clear, grid[place], neutral)
+    parameters[columns] = np.where(clear, grid[chosen], neutral)
     return parameters
 
 
-def _looks_unusual(X: Floats) -> NDArray[np.bool_]:
+def _looks_unusual(X: Floats) -> Mask:
     """Columns whose skewness or kurtosis is not that of a Gaussian."""
     centred = X - X.mean(axis=0)
     squares = centred**2
     variance = np.maximum(squares.mean(axis=0), 1e-300)
     skewness = (squares * centred).mean(axis=0) / variance**1.5
     kurtosis = (squares**2).mean(axis=0) / variance**2 - 3
-    unusual: NDArray[np.bool_] = (np.abs(skewness) > 0.25) | (kurtosis > 0.5)
-    return unusual
+    return (np.abs(skewness) > 0.25) | (kurtosis > 0.5)
