@@ -37,12 +37,15 @@ class Divergence:
         ``"numba"`` for a user's generator that was compiled.
     bounded : bool or callable
         Whether it is finite whatever the laws are; of the order, if that depends on it.
+    linear : bool
+        Whether it is a sum of mean log ratios, so that noise in single rows averages.
     """
 
     compute: Callable[..., float]
     needs: str = "x"
     evaluated_by: str = "numpy"
     bounded: bool | Callable[[float], bool] = False
+    linear: bool = False
 
     def is_finite(self, order: float) -> bool:
         """Whether the divergence of this order is finite whatever the laws are."""
@@ -172,8 +175,8 @@ def of_generator(generator: Generator) -> Divergence:
 
 
 DIVERGENCES: dict[str, Divergence] = {
-    "kl": Divergence(kl),
-    "jeffreys": Divergence(jeffreys, "xy"),
+    "kl": Divergence(kl, linear=True),
+    "jeffreys": Divergence(jeffreys, "xy", linear=True),
     "renyi": Divergence(renyi),
     "tsallis": Divergence(tsallis, bounded=lambda order: order < 1),
     "hellinger": Divergence(hellinger, bounded=True),

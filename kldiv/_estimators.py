@@ -19,7 +19,11 @@ from kldiv._neighbors import check_algorithm, check_metric, n_threads
 from kldiv._overlap import apart_notes, coverage_of
 from kldiv._preparation import PreparedPair, prepare
 from kldiv._ratio._coordinates import SCALES
-from kldiv._ratio._corrections import CORRECTIONS, estimate_log_ratio
+from kldiv._ratio._corrections import (
+    CORRECTIONS,
+    estimate_log_ratio,
+    reference_correction,
+)
 from kldiv._ratio._log_ratio import Settings
 from kldiv._report import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
@@ -488,7 +492,10 @@ class KNNDivergence(BaseEstimator):
     ) -> dict[str, Any]:
         """Value, interval and circumstances from log ratios, or from the samples."""
         settings = self._settings()
-        first = estimate_log_ratio(pair, self.correction, settings)
+        correction = self.correction
+        if correction == "auto" and not entry.linear:
+            correction = reference_correction(pair, settings.metric)
+        first = estimate_log_ratio(pair, correction, settings)
         facts: dict[str, Any] = {
             "algorithm": first.neighbors.algorithm,
             "evaluated_by": entry.evaluated_by,
@@ -507,8 +514,8 @@ class KNNDivergence(BaseEstimator):
         ratios = [first]
         if entry.needs == "xy":
             exchanged = pair.exchanged()
-            ratios.append(estimate_log_ratio(exchanged, self.correction, settings))
-        varying = CORRECTIONS[first.correction].varying_k
+            ratios.append(estimate_log_ratio(exchanged, correction, settings))
+        varying = first.parts or CORRECTIONS[first.correction].varying_k
         k = None if varying else self.n_neighbors
 
         def functional(x: Any, y: Any = None) -> float:

@@ -8,9 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from kldiv._errors._standard_errors import Effects, SampleEffects, Spread, spread_of
+from kldiv._errors._standard_errors import (
+    Effects,
+    SampleEffects,
+    Spread,
+    joined_groups,
+    spread_of,
+)
 from kldiv._errors._subsets import N_SUBSETS
-from kldiv._typing import Floats
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def _differences(a: SampleEffects, b: SampleEffects, same: bool) -> list[SampleE
     sizes = [sample.rest.size for sample in (a, b) if sample.rest.size]
     rest = np.empty(0)
     if sizes:
-        rest = _joined(a.rest, min(sizes)) - _joined(b.rest, min(sizes))
+        rest = joined_groups(a.rest, min(sizes)) - joined_groups(b.rest, min(sizes))
     # the bootstraps of references of the same rows cancel as they do
     return [SampleEffects(a.rows - b.rows, a.which, rest)]
 
@@ -108,13 +113,3 @@ def _bootstraps(a: SampleEffects, b: SampleEffects) -> SampleEffects:
     return SampleEffects(
         np.zeros((N_SUBSETS, 1)), a.which, bootstrap=a.bootstrap + b.bootstrap
     )
-
-
-def _joined(rest: Floats, n_groups: int) -> Floats:
-    """Effects of leaving out unions of groups: groups g, g + n_groups, ... are joined.
-
-    To first order the effect of leaving out two groups is the sum of both effects.
-    """
-    if not rest.size:
-        return np.zeros(n_groups)
-    return rest.reshape(-1, n_groups).sum(axis=0)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from kldiv._errors._neighbor_lists import NeighborLists
-from kldiv._ratio._corrections import CORRECTIONS, LeaveOut
+from kldiv._ratio._correction import LeaveOut
+from kldiv._ratio._corrections import CORRECTIONS
 from kldiv._ratio._log_ratio import LogRatio
 from kldiv._typing import Floats, Mask, Rows, Side
 

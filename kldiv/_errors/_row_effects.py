@@ -66,7 +66,7 @@ def row_effects(
     bootstrap = np.zeros(2)
     for i, ratio in enumerate(ratios):  # in the second one the samples are exchanged
         through = _EffectsThroughRatio(ratio, lists[i], masks[i], masks[1 - i])
-        response = _response(functional, values, i, through.values())
+        response = response_of(functional, values, i, through.values())
         for s in range(len(masks[0])):
             of_x, of_y = through.effects(s, response)
             totals[i][s] += of_x
@@ -76,7 +76,7 @@ def row_effects(
     return RowEffects(x, y, float(bootstrap[0]), float(bootstrap[1]))
 
 
-def _response(
+def response_of(
     functional: Functional, values: Sequence[Floats], which: int, wanted: Floats
 ) -> PchipInterpolator:
     """What one more row does to a divergence, as a function of the log ratio there."""

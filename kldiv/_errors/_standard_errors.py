@@ -17,7 +17,12 @@ from scipy import stats
 
 from kldiv._errors._leave_out import leave_out_groups, without_groups
 from kldiv._errors._neighbor_lists import NeighborLists
-from kldiv._errors._row_effects import Functional, row_effects, thinned
+from kldiv._errors._row_effects import (
+    Functional,
+    response_of,
+    row_effects,
+    thinned,
+)
 from kldiv._errors._subsets import N_SUBSETS
 from kldiv._ratio._corrections import CORRECTIONS
 from kldiv._ratio._log_ratio import LogRatio
@@ -106,6 +111,10 @@ def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | 
     samples do not have five groups with more rows than neighbours.
     """
     first = ratios[0]
+    if first.parts:
+        return _effects_of_mean(ratios, functional)
+    if first.row_effects is not None:
+        return _effects_of_fits(ratios, functional)
     correction = CORRECTIONS[first.correction]
     k, n, m = first.neighbors.n_neighbors, len(first.X), len(first.Y)
     varying = correction.varying_k
@@ -130,6 +139,64 @@ def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | 
             for sample, values in zip(samples, without, strict=True)
         ]
     return Effects(*samples)
+
+
+def _effects_of_fits(ratios: Sequence[LogRatio], functional: Functional) -> Effects:
+    """Effects where the correction itself says what rows do to its fit."""
+    sizes = len(ratios[0].X), len(ratios[0].Y)
+    values = [ratio.values for ratio in ratios]
+    totals = [np.zeros(size) for size in sizes]
+    for i, ratio in enumerate(ratios):  # in the second one the samples are exchanged
+        response = response_of(functional, values, i, ratio.values)
+        of_x, of_y = ratio.row_effects_of(response(ratio.values, 1))
+        totals[i] += response(ratio.values) + of_x
+        totals[1 - i] += of_y
+    error = sum(ratio.fit_error for ratio in ratios)
+    rows = [np.tile(one - one.mean(), (N_SUBSETS, 1)) for one in totals]
+    return Effects(
+        SampleEffects(rows[0], 0, bootstrap=error**2), SampleEffects(rows[1], 1)
+    )
+
+
+def _effects_of_mean(
+    ratios: Sequence[LogRatio], functional: Functional
+) -> Effects | None:
+    """Effects on a mean of several corrections, and what these differ by."""
+    parts = [[part for _, part in ratio.parts] for ratio in ratios]
+    weights = np.array([weight for weight, _ in ratios[0].parts])
+    each = [effects_of(together, functional) for together in zip(*parts, strict=True)]
+    if any(one is None for one in each):
+        return None
+    values = np.array(
+        [
+            functional(*(part.values for part in together))
+            for together in zip(*parts, strict=True)
+        ]
+    )
+    between = float(weights @ (values - weights @ values) ** 2)
+    samples = []
+    for which in ("x", "y"):
+        of_parts = [getattr(one, which) for one in each]
+        groups = [one.rest.size for one in of_parts if one.rest.size]
+        rest = np.empty(0)
+        if groups:
+            joined = [joined_groups(one.rest, min(groups)) for one in of_parts]
+            rest = weights @ np.array(joined)
+        rows = np.tensordot(weights, [one.rows for one in of_parts], axes=1)
+        bootstrap = float(weights**2 @ [one.bootstrap for one in of_parts])
+        bootstrap += between if which == "x" else 0.0
+        samples.append(SampleEffects(rows, of_parts[0].which, rest, bootstrap))
+    return Effects(*samples)
+
+
+def joined_groups(rest: Floats, n_groups: int) -> Floats:
+    """Effects of leaving out unions of groups: groups g, g + n_groups, ... are joined.
+
+    To first order the effect of leaving out two groups is the sum of both effects.
+    """
+    if not rest.size:
+        return np.zeros(n_groups)
+    return rest.reshape(-1, n_groups).sum(axis=0)
 
 
 def spread_of(samples: Sequence[SampleEffects]) -> Spread:

@@ -7,7 +7,7 @@ rows: a scale, and a power transform that makes skewed columns nearly Gaussian.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ _ROWS_FOR_SHAPE = 1000
 # Log likelihood that a transform of a column must gain: in all, and per row.
 _CLEAR_GAIN, _CLEAR_GAIN_PER_ROW = 10.0, 0.01
 
-Shape = Callable[[Floats, float | Floats], Floats]
+Transform = Callable[[Floats, float | Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,32 @@ def log_tail_slope(values: Floats, strength: float | Floats) -> Floats:
     return -0.5 * np.log1p((np.asarray(strength) * values) ** 2)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """A family of increasing maps of a column, with the values tried.
+
+    Attributes
+    ----------
+    transform, log_slope : callable
+        The map and its log derivative, of values and a parameter.
+    parameters : ndarray
+        Parameters that are tried.
+    neutral : float
+        The parameter that changes nothing.
+    """
+
+    transform: Transform
+    log_slope: Transform
+    parameters: Floats
+    neutral: float
+
+
+SHAPES = (
+    Shape(power, log_slope, _POWERS, 1.0),
+    Shape(tail, log_tail_slope, _TAILS, 0.0),
+)
+
+
 def normalise(X: Floats, Y: Floats) -> tuple[Coordinates, tuple[float, float]] | None:
     """Both samples with skewed or heavy-tailed columns made nearly Gaussian.
 
@@ -115,16 +141,13 @@ def normalise(X: Floats, Y: Floats) -> tuple[Coordinates, tuple[float, float]] |
     whole map over the rows of each sample.
     """
     slopes, changed = [0.0, 0.0], False
-    for transform, log_derivative, grid, neutral in (
-        (power, log_slope, _POWERS, 1.0),
-        (tail, log_tail_slope, _TAILS, 0.0),
-    ):
-        chosen = _choose_shape(X, Y, transform, log_derivative, grid, neutral)
-        if (chosen != neutral).any():
+    for shape in SHAPES:
+        chosen = choose_shape((X, Y), shape)
+        if (chosen != shape.neutral).any():
             changed = True
             for i, sample in enumerate((X, Y)):
-                slopes[i] += float(log_derivative(sample, chosen).sum(axis=1).mean())
-            X, Y = transform(X, chosen), transform(Y, chosen)
+                slopes[i] += float(shape.log_slope(sample, chosen).sum(axis=1).mean())
+            X, Y = shape.transform(X, chosen), shape.transform(Y, chosen)
             X, Y = _standardise(X, Y, slopes)
     if not changed:
         return None
@@ -150,29 +173,23 @@ def _within_deviation(X: Floats, Y: Floats) -> Floats:
     return np.where(deviation > 0, deviation, 1.0)
 
 
-def _choose_shape(
-    X: Floats,
-    Y: Floats,
-    transform: Shape,
-    log_derivative: Shape,
-    grid: Floats,
-    neutral: float,
-) -> Floats:
+def choose_shape(samples: Sequence[Floats], shape: Shape) -> Floats:
     """Best parameter per column, the neutral one unless the gain is clear."""
-    columns = np.flatnonzero(_looks_unusual(X) | _looks_unusual(Y))
-    parameters = np.full(X.shape[1], neutral)
+    columns = np.flatnonzero(np.any([_looks_unusual(one) for one in samples], axis=0))
+    parameters = np.full(samples[0].shape[1], shape.neutral)
     if columns.size == 0:
         return parameters
-    steps = [max(1, len(sample) // _ROWS_FOR_SHAPE) for sample in (X, Y)]
+    n_rows, grid = sum(map(len, samples)), shape.parameters
+    steps = [max(1, len(sample) // _ROWS_FOR_SHAPE) for sample in samples]
     samples = [
-        sample[::step, columns] for sample, step in zip((X, Y), steps, strict=True)
+        sample[::step, columns] for sample, step in zip(samples, steps, strict=True)
     ]
 
     def likelihood(parameter: float | Floats) -> Floats:
         total = np.zeros(columns.size)
         for sample, step in zip(samples, steps, strict=True):
-            variance = transform(sample, parameter).var(axis=0) + 1e-300
-            gained = log_derivative(sample, parameter).sum(axis=0)
+            variance = shape.transform(sample, parameter).var(axis=0) + 1e-300
+            gained = shape.log_slope(sample, parameter).sum(axis=0)
             total += step * (gained - 0.5 * len(sample) * np.log(variance))
         return total
 
@@ -184,9 +201,9 @@ def _choose_shape(
             reached = likelihood(grid[tried])
             chosen = np.where(reached > best, tried, chosen)
             best = np.maximum(reached, best)
-    gain = best - likelihood(neutral)
-    clear = gain > np.maximum(_CLEAR_GAIN, _CLEAR_GAIN_PER_ROW * (len(X) + len(Y)))
-    parameters[columns] = np.where(clear, grid[chosen], neutral)
+    gain = best - likelihood(shape.neutral)
+    clear = gain > np.maximum(_CLEAR_GAIN, _CLEAR_GAIN_PER_ROW * n_rows)
+    parameters[columns] = np.where(clear, grid[chosen], shape.neutral)
     return parameters
 
 

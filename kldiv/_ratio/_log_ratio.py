@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kldiv._neighbors import NeighborDistances
 from kldiv._ratio._balls import Balls
 from kldiv._ratio._references import References
 from kldiv._typing import FloatArray, Floats, UserMetric
+
+RowEffectsOf = Callable[[Floats], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,14 @@ class LogRatio:
         Components of the references.
     references : References or None
         What was fitted.
+    row_effects : callable or None
+        From weights of the rows of X, shape (n,), to the effects of the rows of X and
+        of Y on the weighted sum of log ratios through what was fitted to them.
+    fit_error : float
+        What the estimate may be off by because it is known only that the truth lies
+        between two values; a standard deviation in nats.
+    parts : tuple of (float, LogRatio)
+        Weights and log ratios that this one is the mean of, if it is one.
     """
 
     values: Floats
@@ -74,3 +85,11 @@ class LogRatio:
     settings: Settings
     n_components: int | None = None
     references: References | None = None
+    row_effects: RowEffectsOf | None = None
+    fit_error: float = 0.0
+    parts: tuple[tuple[float, LogRatio], ...] = ()
+
+    def row_effects_of(self, slopes: Floats) -> tuple[Floats, Floats]:
+        """Effects on the mean of the log ratios, each weighed by a slope."""
+        assert self.row_effects is not None
+        return self.row_effects(slopes / len(self.values))

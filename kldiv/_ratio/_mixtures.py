@@ -36,12 +36,17 @@ _ROWS_AT_A_TIME = 512
 @dataclass(frozen=True)
 class Mixture:
     """Gaussian mixture in eigenbases: `weights` (c,), `means` (c, d), `eigenvalues`
-    (c, d) and `bases` (c, d, d) with eigenvectors in columns."""
+    (c, d) and `bases` (c, d, d) with eigenvectors in columns.
+
+    One Gaussian also knows to how many rows it was fitted, and how much of its
+    covariance is that of the data."""
 
     weights: Floats
     means: Floats
     eigenvalues: Floats
     bases: Floats
+    n_rows: int = 0
+    data_share: float = 1.0
 
     def log_components(self, X: Floats) -> Floats:
         """Log of weight times density per component, shape (n, c)."""
@@ -58,6 +63,35 @@ class Mixture:
     def log_density(self, X: Floats) -> Floats:
         """Log density at each row, shape (n,)."""
         return logsumexp(self.log_components(X), axis=1)
+
+    def log_density_left_out(self, X: Floats) -> Floats:
+        """Log density at each fitted row if that row is left out; one Gaussian only.
+
+        Leaving a row out moves the mean and takes a matrix of rank one from the
+        covariance; how much the covariance is shrunk stays.
+        """
+        n, d = self.n_rows, X.shape[1]
+        scaled = (X - self.means[0]) @ (self.bases[0] / np.sqrt(self.eigenvalues[0]))
+        lengths = np.einsum("ij,ij->i", scaled, scaled)
+        left = np.maximum(1 - self.data_share * lengths / (n - 1), 1e-12)
+        further = (n / (n - 1)) ** 2 * lengths / left
+        constant = np.log(self.eigenvalues[0]).sum() + d * np.log(2 * np.pi)
+        return -0.5 * (further + np.log(left) + constant)
+
+    def effects(self, rows: Floats, judged: Floats, weights: Floats) -> Floats:
+        """Effects of the fitted rows on a weighted sum of log densities elsewhere.
+
+        Of one Gaussian, times the number of rows, to first order: a row moves the mean
+        and the covariance.
+        """
+        to_scores = self.bases[0] / np.sqrt(self.eigenvalues[0])
+        fitted, others = ((U - self.means[0]) @ to_scores for U in (rows, judged))
+        pull = weights @ others
+        spread = (others * weights[:, None]).T @ others - weights.sum() * np.eye(
+            rows.shape[1]
+        )
+        bent = np.einsum("ij,jk,ik->i", fitted, spread, fitted) - np.trace(spread)
+        return fitted @ pull + 0.5 * self.data_share * bent
 
     def log_ratio_to_ball(self, X: Floats, radii: Floats, threads: int) -> Floats:
         """Log density at each row minus log mass of the ball around it."""
@@ -117,6 +151,8 @@ def fit_gaussian(X: Floats, weight: float | None = None) -> Mixture:
         mean[None],
         np.maximum(values, 1e-10 * values.max())[None],
         _oriented(centred, basis)[None],
+        n,
+        (1 - weight) * inflation,
     )
 
 

@@ -22,7 +22,7 @@ from scipy.special import digamma
 
 from kldiv._neighbors import search
 from kldiv._ratio._balls import Balls
-from kldiv._ratio._clusters import Hierarchy
+from kldiv._ratio._clusters import Hierarchy, folds
 from kldiv._ratio._mixtures import (
     Mixture,
     fit_gaussian,
@@ -63,6 +63,24 @@ def fit_again(mixture: Mixture, X: Floats) -> Mixture:
     X = rows_to_fit(X)
     labels = np.unique(mixture.log_components(X).argmax(axis=1), return_inverse=True)[1]
     return fit_mixture(X, labels, SMOOTHING, steps=_STEPS_AGAIN)
+
+
+def left_out_densities(X: Floats, reference: Mixture) -> Floats:
+    """Log density at each row of X under references that have not seen it.
+
+    One Gaussian is fitted without a row at a time, a mixture without every fourth row,
+    clusters included.
+    """
+    n_components = len(reference.weights)
+    if n_components == 1:
+        return reference.log_density_left_out(X)
+    found = np.empty(len(X))
+    for judged in folds(len(X)):
+        rows = rows_to_fit(X[~judged])
+        most = min(max(COMPONENTS), len(rows) // ROWS_PER_COMPONENT)
+        labels = Hierarchy(rows, most).labels(n_components)
+        found[judged] = fit_mixture(rows, labels, SMOOTHING).log_density(X[judged])
+    return found
 
 
 @dataclass(frozen=True)
@@ -113,7 +131,9 @@ def fit_references(
         fit_reference(sample, plan.labels and plan.labels[i])
         for i, sample in enumerate((X, Y))
     )
-    repeats = [_repeats(plan, i, len(sample)) for i, sample in enumerate((X, Y))]
+    repeats = [
+        _repeats(plan.n_components, i, len(sample)) for i, sample in enumerate((X, Y))
+    ]
     excess = _x_excess(of_x, X, k, repeats[0], threads, rng)
     rows = _some_rows(len(X), rng)
     changes = _y_excess(of_y, Y, X[rows], balls.nu[rows], repeats[1], threads, rng)
@@ -127,8 +147,30 @@ def fit_references(
     )
 
 
-def _repeats(plan: Plan, sample: int, n_rows: int) -> int:
-    if plan.n_components > 1:
+def bias_of_x(
+    gaussian: Mixture, X: Floats, k: int, threads: int, rng: np.random.Generator
+) -> float:
+    """How much too large E log p is estimated with one Gaussian fitted to X."""
+    repeats = _repeats(1, 0, len(X))
+    return float(_x_excess(gaussian, X, k, repeats, threads, rng).mean())
+
+
+def bias_of_y(
+    gaussian: Mixture,
+    Y: Floats,
+    centres: Floats,
+    radii: Floats,
+    threads: int,
+    rng: np.random.Generator,
+) -> float:
+    """How much too large E log q at the centres is with one Gaussian fitted to Y."""
+    rows, repeats = _some_rows(len(centres), rng), _repeats(1, 1, len(Y))
+    judged = centres[rows], radii[rows]
+    return float(_y_excess(gaussian, Y, *judged, repeats, threads, rng).mean())
+
+
+def _repeats(n_components: int, sample: int, n_rows: int) -> int:
+    if n_components > 1:
         return _REPEATS[sample]
     least, most = _LIMITS[sample]
     return min(most, max(least, -(-_ROWS_OF_ALL_REPEATS[sample] // n_rows)))

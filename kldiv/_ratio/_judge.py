@@ -1,0 +1,60 @@
+"""The rule behind "auto": corrections are weighed by what they say of rows unseen.
+
+Every candidate gives log p/q at all rows of both samples, each from a fit that has not
+seen the row. With the odds of the sample sizes that is a probability of "row of X", and
+its log loss is a proper score: nothing has a smaller expected loss than the true ratio.
+The best candidate gets weight one, another one less the surer its loss is larger, by
+the standard error of the difference. Weights are scaled to sum to one; what the
+candidates differ by is part of the standard error of their mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from kldiv._preparation import PreparedPair
+from kldiv._ratio._classifier import log_loss
+from kldiv._ratio._correction import Correction
+from kldiv._ratio._log_ratio import LogRatio, Settings
+from kldiv._typing import Floats
+
+# A candidate of smaller weight is not estimated.
+_SMALLEST_WEIGHT = 0.05
+
+
+def judged_ratio(
+    candidates: Mapping[str, Correction], pair: PreparedPair, settings: Settings
+) -> LogRatio:
+    """Mean of the log ratios of the candidates, weighed by evidence."""
+    evidence = {name: one.evidence(pair, settings) for name, one in candidates.items()}
+    losses = np.array(
+        [log_loss(one.log_ratios, len(pair.X)) for one in evidence.values()]
+    )
+    weights = weights_of(losses)
+    parts = [
+        (float(weight), one.estimate())
+        for weight, one in zip(weights, evidence.values(), strict=True)
+        if weight > 0
+    ]
+    if len(parts) == 1:
+        return parts[0][1]
+    values = sum(weight * part.values for weight, part in parts)
+    best = max(parts, key=lambda one: one[0])[1]
+    return replace(best, values=values, row_effects=None, parts=tuple(parts))
+
+
+def weights_of(losses: Floats) -> Floats:
+    """Weights of candidates from their losses at the same rows, (candidates, rows)."""
+    totals = losses.sum(axis=1)
+    more = losses - losses[totals.argmin()]
+    error = np.sqrt(more.shape[1]) * more.std(axis=1)
+    surplus = np.divide(
+        more.sum(axis=1), error, out=np.zeros(len(losses)), where=error > 0
+    )
+    weights = np.exp(-0.5 * surplus**2)
+    weights /= weights.sum()
+    weights[weights < _SMALLEST_WEIGHT] = 0.0
+    return weights / weights.sum()

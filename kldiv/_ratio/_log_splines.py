@@ -1,0 +1,196 @@
+"""Densities of one column: a Gaussian times the exponential of a spline.
+
+The spline is fitted by penalised maximum likelihood; the penalty leaves quadratic
+polynomials free, so that without evidence the density stays Gaussian. How smooth it is,
+leave-one-out likelihood decides. Rows enter as counts on a fine grid: the fit costs the
+same for a thousand rows and for a million.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import BSpline
+from scipy.special import logsumexp, ndtri
+
+from kldiv._typing import Floats, Rows
+
+# Knots reach so many standard deviations; beyond, the spline goes on as a straight
+# line. 18 B-splines resolve peaks half a standard deviation wide.
+_REACH, _N_SPLINES = 3.0, 18
+# Weights of the penalty on third differences, from "Gaussian" to "hardly smooth".
+_PENALTIES = (1e6, 3e3, 3e2, 3e1, 3.0, 0.3, 0.03)
+# Keeps the fit finite where a spline has no rows at all.
+_RIDGE = 1e-6
+_NEWTON_STEPS, _HALVINGS, _CONVERGED = 40, 12, 1e-7
+_GRID = np.linspace(-9.0, 9.0, 721)
+_STEP = float(_GRID[1] - _GRID[0])
+_LOG_BASE = -0.5 * _GRID**2 - 0.5 * np.log(2 * np.pi) + np.log(_STEP)
+
+
+def _splines(z: Floats) -> Floats:
+    """B-splines at `z`, shape (len(z), _N_SPLINES), straight lines beyond the knots."""
+    inner = np.linspace(-_REACH, _REACH, _N_SPLINES - 2)
+    knots = np.concatenate([[-_REACH] * 3, inner, [_REACH] * 3])
+    inside = np.clip(z, -_REACH, _REACH)
+    values: Floats = BSpline.design_matrix(inside, knots, 3).toarray()
+    slopes = BSpline(knots, np.eye(_N_SPLINES), 3).derivative()(inside)
+    return values + (z - inside)[:, None] * slopes
+
+
+_SPLINES = _splines(_GRID)
+_DIFFERENCES = np.diff(np.eye(_N_SPLINES), 3, axis=0)
+_PENALTY = _DIFFERENCES.T @ _DIFFERENCES
+
+
+@dataclass(frozen=True)
+class LogSpline:
+    """Density of one standardised column.
+
+    Attributes
+    ----------
+    log_ratio : ndarray
+        Log density less that of the standard Gaussian, on a grid.
+    scores : ndarray
+        Normal score of the distribution function, on the same grid.
+    influence : ndarray
+        By how much the log density at a value falls when a row of that value is left
+        out of the fit, on the same grid.
+    mean, inverse : ndarray
+        Expected values of the splines, and the inverse Hessian of the penalised
+        likelihood: what a row does to a mean of log densities follows from these.
+    """
+
+    log_ratio: Floats
+    scores: Floats
+    influence: Floats
+    mean: Floats
+    inverse: Floats
+
+    def log_ratio_at(self, z: Floats) -> Floats:
+        """Log density less that of the standard Gaussian at any values."""
+        return _interpolate(z, self.log_ratio)
+
+    def scores_at(self, z: Floats) -> Floats:
+        """Normal scores of the distribution function; increasing in `z`."""
+        return _interpolate(z, self.scores)
+
+    def influence_at(self, z: Floats) -> Floats:
+        """What leaving out a row takes from the log density at that row."""
+        return np.interp(z, _GRID, self.influence)
+
+    def effects(self, rows: Floats, judged: Floats, weights: Floats) -> Floats:
+        """Effects of fitted `rows` on the weighted mean log density at `judged`.
+
+        Times the number of rows, in the linear approximation; shape (len(rows),).
+        """
+        pull = weights @ _SPLINES[_nearest(judged)] - weights.sum() * self.mean
+        along = self.inverse @ pull
+        per_value = (_SPLINES - self.mean) @ along
+        found: Floats = len(rows) * per_value[_nearest(rows)]
+        return found
+
+
+def _nearest(z: Floats) -> Rows:
+    place = np.rint((z - _GRID[0]) / _STEP)
+    return np.clip(place, 0, _GRID.size - 1).astype(np.intp)
+
+
+def _interpolate(z: Floats, values: Floats) -> Floats:
+    """Piecewise linear through grid values, straight on beyond the grid."""
+    found: Floats = np.interp(z, _GRID, values)
+    for end, inner in ((0, 1), (-1, -2)):
+        beyond = z < _GRID[0] if end == 0 else z > _GRID[-1]
+        if beyond.any():
+            slope = (values[end] - values[inner]) / (_GRID[end] - _GRID[inner])
+            found[beyond] = values[end] + slope * (z[beyond] - _GRID[end])
+    return found
+
+
+def fit_log_spline(z: Floats) -> LogSpline:
+    """Density of standardised values, smooth as leave-one-out likelihood says."""
+    counts = _counts(z)
+    moments = counts @ _SPLINES
+    coefficients, best = np.zeros(_N_SPLINES), None
+    for weight in _PENALTIES:
+        penalty = weight * _PENALTY + _RIDGE * np.eye(_N_SPLINES)
+        coefficients = _maximise(moments, len(z), penalty, coefficients)
+        spline = _describe(coefficients, len(z), penalty)
+        judged = counts @ (spline.log_ratio - spline.influence)
+        # one nat more, or the smoother density stays
+        if best is None or judged > best[0] + 1.0:
+            best = judged, spline
+    assert best is not None
+    return best[1]
+
+
+def _counts(z: Floats) -> Floats:
+    """Rows shared among the two grid values next to them."""
+    place = (np.clip(z, _GRID[0], _GRID[-1]) - _GRID[0]) / _STEP
+    left = np.minimum(place.astype(np.intp), _GRID.size - 2)
+    share = place - left
+    counts: Floats = np.bincount(left, 1 - share, _GRID.size)
+    counts += np.bincount(left + 1, share, _GRID.size)
+    return counts
+
+
+def _normalised(coefficients: Floats) -> tuple[float, Floats]:
+    """Log normaliser, and the probabilities of the grid values."""
+    logs = _SPLINES @ coefficients + _LOG_BASE
+    total = float(logsumexp(logs))
+    return total, np.exp(logs - total)
+
+
+def _maximise(moments: Floats, n: int, penalty: Floats, start: Floats) -> Floats:
+    """Newton's method for the concave penalised likelihood."""
+
+    def value(coefficients: Floats) -> float:
+        smooth = 0.5 * coefficients @ penalty @ coefficients
+        return float(moments @ coefficients - n * _normalised(coefficients)[0] - smooth)
+
+    coefficients, current = start, value(start)
+    for _ in range(_NEWTON_STEPS):
+        _, shares = _normalised(coefficients)
+        mean, covariance = _moments(shares)
+        gradient = moments - n * mean - penalty @ coefficients
+        step = np.linalg.solve(n * covariance + penalty, gradient)
+        for _ in range(_HALVINGS):
+            tried = value(coefficients + step)
+            if tried >= current:
+                break
+            step = step / 2
+        else:
+            break
+        gained, current = tried - current, tried
+        coefficients = coefficients + step
+        if gained < _CONVERGED:
+            break
+    return coefficients
+
+
+def _moments(shares: Floats) -> tuple[Floats, Floats]:
+    mean = shares @ _SPLINES
+    weighted = _SPLINES * shares[:, None]
+    return mean, weighted.T @ _SPLINES - np.outer(mean, mean)
+
+
+def _describe(coefficients: Floats, n: int, penalty: Floats) -> LogSpline:
+    total, shares = _normalised(coefficients)
+    mean, covariance = _moments(shares)
+    inverse = np.linalg.inv(n * covariance + penalty)
+    centred = _SPLINES - mean
+    influence = np.einsum("ij,ij->i", centred @ inverse, centred)
+    return LogSpline(
+        _SPLINES @ coefficients - total, _scores(shares), influence, mean, inverse
+    )
+
+
+def _scores(shares: Floats) -> Floats:
+    """Normal scores of the distribution function, exact in both tails."""
+    below = np.cumsum(shares) - shares / 2
+    above = np.cumsum(shares[::-1])[::-1] - shares / 2
+    tiny = 1e-300
+    low, high = ndtri(np.maximum(below, tiny)), -ndtri(np.maximum(above, tiny))
+    scores: Floats = np.where(below < 0.5, low, high)
+    return scores
