@@ -241,9 +241,7 @@ def search(
         return_indices=return_indices,
         **hints,
     )
-    arrays: dict[str, Any] = {}
-    for block, (distances, indices) in found.items():
-        arrays[block], arrays[f"{block}_indices"] = distances, indices
+    indices = {f"{block}_indices": rows for block, (_, rows) in found.items()}
     return NeighborDistances(
         n=len(X),
         m=len(Y),
@@ -252,5 +250,6 @@ def search(
         algorithm=algorithm,
         metric=metric_name(metric),
         predicted_seconds=predicted,
-        **arrays,
+        **{block: distances for block, (distances, _) in found.items()},
+        **indices,
     )
