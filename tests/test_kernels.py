@@ -1,28 +1,24 @@
 """Every instruction set against the baseline, and the proofs behind the filters."""
 
+import json
 import os
 import subprocess
 import sys
 
+import kldiv._kernels._isa as _isa
 import kldiv._kernels._knn as _knn
 import numpy as np
 import pytest
+from kldiv._kernels._ball_mass import log_ball_mass
+from kldiv._kernels._ks import column_gaps
 
 from kldiv._backends import COMPILED
 from kldiv._backends._filter import Codes, fit_axes, pca_codes
 from kldiv._neighbors import search
 from tests.reference import neighbor_blocks_longdouble
 
-LEVELS = _knn.available_levels()
+LEVELS = _isa.available_levels()
 NO_BYTES = ("baseline", "avx2", "avx512")
-
-
-@pytest.fixture(params=LEVELS)
-def level(request):
-    """Run a test on one instruction set, and put the old one back."""
-    before = _knn.set_level(request.param)
-    yield request.param
-    _knn.set_level(before)
 
 
 def samples(rng, n, m, d, dtype):
@@ -54,20 +50,56 @@ def test_every_algorithm_on_every_instruction_set(level, d, k, dtype, rng):
 
 def test_unknown_level():
     with pytest.raises(ValueError, match="'mmx' is not available"):
-        _knn.set_level("mmx")
+        _isa.set_level("mmx")
 
 
-@pytest.mark.parametrize("name", LEVELS)
-def test_environment_forces_a_level(name):
-    code = "import kldiv._kernels._knn as k; print(k.current_level())"
-    found = subprocess.run(
+def level_and_results():
+    """The level in use, and what one function of every extension gives."""
+    X = np.random.default_rng(0).normal(size=(40, 21))
+    near, mass, gap = np.empty((40, 3)), np.empty(40), np.empty((4, 21))
+    _knn.search("brute", X, None, 3, [("xx", near, None)])
+    log_ball_mass(X * X, np.linspace(1, 3, 21), np.full(40, 9.0), mass, 1)
+    column_gaps(X, X[:30] + 0.5, True, True, *gap)
+    return [_isa.current_level(), *(a.tobytes().hex() for a in (near, mass, gap))]
+
+
+def forced(name):
+    """The same in a process that starts with KLDIV_ISA, and what it says it uses."""
+    code = """
+import json
+from kldiv._versions import versions
+from tests.test_kernels import level_and_results
+print(json.dumps([versions()["kernels"], *level_and_results()]))
+"""
+    done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "KLDIV_ISA": name},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert found.stdout.strip() == name
+    return json.loads(done.stdout)
+
+
+def test_environment_forces_a_level_on_every_extension(level):
+    shown, *results = forced(level)
+    assert shown == f"{level} (available: {', '.join(LEVELS)})"
+    assert results == level_and_results()
+
+
+@pytest.mark.skipif(len(LEVELS) < 2, reason="only the baseline is available")
+def test_levels_are_different_code():
+    """Wider vectors add in another order: last digits tell which code ran."""
+    before = _isa.current_level()
+    results = []
+    for name in LEVELS[:2]:
+        _isa.set_level(name)
+        results.append(level_and_results())
+    _isa.set_level(before)
+    (_, near, mass, gap), (_, other_near, other_mass, other_gap) = results
+    assert near != other_near
+    assert mass != other_mass
+    assert gap == other_gap  # counts are exact
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -210,7 +242,7 @@ def test_data_in_many_segments(algorithm, d, n_neighbors, level, rng, monkeypatc
 @pytest.mark.parametrize("algorithm", ["gemm", "int8"])
 def test_memory_beyond_the_samples_is_bounded(algorithm):
     """240 MB of rows are searched with answers and a few segments beside them."""
-    if algorithm == "int8" and _knn.current_level() in NO_BYTES:
+    if algorithm == "int8" and _isa.current_level() in NO_BYTES:
         pytest.skip("needs AVX-512 VNNI")
     code = f"""
 import resource, numpy as np

@@ -3,6 +3,8 @@
 #ifndef KLDIV_KNN_H
 #define KLDIV_KNN_H
 
+#include "isa.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,7 +34,7 @@ typedef struct {
     int k;
     int metric;
     int n_threads;
-    int matrix;   /* whether byte products may use the matrix registers of AMX */
+    int matrix; /* whether byte products may use the matrix registers of AMX */
     double scale; /* power of two that brings the data near 1 */
     int64_t segment_bytes; /* of packed data in memory at a time, for gemm and int8 */
 } job_t;
@@ -53,53 +55,32 @@ typedef struct {
     int64_t *n_candidates; /* (n_blocks,) exact measurements made, or NULL */
 } filter_t;
 
+#define KNN_FUNCTIONS(X)                                                               \
+    X(int, knn_sorted, (const job_t *))                                                \
+    X(int, knn_tree, (const job_t *))                                                  \
+    X(int, knn_direct, (const job_t *))                                                \
+    X(int, knn_gemm, (const job_t *, int64_t *n_candidates))                           \
+    X(int, knn_project,                                                                \
+      (const sample_t *, const double *centre, double scale, const float *basis, int q, \
+       int q_padded, double skew, int threads, float *out, float *radius))             \
+    X(int, knn_bytes,                                                                  \
+      (const sample_t *, const double *low, double step, int threads, uint8_t *codes,  \
+       float *radius))
+#define KNN_BYTE_FUNCTIONS(X)                                                          \
+    X(int, knn_int8, (const job_t *, int64_t *n_candidates))                           \
+    X(int, knn_filter, (const job_t *, const filter_t *))
+
 typedef struct {
-    int (*tree)(const job_t *);
-    int (*direct)(const job_t *);
-    int (*gemm)(const job_t *, int64_t *n_candidates);
-    int (*int8)(const job_t *, int64_t *n_candidates);
-    int (*filter)(const job_t *, const filter_t *);
-    int (*project)(const sample_t *, const double *centre, double scale, const float *basis,
-                   int q, int q_padded, double skew, int threads, float *out, float *radius);
-    int (*bytes)(const sample_t *, const double *low, double step, int threads, uint8_t *codes,
-                 float *radius);
-} knn_table_t;
+    KNN_FUNCTIONS(ISA_POINTER)
+    KNN_BYTE_FUNCTIONS(ISA_POINTER)
+} knn_table;
 
-#define KNN_JOIN_(a, b) a##_##b
-#define KNN_JOIN(a, b) KNN_JOIN_(a, b)
-#define FN(name) KNN_JOIN(name, KLDIV_ISA)
-
-#define KNN_DECLARE(isa)                                                              \
-    int knn_tree_##isa(const job_t *);                                                \
-    int knn_direct_##isa(const job_t *);                                              \
-    int knn_gemm_##isa(const job_t *, int64_t *);                                     \
-    int knn_int8_##isa(const job_t *, int64_t *);                                     \
-    int knn_filter_##isa(const job_t *, const filter_t *);                            \
-    int knn_project_##isa(const sample_t *, const double *, double, const float *, int, int, \
-                          double, int, float *, float *);                             \
-    int knn_bytes_##isa(const sample_t *, const double *, double, int, uint8_t *, float *);
-KNN_DECLARE(baseline)
-KNN_DECLARE(avx2)
-KNN_DECLARE(avx512)
-KNN_DECLARE(vnni)
-
-/* Whether the compiler knows the matrix registers of AMX, and the system lends them. */
-#if defined(__x86_64__) && defined(__linux__) && \
-    (defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11)
-#define KLDIV_HAS_MATRIX 1
-#else
-#define KLDIV_HAS_MATRIX 0
-#endif
-
-/* knn.c */
-int knn_best_level(void);
-int knn_matrix_ready(void);
-int knn_level_is_built(int level);
-const knn_table_t *knn_table(int level);
-int knn_has_openmp(void);
-int knn_sorted(const job_t *job);
+const knn_table *knn_table_of(int level);
 void knn_range(const void *values, int64_t n, int is_double, double *low, double *high);
-void *knn_allocate(size_t bytes);
-void knn_free(void *p);
+
+#ifdef KLDIV_ISA
+KNN_FUNCTIONS(ISA_DECLARE)
+KNN_BYTE_FUNCTIONS(ISA_DECLARE)
+#endif
 
 #endif

@@ -4,7 +4,7 @@
 
 #define QUERIES 8 /* queries measured while one row of the data is in cache */
 
-INL double manhattan(const sample_t *s, int64_t i, const sample_t *t, int64_t j) {
+INLINE double manhattan(const sample_t *s, int64_t i, const sample_t *t, int64_t j) {
     int d = s->d;
     double total = 0;
     if (s->is_double) {
@@ -17,7 +17,7 @@ INL double manhattan(const sample_t *s, int64_t i, const sample_t *t, int64_t j)
     return total;
 }
 
-INL double chebyshev(const sample_t *s, int64_t i, const sample_t *t, int64_t j) {
+INLINE double chebyshev(const sample_t *s, int64_t i, const sample_t *t, int64_t j) {
     int d = s->d;
     double largest = 0;
     if (s->is_double) {
@@ -50,7 +50,7 @@ static double euclidean_any_range(const sample_t *s, int64_t i, const sample_t *
 }
 
 /* job->scale == 0 asks for distances that are safe for any range of float64. */
-INL double measure(const job_t *job, const sample_t *s, int64_t i, const sample_t *t, int64_t j,
+INLINE double measure(const job_t *job, const sample_t *s, int64_t i, const sample_t *t, int64_t j,
                    double limit) {
     if (job->metric == METRIC_MANHATTAN) return manhattan(s, i, t, j);
     if (job->metric == METRIC_CHEBYSHEV) return chebyshev(s, i, t, j);
@@ -65,8 +65,8 @@ static int direct_block(const job_t *job, const block_t *block) {
     int64_t chunks = (from->n + QUERIES - 1) / QUERIES;
 #pragma omp parallel num_threads(job->n_threads) if (job->n_threads > 1) reduction(| : status)
     {
-        double *best = knn_allocate((size_t)(QUERIES * k) * sizeof(double));
-        int32_t *index = knn_allocate((size_t)(QUERIES * k) * sizeof(int32_t));
+        double *best = allocate((size_t)(QUERIES * k), sizeof(double));
+        int32_t *index = allocate((size_t)(QUERIES * k), sizeof(int32_t));
         if (!best || !index) status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 4)
         for (int64_t c = 0; c < chunks; c++) {
@@ -88,12 +88,12 @@ static int direct_block(const job_t *job, const block_t *block) {
                     if (block->indices) block->indices[(first + q) * k + i] = index[q * k + i];
                 }
         }
-        knn_free(best), knn_free(index);
+        release(best), release(index);
     }
     return status;
 }
 
-int FN(knn_direct)(const job_t *job) {
+int ISA_NAME(knn_direct)(const job_t *job) {
     for (int b = 0; b < job->n_blocks; b++)
         if (direct_block(job, &job->block[b]) != KNN_OK) return KNN_NO_MEMORY;
     return KNN_OK;

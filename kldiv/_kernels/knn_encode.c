@@ -21,7 +21,7 @@ static void centred(const sample_t *s, int64_t i, const double *centre, double s
 
 /* out[r] (width q, stride `stride`) = line[r] times basis, for ROWS rows and the 2 FW
    columns from c on; basis is (d, padded q), padded to a multiple of 2 FW. */
-INL void project_columns(const float *line, int d, const float *basis, int q_padded, int c,
+INLINE void project_columns(const float *line, int d, const float *basis, int q_padded, int c,
                          vf total[ROWS][2]) {
     UNROLL for (int r = 0; r < ROWS; r++) total[r][0] = total[r][1] = vf_set(0);
     for (int j0 = 0; j0 < d; j0 += SPAN) {
@@ -57,13 +57,13 @@ static float residual(double square, double projected, int d, int q, double skew
 }
 
 /* out (n, q + 1): projections on an almost orthonormal basis, and the norm of the rest. */
-int FN(knn_project)(const sample_t *s, const double *centre, double scale, const float *basis,
+int ISA_NAME(knn_project)(const sample_t *s, const double *centre, double scale, const float *basis,
                     int q, int q_padded, double skew, int threads, float *out, float *radius) {
     int d = s->d, status = KNN_OK, width = q + 1;
     int64_t groups = (s->n + ROWS - 1) / ROWS;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
     {
-        float *line = knn_allocate(ROWS * (size_t)(d + q_padded) * sizeof(float));
+        float *line = allocate(ROWS * (size_t)(d + q_padded), sizeof(float));
         float *point = line + ROWS * d;
         if (!line) status = KNN_NO_MEMORY;
 #pragma omp for schedule(static)
@@ -86,14 +86,14 @@ int FN(knn_project)(const sample_t *s, const double *centre, double scale, const
                                                 q, skew, to + q);
             }
         }
-        knn_free(line);
+        release(line);
     }
     return status;
 }
 
 /* Bytes of one row: code = nearest to (x - low) / step, in 0..255. Adds what was lost to
    the radius; `work` is one row. */
-INL void row_bytes(const double *x, int d, const double *low, double step, uint8_t *out,
+INLINE void row_bytes(const double *x, int d, const double *low, double step, uint8_t *out,
                    float *radius, double before) {
     double lost = 0, scale = 1 / step;
     for (int j = 0; j < d; j++) {
@@ -110,12 +110,12 @@ INL void row_bytes(const double *x, int d, const double *low, double step, uint8
 
 /* codes (n, d) of rows; radius holds that of the rows, and receives that of the codes in
    units of `step`. */
-int FN(knn_bytes)(const sample_t *s, const double *low, double step, int threads,
+int ISA_NAME(knn_bytes)(const sample_t *s, const double *low, double step, int threads,
                   uint8_t *codes, float *radius) {
     int d = s->d, status = KNN_OK;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
     {
-        double *line = knn_allocate((size_t)d * sizeof(double));
+        double *line = allocate((size_t)d, sizeof(double));
         if (!line) status = KNN_NO_MEMORY;
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < s->n; i++) {
@@ -128,7 +128,7 @@ int FN(knn_bytes)(const sample_t *s, const double *low, double step, int threads
             }
             row_bytes(x, d, low, step, codes + i * d, radius + i, radius[i]);
         }
-        knn_free(line);
+        release(line);
     }
     return status;
 }

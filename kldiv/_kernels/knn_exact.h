@@ -7,7 +7,7 @@
 
 #define DEFINE_EXACT(name, R, load)                                                   \
     /* |a - b|^2; gives up with a value above `limit` once the sum exceeds it */      \
-    INL double name(const R *RESTRICT a, const R *RESTRICT b, int d, double limit) {  \
+    INLINE double name(const R *RESTRICT a, const R *RESTRICT b, int d, double limit) {  \
         vd s0 = vd_set(0), s1 = s0, s2 = s0, s3 = s0, t;                              \
         double total = 0;                                                             \
         int j = 0;                                                                    \
@@ -34,7 +34,7 @@ DEFINE_EXACT(exact_d, double, vd_load)
 DEFINE_EXACT(exact_f, float, vd_widen)
 
 /* Sum of squares in float64. */
-INL double square_of(const float *x, int n) {
+INLINE double square_of(const float *x, int n) {
     vd s0 = vd_set(0), s1 = s0;
     double total;
     int j = 0;
@@ -48,7 +48,7 @@ INL double square_of(const float *x, int n) {
 }
 
 /* Float32 differences only ever reject: the relative error is below 1e-4 for d < 1e6. */
-INL int far_f(const float *RESTRICT a, const float *RESTRICT b, int d, double limit) {
+INLINE int far_f(const float *RESTRICT a, const float *RESTRICT b, int d, double limit) {
     vf s0 = vf_set(0), s1 = s0, t;
     float bound = (float)(limit * 1.0002), total = 0;
     int j = 0;
@@ -67,7 +67,7 @@ INL int far_f(const float *RESTRICT a, const float *RESTRICT b, int d, double li
 }
 
 /* |row i of s - row j of t|^2, or something above limit if it is above limit */
-INL double exact_rows(const sample_t *s, int64_t i, const sample_t *t, int64_t j,
+INLINE double exact_rows(const sample_t *s, int64_t i, const sample_t *t, int64_t j,
                       double limit) {
     int d = s->d;
     if (s->is_double)
@@ -79,7 +79,7 @@ INL double exact_rows(const sample_t *s, int64_t i, const sample_t *t, int64_t j
 }
 
 /* Keep the k smallest values in ascending order; count grows to k. */
-INL void keep_smallest(double *value, int32_t *index, int *count, int k, double v,
+INLINE void keep_smallest(double *value, int32_t *index, int *count, int k, double v,
                        int32_t i) {
     int p;
     if (*count < k)

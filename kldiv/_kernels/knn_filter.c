@@ -2,7 +2,6 @@
    decides which distances are measured in float64. Codes are float32 coordinates, or
    bytes whose products are exact integers. The bounds are derived in precision.rst. */
 #include "knn_exact.h"
-#include <stdlib.h>
 #include <string.h>
 
 #if defined(__AVX512F__)
@@ -29,7 +28,7 @@
    order of their bits, so one comparison of int32 serves both. */
 typedef int32_t bound_t;
 
-INL bound_t bound_of_float(float v) {
+INLINE bound_t bound_of_float(float v) {
     bound_t bits;
     if (!(v > 0)) v = 0;
     memcpy(&bits, &v, sizeof bits);
@@ -87,8 +86,8 @@ static int mark_surplus(const filter_t *f, const codes_t *codes, const sample_t 
     size_t code = (size_t)f->width * (f->is_integer ? 1 : 4), slots = 64;
     size_t bytes = (size_t)s->d * (s->is_double ? 8 : 4);
     while (slots < 2 * (size_t)s->n) slots *= 2;
-    int32_t *head = knn_allocate(slots * sizeof(int32_t));
-    int32_t *copies = knn_allocate((size_t)s->n * sizeof(int32_t));
+    int32_t *head = allocate(slots, sizeof(int32_t));
+    int32_t *copies = allocate((size_t)s->n, sizeof(int32_t));
     if (head && copies) {
         memset(head, 0xff, slots * sizeof(int32_t));
         for (int64_t i = 0; i < s->n; i++) {
@@ -109,11 +108,11 @@ static int mark_surplus(const filter_t *f, const codes_t *codes, const sample_t 
         }
     }
     int status = head && copies ? KNN_OK : KNN_NO_MEMORY;
-    knn_free(head), knn_free(copies);
+    release(head), release(copies);
     return status;
 }
 
-static void data_free(data_t *t) { knn_free(t->panels), knn_free(t->norm); }
+static void data_free(data_t *t) { release(t->panels), release(t->norm); }
 
 static int data_make(data_t *t, const job_t *job, const filter_t *f, int which) {
     const codes_t *codes = &f->sample[which];
@@ -122,7 +121,7 @@ static int data_make(data_t *t, const job_t *job, const filter_t *f, int which) 
     t->groups = f->is_integer ? (f->width + 3) / 4 : f->width;
     t->padded = (t->n + NR - 1) / NR * NR;
     size_t bytes = (size_t)t->padded * (size_t)t->groups * 4;
-    t->panels = knn_allocate(bytes), t->norm = knn_allocate((size_t)t->padded * sizeof(bound_t));
+    t->panels = allocate(bytes, 1), t->norm = allocate((size_t)t->padded, sizeof(bound_t));
     if (!t->panels || !t->norm) return KNN_NO_MEMORY;
     for (int64_t i = 0; i < t->n; i++)
         if (codes->radius[i] > t->radius) t->radius = codes->radius[i];
@@ -147,12 +146,12 @@ static int data_make(data_t *t, const job_t *job, const filter_t *f, int which) 
 #if HAS_BYTES
 /* c += products of unsigned x and signed y, four at a time. The intrinsic makes gcc 12
    copy and spill the accumulators. */
-INL void dot_bytes(__m512i *c, __m512i x, __m512i y) {
+INLINE void dot_bytes(__m512i *c, __m512i x, __m512i y) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
 }
 
 /* |x - y|^2 of byte codes, exact, for MR rows and the columns of one panel. */
-INL void byte_tile(int groups, const void *left, const bound_t *row_norm, const void *right,
+INLINE void byte_tile(int groups, const void *left, const bound_t *row_norm, const void *right,
                    const bound_t *norm, bound_t *out) {
     const int32_t *a = left;
     const int8_t *b = right;
@@ -180,7 +179,7 @@ INL void byte_tile(int groups, const void *left, const bound_t *row_norm, const 
 }
 #endif
 
-INL void float_tile(int width, const void *left, const bound_t *row_norm, const void *right,
+INLINE void float_tile(int width, const void *left, const bound_t *row_norm, const void *right,
                     const bound_t *norm, bound_t *out) {
     const float *a = left, *b = right;
     vf c[MR][NV], zero = vf_set(0);
@@ -260,7 +259,7 @@ static void measure(query_t *q, int64_t j) {
     q->measured++;
 }
 
-INL void prefetch_row(const sample_t *s, int64_t j) {
+INLINE void prefetch_row(const sample_t *s, int64_t j) {
     const char *row = (const char *)s->rows + j * s->d * (s->is_double ? 8 : 4);
     int bytes = s->d * (s->is_double ? 8 : 4);
     for (int b = 0; b < bytes && b < 1024; b += 64) PREFETCH(row + b);
@@ -346,21 +345,21 @@ typedef struct {
 } scratch_t;
 
 static int scratch_make(scratch_t *s, const data_t *t, int k) {
-    s->left = knn_allocate((size_t)QUERIES * (size_t)t->groups * 4);
-    s->row_norm = knn_allocate(QUERIES * sizeof(bound_t));
-    s->bounds = knn_allocate((size_t)QUERIES * CHUNK * sizeof(bound_t));
-    s->value = knn_allocate((size_t)(2 * k + 32) * sizeof(bound_t));
-    s->list = knn_allocate((size_t)(CHUNK + 2 * k + 32) * sizeof(int32_t));
-    s->index = knn_allocate((size_t)(QUERIES * k) * sizeof(int32_t));
-    s->best = knn_allocate((size_t)(QUERIES * k) * sizeof(double));
+    s->left = allocate((size_t)QUERIES * (size_t)t->groups, 4);
+    s->row_norm = allocate(QUERIES, sizeof(bound_t));
+    s->bounds = allocate((size_t)QUERIES * CHUNK, sizeof(bound_t));
+    s->value = allocate((size_t)(2 * k + 32), sizeof(bound_t));
+    s->list = allocate((size_t)(CHUNK + 2 * k + 32), sizeof(int32_t));
+    s->index = allocate((size_t)(QUERIES * k), sizeof(int32_t));
+    s->best = allocate((size_t)(QUERIES * k), sizeof(double));
     return s->left && s->row_norm && s->bounds && s->value && s->list && s->index && s->best
                ? KNN_OK
                : KNN_NO_MEMORY;
 }
 
 static void scratch_free(scratch_t *s) {
-    knn_free(s->left), knn_free(s->row_norm), knn_free(s->bounds), knn_free(s->value);
-    knn_free(s->list), knn_free(s->index), knn_free(s->best);
+    release(s->left), release(s->row_norm), release(s->bounds), release(s->value);
+    release(s->list), release(s->index), release(s->best);
 }
 
 static query_t query_of(const job_t *job, const filter_t *f, const block_t *block,
@@ -434,7 +433,7 @@ static int filter_block(const job_t *job, const filter_t *f, const block_t *bloc
     return status;
 }
 
-int FN(knn_filter)(const job_t *job, const filter_t *f) {
+int ISA_NAME(knn_filter)(const job_t *job, const filter_t *f) {
     data_t data[2];
     int used[2] = {0, 0}, status = KNN_OK;
     memset(data, 0, sizeof data);

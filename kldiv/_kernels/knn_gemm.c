@@ -3,7 +3,6 @@
    sample a tile serves its rows and its columns. The bound S on the error of a tile entry
    is derived in docs/user_guide/precision.rst. */
 #include "knn_exact.h"
-#include <stdlib.h>
 #include <string.h>
 
 #if defined(__AVX512F__)
@@ -79,7 +78,7 @@ static void centred_row(const sample_t *s, int64_t i, const double *centre, doub
 }
 
 /* Panels of `size` rows from UNIT row-major lines; a few columns at a time stay in cache. */
-INL void pack_panels(const int size, const float *RESTRICT lines, int d, float factor,
+INLINE void pack_panels(const int size, const float *RESTRICT lines, int d, float factor,
                      float *RESTRICT out) {
     for (int p = 0; p < UNIT; p += size, lines += (int64_t)size * d, out += (int64_t)size * d)
         for (int j0 = 0; j0 < d; j0 += 16) {
@@ -119,12 +118,12 @@ static int pack_units(packed_t *p, int64_t first, int64_t last, const view_t *vi
     int status = KNN_OK;
 #pragma omp parallel num_threads(view->threads) if (view->threads > 1) reduction(| : status)
     {
-        float *lines = knn_allocate(UNIT * (size_t)p->rows->d * sizeof(float));
+        float *lines = allocate(UNIT * (size_t)p->rows->d, sizeof(float));
         if (!lines) status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 1)
         for (int64_t i = first; i < last; i += UNIT)
             if (lines) pack_unit(p, i, view, to, lines);
-        knn_free(lines);
+        release(lines);
     }
     return status;
 }
@@ -144,7 +143,7 @@ static int packed_make(packed_t *p, const sample_t *rows, const view_t *view,
     p->segment = segment_bytes / 4 / rows->d / UNIT * UNIT;
     if (p->segment < UNIT) p->segment = UNIT;
     if (p->segment > p->padded) p->segment = p->padded;
-    p->norm = knn_allocate((size_t)p->padded * sizeof(float));
+    p->norm = allocate((size_t)p->padded, sizeof(float));
     if (!p->norm) return KNN_NO_MEMORY;
     /* in one segment, packing gives the norms */
     return p->segment < p->padded ? pack_units(p, 0, p->padded, view, NULL) : KNN_OK;
@@ -161,12 +160,12 @@ static int found_make(found_t *f, const packed_t *from, const packed_t *into, in
                       double relative) {
     int64_t n = from->n, padded = from->padded;
     f->n = n, f->k = k, f->room = 2 * k + 32;
-    f->gate = knn_allocate((size_t)padded * sizeof(float));
-    f->limit = knn_allocate((size_t)padded * sizeof(float));
-    f->slack = knn_allocate((size_t)padded * sizeof(float));
-    f->lists = knn_allocate((size_t)(k > MAX_LIST ? 1 : n + 1) * LIST * sizeof(float));
-    f->candidates = knn_allocate((size_t)n * (size_t)f->room * sizeof(candidate_t));
-    f->count = knn_allocate((size_t)n * sizeof(int32_t));
+    f->gate = allocate((size_t)padded, sizeof(float));
+    f->limit = allocate((size_t)padded, sizeof(float));
+    f->slack = allocate((size_t)padded, sizeof(float));
+    f->lists = allocate((size_t)(k > MAX_LIST ? 1 : n + 1) * LIST, sizeof(float));
+    f->candidates = allocate((size_t)n * (size_t)f->room, sizeof(candidate_t));
+    f->count = allocate((size_t)n, sizeof(int32_t));
     if (!f->gate || !f->limit || !f->slack || !f->lists || !f->candidates || !f->count)
         return KNN_NO_MEMORY;
     for (int64_t i = 0; i < padded; i++) {
@@ -181,12 +180,12 @@ static int found_make(found_t *f, const packed_t *from, const packed_t *into, in
 }
 
 static void found_free(found_t *f) {
-    knn_free(f->gate), knn_free(f->limit), knn_free(f->slack), knn_free(f->lists);
-    knn_free(f->candidates), knn_free(f->count);
+    release(f->gate), release(f->limit), release(f->slack), release(f->lists);
+    release(f->candidates), release(f->count);
 }
 
 /* The gate is a little wider than the limit: it is compared after two roundings more. */
-INL void set_limit(found_t *f, const float *norm, int64_t i, float kth) {
+INLINE void set_limit(found_t *f, const float *norm, int64_t i, float kth) {
     float limit = kth + f->slack[i];
     f->limit[i] = limit;
     f->gate[i] = (limit - norm[i]) + (1e-6f * (limit + norm[i]) + f->slack[i]);
@@ -212,7 +211,7 @@ static void compact(found_t *f, const float *norm, int64_t i) {
 }
 
 /* Put v into the sorted list: new[c] = min(old[c], max(old[c - 1], v)). */
-INL void insert(float *list, float v) {
+INLINE void insert(float *list, float v) {
     vf shifted[LIST / FW], own[LIST / FW], x = vf_set(v);
     UNROLL for (int c = 0; c < LIST / FW; c++) {
         shifted[c] = vf_load(list + c * FW - 1), own[c] = vf_load(list + c * FW);
@@ -222,7 +221,7 @@ INL void insert(float *list, float v) {
 }
 
 /* Row j at squared distance v (known to be within the limit) for query i. */
-INL void offer(found_t *f, const float *norm, int64_t i, float v, int32_t j) {
+INLINE void offer(found_t *f, const float *norm, int64_t i, float v, int32_t j) {
     if (UNLIKELY(f->count[i] == f->room)) {
         compact(f, norm, i);
         if (!(v < f->limit[i])) return;
@@ -246,11 +245,11 @@ typedef struct {
     int64_t row_end, column_end; /* of the two segments, which begin where panels do */
 } product_t;
 
-INL const float *left_panel(const product_t *p, int64_t row) {
+INLINE const float *left_panel(const product_t *p, int64_t row) {
     return p->left->cells + (row - p->left->first) * p->from->rows->d;
 }
 
-INL const float *right_panel(const product_t *p, int64_t column) {
+INLINE const float *right_panel(const product_t *p, int64_t column) {
     return p->right->cells + (column - p->right->first) * p->from->rows->d;
 }
 
@@ -268,7 +267,7 @@ static void handle(const product_t *p, int64_t row, int64_t column, const float 
 }
 
 /* c = left panel times right panel. */
-INL void multiply(int d, const float *RESTRICT a, const float *RESTRICT b, vf c[MR][NV]) {
+INLINE void multiply(int d, const float *RESTRICT a, const float *RESTRICT b, vf c[MR][NV]) {
     UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) c[i][v] = vf_set(0);
     for (const float *end = a + (int64_t)d * MR; a < end; a += MR, b += NR) {
         vf y[NV];
@@ -281,7 +280,7 @@ INL void multiply(int d, const float *RESTRICT a, const float *RESTRICT b, vf c[
     }
 }
 
-INL void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
+INLINE void tile(const int BOTH, const product_t *p, int64_t row, int64_t column) {
     int d = p->from->rows->d;
     vf c[MR][NV];
     multiply(d, left_panel(p, row), right_panel(p, column), c);
@@ -455,9 +454,9 @@ static int64_t finish_row(const job_t *job, const block_t *block, found_t *f, in
 static uint8_t *surplus_rows(const sample_t *s, int k) {
     size_t bytes = (size_t)s->d * (s->is_double ? 8 : 4), slots = 64;
     while (slots < 2 * (size_t)s->n) slots *= 2;
-    int32_t *head = knn_allocate(slots * sizeof(int32_t));
-    int32_t *copies = knn_allocate((size_t)s->n * sizeof(int32_t));
-    uint8_t *surplus = knn_allocate((size_t)s->n);
+    int32_t *head = allocate(slots, sizeof(int32_t));
+    int32_t *copies = allocate((size_t)s->n, sizeof(int32_t));
+    uint8_t *surplus = allocate((size_t)s->n, 1);
     if (head && copies && surplus) {
         memset(head, 0xff, slots * sizeof(int32_t));
         for (int64_t i = 0; i < s->n; i++) {
@@ -477,10 +476,10 @@ static uint8_t *surplus_rows(const sample_t *s, int k) {
             surplus[i] = ++copies[head[at]] > k + 1;
         }
     } else {
-        knn_free(surplus);
+        release(surplus);
         surplus = NULL;
     }
-    knn_free(head), knn_free(copies);
+    release(head), release(copies);
     return surplus;
 }
 
@@ -493,15 +492,15 @@ static int finish(const job_t *job, const block_t *block, found_t *f, int64_t *n
 #pragma omp parallel num_threads(job->n_threads) if (job->n_threads > 1) \
     reduction(| : status) reduction(+ : total)
     {
-        double *best = knn_allocate((size_t)k * sizeof(double));
-        int32_t *index = knn_allocate((size_t)k * sizeof(int32_t));
+        double *best = allocate((size_t)k, sizeof(double));
+        int32_t *index = allocate((size_t)k, sizeof(int32_t));
         if (!best || !index) status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 64)
         for (int64_t i = 0; i < f->n; i++)
             if (best && index) total += finish_row(job, block, f, i, surplus, best, index);
-        knn_free(best), knn_free(index);
+        release(best), release(index);
     }
-    knn_free(surplus);
+    release(surplus);
     *n_candidates += total;
     return status;
 }
@@ -650,15 +649,15 @@ static int gemm_make(gemm_t *g, const job_t *job, double *centre) {
         if (used && g->sample[s].segment > most) most = g->sample[s].segment;
     }
     g->left.size = MR, g->left.factor = -2, g->right.size = NR, g->right.factor = 1;
-    g->left.cells = knn_allocate((size_t)most * (size_t)d * sizeof(float));
-    g->right.cells = knn_allocate((size_t)most * (size_t)d * sizeof(float));
+    g->left.cells = allocate((size_t)most * (size_t)d, sizeof(float));
+    g->right.cells = allocate((size_t)most * (size_t)d, sizeof(float));
     return g->left.cells && g->right.cells ? status : KNN_NO_MEMORY;
 }
 
-int FN(knn_gemm)(const job_t *job, int64_t *n_candidates) {
+int ISA_NAME(knn_gemm)(const job_t *job, int64_t *n_candidates) {
     int status, crossed = -1;
     gemm_t g;
-    double *centre = knn_allocate((size_t)job->sample[0].d * sizeof(double));
+    double *centre = allocate((size_t)job->sample[0].d, sizeof(double));
     memset(&g, 0, sizeof g);
     status = centre ? gemm_make(&g, job, centre) : KNN_NO_MEMORY;
     for (int b = 0; b < job->n_blocks && status == KNN_OK; b++) {
@@ -670,7 +669,7 @@ int FN(knn_gemm)(const job_t *job, int64_t *n_candidates) {
                 other = crossed = c;
         status = gemm_block(job, &g, b, other, n_candidates);
     }
-    for (int s = 0; s < 2; s++) knn_free(g.sample[s].norm);
-    knn_free(g.left.cells), knn_free(g.right.cells), knn_free(centre);
+    for (int s = 0; s < 2; s++) release(g.sample[s].norm);
+    release(g.left.cells), release(g.right.cells), release(centre);
     return status;
 }

@@ -4,7 +4,6 @@
    float64. Data are coded and packed in segments of bounded size, and only a block of
    queries is in memory at a time. The bounds are derived in precision.rst. */
 #include "knn_exact.h"
-#include <stdlib.h>
 #include <string.h>
 
 #if defined(__AVX512VNNI__) && defined(__AVX512F__)
@@ -59,7 +58,7 @@ typedef struct {
 
 /* ---- codes ----------------------------------------------------------------------- */
 
-INL uint64_t mix(uint64_t h) {
+INLINE uint64_t mix(uint64_t h) {
     h = (h ^ (h >> 32)) * 0x9E3779B97F4A7C15u;
     return h ^ (h >> 29);
 }
@@ -193,7 +192,7 @@ static int find_ranges(const job_t *job, ranges_t *total) {
     for (int j = 0; j < d; j++) total->low[j] = INFINITY, total->high[j] = -INFINITY;
 #pragma omp parallel num_threads(job->n_threads) if (job->n_threads > 1) reduction(| : status)
     {
-        double *own = knn_allocate(4 * (size_t)d * sizeof(double));
+        double *own = allocate(4 * (size_t)d, sizeof(double));
         ranges_t r = {own, own + d, 1};
         if (!own) status = KNN_NO_MEMORY;
         for (int j = 0; j < d && own; j++) r.low[j] = INFINITY, r.high[j] = -INFINITY;
@@ -216,21 +215,21 @@ static int find_ranges(const job_t *job, ranges_t *total) {
             total->high[j] = r.high[j] > total->high[j] ? r.high[j] : total->high[j];
             total->integers &= r.integers;
         }
-        knn_free(own);
+        release(own);
     }
     return status;
 }
 
 static void segment_free(segment_t *t) {
-    knn_free(t->low), knn_free(t->panels), knn_free(t->norm), knn_free(t->half);
-    knn_free(t->hash), knn_free(t->radius), knn_free(t->head), knn_free(t->copies);
+    release(t->low), release(t->panels), release(t->norm), release(t->half);
+    release(t->hash), release(t->radius), release(t->head), release(t->copies);
 }
 
 static int segment_make(segment_t *t, const job_t *job) {
     int d = job->sample[0].d, steps = ((d + 3) / 4 + 15) / 16;
     int64_t most = 0;
     memset(t, 0, sizeof *t);
-    t->d = d, t->matrix = job->matrix && knn_matrix_ready();
+    t->d = d, t->matrix = job->matrix;
     t->per = ((d + 3) / 4 + steps - 1) / steps, t->groups = t->per * steps;
     for (int b = 0; b < job->n_blocks; b++) {
         int64_t n = job->sample[job->block[b].into].n;
@@ -242,14 +241,14 @@ static int segment_make(segment_t *t, const job_t *job) {
     t->room = most < t->room ? most : t->room;
     size_t room = (size_t)t->room, slots = 64;
     while (slots < 2 * room) slots *= 2;
-    t->low = knn_allocate(2 * (size_t)d * sizeof(double));
-    t->panels = knn_allocate(room * (size_t)t->groups * 4);
-    t->norm = knn_allocate(room * sizeof(int32_t));
-    t->half = knn_allocate(room * sizeof(int32_t));
-    t->hash = knn_allocate(room * sizeof(uint64_t));
-    t->radius = knn_allocate(room * sizeof(float));
-    t->head = knn_allocate(slots * sizeof(int32_t));
-    t->copies = knn_allocate(room * sizeof(int32_t));
+    t->low = allocate(2 * (size_t)d, sizeof(double));
+    t->panels = allocate(room * (size_t)t->groups, 4);
+    t->norm = allocate(room, sizeof(int32_t));
+    t->half = allocate(room, sizeof(int32_t));
+    t->hash = allocate(room, sizeof(uint64_t));
+    t->radius = allocate(room, sizeof(float));
+    t->head = allocate(slots, sizeof(int32_t));
+    t->copies = allocate(room, sizeof(int32_t));
     if (!t->low || !t->panels || !t->norm || !t->half || !t->hash || !t->radius || !t->head ||
         !t->copies)
         return KNN_NO_MEMORY;
@@ -267,7 +266,7 @@ static int segment_make(segment_t *t, const job_t *job) {
 
 /* c += products of unsigned x and signed y, four at a time. The intrinsic makes gcc 12
    copy and spill the accumulators. */
-INL void dot_bytes(__m512i *c, __m512i x, __m512i y) {
+INLINE void dot_bytes(__m512i *c, __m512i x, __m512i y) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
 }
 
@@ -290,7 +289,7 @@ static void vector_tile(int groups, const uint8_t *left, const uint8_t *right, i
             _mm512_storeu_si512(out + i * NR + v * LANES, c[i][v]);
 }
 
-#if KLDIV_HAS_MATRIX
+#if ISA_KNOWS_MATRIX
 /* Not inlined: the intrinsics of gcc do not say which memory they read. */
 #define ON_MATRIX __attribute__((noinline, target("amx-tile,amx-int8")))
 
@@ -342,12 +341,12 @@ static void matrix_end(void) {}
 #endif
 
 /* Products of queries [row, row + tile_rows) and the panel at column j. */
-INL int tile_rows(const segment_t *t) { return t->matrix ? NR : MR; }
+INLINE int tile_rows(const segment_t *t) { return t->matrix ? NR : MR; }
 
-INL void tile(const segment_t *t, const work_t *w, int row, int64_t j, int32_t *out) {
+INLINE void tile(const segment_t *t, const work_t *w, int row, int64_t j, int32_t *out) {
     const uint8_t *left = w->left + (size_t)row * 4 * (size_t)t->groups;
     const uint8_t *right = t->panels + (size_t)j * 4 * (size_t)t->groups;
-#if KLDIV_HAS_MATRIX
+#if ISA_KNOWS_MATRIX
     if (t->matrix) {
         matrix_tile(t->groups, t->per, left, right, out);
         return;
@@ -391,7 +390,7 @@ static void limit_by_distance(const segment_t *t, work_t *w, int i, double squar
 
 DEFINE_BRING_FORWARD(int32_t)
 
-INL void prefetch_row(const sample_t *s, int64_t j) {
+INLINE void prefetch_row(const sample_t *s, int64_t j) {
     size_t bytes = (size_t)s->d * (s->is_double ? 8 : 4);
     const char *row = (const char *)s->rows + (size_t)j * bytes;
     for (size_t b = 0; b < bytes && b < 1024; b += 64) PREFETCH(row + b);
@@ -467,7 +466,7 @@ static void make_room(const job_t *job, const block_t *block, const segment_t *t
 }
 
 /* Put v into the sorted list: new[c] = min(old[c], max(old[c - 1], v)). */
-INL void insert(int32_t *list, int32_t v) {
+INLINE void insert(int32_t *list, int32_t v) {
     __m512i own = _mm512_loadu_si512(list);
     __m512i shifted = _mm512_alignr_epi32(own, _mm512_set1_epi32(-NOT_YET), 15);
     shifted = _mm512_max_epi32(shifted, _mm512_set1_epi32(v));
@@ -514,7 +513,7 @@ static void handle(const task_t *a, int i, int64_t column, const int32_t *c, uns
 
 /* Queries [row, end), at most NR, against one panel. Those with hits are listed first, so
    that no branch is guessed per query. */
-INL void scan(const task_t *a, int row, int end, int64_t j, const int32_t *out) {
+INLINE void scan(const task_t *a, int row, int end, int64_t j, const int32_t *out) {
     const segment_t *t = a->data;
     uint32_t hits[NR];
     int list[NR + 1], found = 0;
@@ -642,28 +641,28 @@ static void run_block(const task_t *a, int last) {
 /* ---- the job --------------------------------------------------------------------- */
 
 static void work_free(work_t *w) {
-    knn_free(w->left), knn_free(w->lines), knn_free(w->products), knn_free(w->test);
-    knn_free(w->limit), knn_free(w->applied), knn_free(w->norm), knn_free(w->list), knn_free(w->radius);
-    knn_free(w->candidates), knn_free(w->count), knn_free(w->known), knn_free(w->best);
-    knn_free(w->index);
+    release(w->left), release(w->lines), release(w->products), release(w->test);
+    release(w->limit), release(w->applied), release(w->norm), release(w->list), release(w->radius);
+    release(w->candidates), release(w->count), release(w->known), release(w->best);
+    release(w->index);
 }
 
 static int work_make(work_t *w, const segment_t *t, int k) {
     size_t lines = BLOCK * 4 * (size_t)t->groups;
     memset(w, 0, sizeof *w);
     w->room = k > LANES ? 4 * k + 48 : 96;
-    w->left = knn_allocate(lines), w->lines = knn_allocate(lines);
-    w->products = knn_allocate(STRIP * BLOCK * NR * sizeof(int32_t));
-    w->test = knn_allocate(BLOCK * sizeof(int32_t));
-    w->limit = knn_allocate(BLOCK * sizeof(int32_t));
-    w->applied = knn_allocate(BLOCK * sizeof(int32_t));
-    w->norm = knn_allocate(BLOCK * sizeof(int32_t));
-    w->list = knn_allocate(BLOCK * LANES * sizeof(int32_t));
-    w->radius = knn_allocate(BLOCK * sizeof(double));
-    w->candidates = knn_allocate(BLOCK * (size_t)w->room * sizeof(candidate_t));
-    w->count = knn_allocate(BLOCK * sizeof(int)), w->known = knn_allocate(BLOCK * sizeof(int));
-    w->best = knn_allocate(BLOCK * (size_t)k * sizeof(double));
-    w->index = knn_allocate(BLOCK * (size_t)k * sizeof(int32_t));
+    w->left = allocate(lines, 1), w->lines = allocate(lines, 1);
+    w->products = allocate(STRIP * BLOCK * NR, sizeof(int32_t));
+    w->test = allocate(BLOCK, sizeof(int32_t));
+    w->limit = allocate(BLOCK, sizeof(int32_t));
+    w->applied = allocate(BLOCK, sizeof(int32_t));
+    w->norm = allocate(BLOCK, sizeof(int32_t));
+    w->list = allocate(BLOCK * LANES, sizeof(int32_t));
+    w->radius = allocate(BLOCK, sizeof(double));
+    w->candidates = allocate(BLOCK * (size_t)w->room, sizeof(candidate_t));
+    w->count = allocate(BLOCK, sizeof(int)), w->known = allocate(BLOCK, sizeof(int));
+    w->best = allocate(BLOCK * (size_t)k, sizeof(double));
+    w->index = allocate(BLOCK * (size_t)k, sizeof(int32_t));
     return w->left && w->lines && w->products && w->test && w->limit && w->applied && w->norm && w->list &&
                    w->radius && w->candidates && w->count && w->known && w->best && w->index
                ? KNN_OK
@@ -677,12 +676,12 @@ static int load(segment_t *t, const job_t *job, const sample_t *rows, int64_t fi
     t->n = rows->n - first < t->room ? rows->n - first : t->room;
 #pragma omp parallel num_threads(job->n_threads) if (job->n_threads > 1) reduction(| : status)
     {
-        uint8_t *lines = knn_allocate(NR * 4 * (size_t)t->groups);
+        uint8_t *lines = allocate(NR * 4 * (size_t)t->groups, 1);
         if (!lines) status = KNN_NO_MEMORY;
 #pragma omp for schedule(static)
         for (int64_t p = 0; p < t->n; p += NR)
             if (lines) pack_panel(t, p, lines);
-        knn_free(lines);
+        release(lines);
     }
     t->largest = 0;
     for (int64_t i = 0; i < t->n && status == KNN_OK; i++)
@@ -714,7 +713,7 @@ static int search(const segment_t *t, const job_t *job, const block_t *block, in
     return status;
 }
 
-int FN(knn_int8)(const job_t *job, int64_t *n_candidates) {
+int ISA_NAME(knn_int8)(const job_t *job, int64_t *n_candidates) {
     segment_t t;
     int status = segment_make(&t, job);
     for (int s = 0; s < 2; s++) {
@@ -734,7 +733,7 @@ int FN(knn_int8)(const job_t *job, int64_t *n_candidates) {
 
 #else
 
-int FN(knn_int8)(const job_t *job, int64_t *n_candidates) {
+int ISA_NAME(knn_int8)(const job_t *job, int64_t *n_candidates) {
     (void)job, (void)n_candidates;
     return KNN_NOT_BUILT;
 }

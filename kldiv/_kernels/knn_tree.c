@@ -32,7 +32,7 @@
 #define TREE_IS_FLOAT
 #include "knn_tree_impl.h"
 
-int FN(knn_tree)(const job_t *job) {
+int ISA_NAME(knn_tree)(const job_t *job) {
     return job->sample[0].is_double || job->metric != METRIC_EUCLIDEAN || job->sample[0].d <= 5 ? tree_job_double(job)
                                                                        : tree_job_float(job);
 }

@@ -24,7 +24,7 @@ typedef struct {
 static void TN(sort_by_key)(TN(tree_t) * t, int64_t s, int64_t e, int dim, double low,
                             double width) {
     int64_t n = e - s;
-    if (!t->keys) t->keys = knn_allocate(2 * (size_t)t->n * sizeof(uint64_t));
+    if (!t->keys) t->keys = allocate(2 * (size_t)t->n, sizeof(uint64_t));
     if (!t->keys) {
         t->failed = 1;
         return;
@@ -166,9 +166,9 @@ static void TN(fill)(TN(tree_t) * t, int64_t node, int64_t L, int64_t leaf) {
 }
 
 static void TN(tree_free)(TN(tree_t) * t) {
-    knn_free(t->points), knn_free(t->low), knn_free(t->high);
-    knn_free(t->cut), knn_free(t->cut_dim), knn_free(t->order), knn_free(t->spare);
-    knn_free(t->keys);
+    release(t->points), release(t->low), release(t->high);
+    release(t->cut), release(t->cut_dim), release(t->order), release(t->spare);
+    release(t->keys);
 }
 
 static int TN(tree_make)(TN(tree_t) * t, const REAL *rows, int64_t n, int d, int leaf) {
@@ -176,19 +176,19 @@ static int TN(tree_make)(TN(tree_t) * t, const REAL *rows, int64_t n, int d, int
     size_t nodes = 2 * (size_t)L, room = (size_t)(L * leaf) * (size_t)d * sizeof(REAL);
     memset(t, 0, sizeof *t);
     t->rows = rows, t->n = n, t->n_leaves = L, t->d = d, t->leaf = leaf;
-    t->points = knn_allocate(room);
-    t->low = knn_allocate(nodes * (size_t)d * sizeof(REAL));
-    t->high = knn_allocate(nodes * (size_t)d * sizeof(REAL));
-    t->cut = knn_allocate(nodes * sizeof(REAL));
-    t->cut_dim = knn_allocate(nodes * sizeof(int32_t));
-    t->order = knn_allocate((size_t)n * sizeof(int32_t));
-    t->spare = knn_allocate((size_t)n * sizeof(int32_t));
+    t->points = allocate(room, 1);
+    t->low = allocate(nodes * (size_t)d, sizeof(REAL));
+    t->high = allocate(nodes * (size_t)d, sizeof(REAL));
+    t->cut = allocate(nodes, sizeof(REAL));
+    t->cut_dim = allocate(nodes, sizeof(int32_t));
+    t->order = allocate((size_t)n, sizeof(int32_t));
+    t->spare = allocate((size_t)n, sizeof(int32_t));
     if (!t->points || !t->low || !t->high || !t->cut || !t->cut_dim || !t->order || !t->spare)
         return KNN_NO_MEMORY;
     for (int64_t i = 0; i < n; i++) t->order[i] = (int32_t)i;
     TN(arrange)(t, 0, L, 0, n, 0, 0);
     if (t->failed) return KNN_NO_MEMORY;
-    knn_free(t->spare), knn_free(t->keys);
+    release(t->spare), release(t->keys);
     t->spare = NULL, t->keys = NULL;
     TN(fill)(t, 0, L, 0);
     return KNN_OK;
@@ -212,7 +212,7 @@ typedef struct {
 } TN(found_t);
 
 /* Relative width of the band that may hold a neighbour: see precision.rst. */
-INL REAL TN(band)(int d) {
+INLINE REAL TN(band)(int d) {
     return (REAL)(1.0 + WIDEN * 4.0 * (d + 4) * 5.960464477539063e-08);
 }
 
@@ -284,14 +284,14 @@ static REAL TN(append)(TN(found_t) * f, int lane, REAL v, int32_t position, REAL
         }                                                                             \
     } while (0)
 
-INL VEC TN(step)(const int METRIC, VEC x, REAL y, VEC a) {
+INLINE VEC TN(step)(const int METRIC, VEC x, REAL y, VEC a) {
     VEC t = V(sub)(x, V(set)(y));
     if (METRIC == METRIC_EUCLIDEAN) return V(fma)(t, t, a);
     t = V(abs)(t);
     return METRIC == METRIC_MANHATTAN ? V(add)(a, t) : V(max)(a, t);
 }
 
-INL VEC TN(hide_lane)(VEC a, int lane) {
+INLINE VEC TN(hide_lane)(VEC a, int lane) {
     if (lane < 0 || lane >= W) return a;
     REAL lanes[W];
     V(store)(lanes, a);
@@ -301,7 +301,7 @@ INL VEC TN(hide_lane)(VEC a, int lane) {
 
 /* Measure W queries against the rows of one leaf. own >= 0: the leaf is the queries' own,
    and lane l is row own + l. */
-INL void TN(scan)(const int D, const int K, const int COLLECT, const int METRIC, const int LEAF,
+INLINE void TN(scan)(const int D, const int K, const int COLLECT, const int METRIC, const int LEAF,
                   const REAL *RESTRICT q, const TN(tree_t) * t, int64_t leaf, VEC *chain,
                   VEC *chain_limit, TN(found_t) * found, int group, int own) {
     VEC top[MAX_CHAIN], threshold = *chain_limit;
@@ -342,7 +342,7 @@ INL void TN(scan)(const int D, const int K, const int COLLECT, const int METRIC,
     *chain_limit = threshold;
 }
 
-INL unsigned TN(box_hits)(const int D, const int METRIC, const int LEAF, const REAL *q,
+INLINE unsigned TN(box_hits)(const int D, const int METRIC, const int LEAF, const REAL *q,
                           const TN(tree_t) * t, int64_t node, VEC threshold) {
     int d = D ? D : t->d;
     const REAL *low = t->low + node * d, *high = t->high + node * d;
@@ -363,7 +363,7 @@ typedef struct {
 } TN(frame_t);
 
 /* Distance of tree row p of `from` to tree row q of `into`, squared if Euclidean. */
-INL double TN(measure)(const TN(tree_t) * from, int64_t p, const TN(tree_t) * into, int64_t q) {
+INLINE double TN(measure)(const TN(tree_t) * from, int64_t p, const TN(tree_t) * into, int64_t q) {
     int d = from->d;
     const REAL *a = from->points + p * d, *b = into->points + q * d;
     double total = 0;
@@ -439,7 +439,7 @@ static void TN(finish)(const job_t *job, const block_t *block, const TN(tree_t) 
 }
 
 /* Search the queries of one leaf of `from` in `into`. */
-INL void TN(search_block)(const int D, const int K, const int COLLECT, const int METRIC,
+INLINE void TN(search_block)(const int D, const int K, const int COLLECT, const int METRIC,
                           const int LEAF, const job_t *job, const block_t *block,
                           const TN(tree_t) * from, const TN(tree_t) * into, int64_t b,
                           TN(found_t) * found) {
@@ -579,17 +579,17 @@ static int TN(found_make)(TN(found_t) * f, const job_t *job) {
     memset(f, 0, sizeof *f);
     f->k = job->k, f->room = 2 * job->k + APPEND_ROOM;
     size_t cells = (size_t)MAX_LEAF * (size_t)f->room;
-    f->value = knn_allocate(cells * sizeof(REAL));
-    f->position = knn_allocate(cells * sizeof(int32_t));
-    f->best = knn_allocate((size_t)job->k * sizeof(double));
-    f->best_index = knn_allocate((size_t)job->k * sizeof(int32_t));
-    f->queries = knn_allocate((size_t)job->sample[0].d * MAX_LEAF * sizeof(REAL));
+    f->value = allocate(cells, sizeof(REAL));
+    f->position = allocate(cells, sizeof(int32_t));
+    f->best = allocate((size_t)job->k, sizeof(double));
+    f->best_index = allocate((size_t)job->k, sizeof(int32_t));
+    f->queries = allocate((size_t)job->sample[0].d * MAX_LEAF, sizeof(REAL));
     return f->value && f->position && f->best && f->best_index && f->queries ? KNN_OK
                                                                            : KNN_NO_MEMORY;
 }
 
 static void TN(found_free)(TN(found_t) * f) {
-    knn_free(f->value), knn_free(f->position), knn_free(f->best), knn_free(f->best_index), knn_free(f->queries);
+    release(f->value), release(f->position), release(f->best), release(f->best_index), release(f->queries);
 }
 
 static int TN(search_all)(const job_t *job, const block_t *block, const TN(tree_t) * from,
@@ -618,7 +618,7 @@ static const REAL *TN(rows_of)(const sample_t *s, double scale, REAL **copy) {
     *copy = NULL;
     if (s->is_double == (sizeof(REAL) == 8) && scale == 1) return s->rows;
     int64_t cells = s->n * s->d;
-    REAL *rows = *copy = knn_allocate((size_t)cells * sizeof(REAL));
+    REAL *rows = *copy = allocate((size_t)cells, sizeof(REAL));
     if (!rows) return NULL;
     if (s->is_double)
         for (int64_t i = 0; i < cells; i++)
@@ -650,6 +650,6 @@ static int TN(tree_job)(const job_t *job) {
     for (int b = 0; b < job->n_blocks && status == KNN_OK; b++)
         status = TN(search_all)(job, &job->block[b], &tree[job->block[b].from],
                                 &tree[job->block[b].into]);
-    for (int s = 0; s < 2; s++) TN(tree_free)(&tree[s]), knn_free(copy[s]);
+    for (int s = 0; s < 2; s++) TN(tree_free)(&tree[s]), release(copy[s]);
     return status;
 }

@@ -2,24 +2,8 @@
 #ifndef KLDIV_KS_H
 #define KLDIV_KS_H
 
-#include <stdint.h>
-
-#if defined(_MSC_VER)
-#define RESTRICT __restrict
-#else
-#define RESTRICT restrict
-#endif
-
-#if defined(__GNUC__)
-#define KS_POPCOUNT(word) __builtin_popcountll(word)
-#else
-static inline int64_t KS_POPCOUNT(uint64_t word) {
-    word -= (word >> 1) & 0x5555555555555555ULL;
-    word = (word & 0x3333333333333333ULL) + ((word >> 2) & 0x3333333333333333ULL);
-    word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
-    return (int64_t)((word * 0x0101010101010101ULL) >> 56);
-}
-#endif
+#include "base.h"
+#include "isa.h"
 
 /* Extremes of F_x - F_y over one column. */
 typedef struct {
@@ -78,20 +62,14 @@ void ks_space_free(ks_space *space);
        int64_t up, int64_t down, uint64_t *set, uint8_t *flag, int64_t *best_x,        \
        int64_t *best_y))
 
-#define KS_POINTER(result, name, arguments) result(*name) arguments;
 typedef struct {
-    KS_FUNCTIONS(KS_POINTER)
+    KS_FUNCTIONS(ISA_POINTER)
 } ks_table;
 
-/* The table of the best instruction set that processor and build have. */
-const ks_table *ks_best_table(void);
+const ks_table *ks_table_of(int level);
 
 #ifdef KLDIV_ISA
-#define KS_PASTE_(name, isa) name##_##isa
-#define KS_PASTE(name, isa) KS_PASTE_(name, isa)
-#define KS(name) KS_PASTE(name, KLDIV_ISA)
-#define KS_DECLARE(result, name, arguments) result KS(name) arguments;
-KS_FUNCTIONS(KS_DECLARE)
+KS_FUNCTIONS(ISA_DECLARE)
 #endif
 
 #endif

@@ -5,7 +5,6 @@
  * the same way. On ordinary data that is linear in the number of values, without a sort.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ks.h"
@@ -256,7 +255,7 @@ static int ks_open(
     return failed;
 }
 
-int KS(ks_segment)(
+int ISA_NAME(ks_segment)(
     ks_gap *gap, double *value, uint8_t *in_x, int64_t size, ks_space *space
 ) {
     gap->bar = 0.0; /* reached beyond the last value */
@@ -268,7 +267,7 @@ int KS(ks_segment)(
 }
 
 /* P(D >= h / lcm(n, n)) for two samples of n rows; two-sided or one-sided. */
-double KS(ks_exact_equal)(int64_t n, int64_t h, int two_sided) {
+double ISA_NAME(ks_exact_equal)(int64_t n, int64_t h, int two_sided) {
     double p = 0.0;
     for (int64_t k = two_sided ? n / h : 1; k >= 1; k--) {
         double ratio = 1.0;
@@ -296,7 +295,7 @@ static int64_t ks_floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); 
  * a weighted mean of non-negative ones, so small probabilities keep their digits.
  * `n1`, `m1` are n and m over their greatest common divisor. `row` holds two arrays of
  * n + 3 doubles. */
-double KS(ks_exact_lattice)(
+double ISA_NAME(ks_exact_lattice)(
     int64_t n, int64_t m, int64_t n1, int64_t m1, int64_t h, int two_sided, double *row
 ) {
     double *old = row + 1, *new = row + n + 4;
@@ -323,7 +322,7 @@ double KS(ks_exact_lattice)(
 }
 
 /* P(D_n^+ >= x) = x sum_j C(n, j) (1 - x - j/n)^(n - j) (x + j/n)^(j - 1). */
-void KS(ks_one_sided_sf)(
+void ISA_NAME(ks_one_sided_sf)(
     const double *statistic, int64_t size, const double *log_factorial, int64_t n,
     double *pvalue
 ) {
@@ -354,11 +353,11 @@ static void ks_multiply(
 
 /* P(D_n < x) for 1 / n < x < 1 / 2 by powers of Durbin's matrix, set up as in
  * Marsaglia, Tsang and Wang 2003. Returns -1 when memory runs out. */
-double KS(ks_durbin_cdf)(double x, int64_t n) {
+double ISA_NAME(ks_durbin_cdf)(double x, int64_t n) {
     int k = (int)(n * x) + 1, size = 2 * k - 1;
     double h = k - n * x, logarithm = lgamma(n + 1.0) - n * log((double)n);
     size_t area = (size_t)size * size;
-    double *memory = malloc(4 * area * sizeof(double));
+    double *memory = allocate(4 * area, sizeof(double));
     if (!memory) return -1.0;
     double *base = memory, *power = base + area, *product = power + area;
     double *inverse_factorial = product + area; /* k >= 2, so size + 1 fit */
@@ -393,6 +392,6 @@ double KS(ks_durbin_cdf)(double x, int64_t n) {
         base_log += log(centre);
     }
     logarithm += power_log + log(power[(k - 1) * size + k - 1]);
-    free(memory);
+    release(memory);
     return exp(logarithm);
 }

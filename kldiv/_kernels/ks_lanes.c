@@ -115,7 +115,7 @@ static inline int64_t ks_random_below(ks_stream *stream, uint32_t bound) {
 /* 64 uniformly random ways to call n of `rows` rows X. Coins with the same bias for
  * every row give a uniform subset of each size; the size is then put right by flipping
  * uniformly chosen rows. `seed` holds 32 words. */
-void KS(ks_relabel)(
+void ISA_NAME(ks_relabel)(
     uint8_t *labels, int64_t rows, int64_t n, const uint64_t *seed
 ) {
     ks_stream stream;
@@ -173,7 +173,7 @@ KS_DEFINE_SCAN(ks_scan32, int32_t)
 KS_DEFINE_SCAN(ks_scan64, int64_t)
 
 /* No sum exceeds multiple = lcm(n, m), which chooses the width of the integers. */
-void KS(ks_scan)(
+void ISA_NAME(ks_scan)(
     const int32_t *order, const uint8_t *last, int64_t rows, const uint8_t *labels,
     int64_t up, int64_t down, int64_t multiple, int side, int64_t *best
 ) {
@@ -247,14 +247,14 @@ void KS(ks_scan)(
         }                                                                              \
     }
 
-KS_DEFINE_PLANE(KS(ks_plane32), int32_t)
-KS_DEFINE_PLANE(KS(ks_plane64), int64_t)
+KS_DEFINE_PLANE(ISA_NAME(ks_plane32), int32_t)
+KS_DEFINE_PLANE(ISA_NAME(ks_plane64), int64_t)
 
 /* Gap between the coordinates of each row and the pooled coordinates of the rows called
  * Y: size values in ascending order, each with its row and the position within its row
  * (1 to width; for tied values of one row, `before` and `after` the run). gap holds
  * rows * 64 zeros and receives the largest |F_row - F_Y| * width * m. */
-void KS(ks_rows)(
+void ISA_NAME(ks_rows)(
     const int32_t *row, const int32_t *before, const int32_t *after,
     const uint8_t *last, int64_t size, const uint8_t *labels, int64_t m, int64_t *gap
 ) {

@@ -32,7 +32,7 @@ static int64_t ks_count_common(
     const uint64_t *RESTRICT a, const uint64_t *RESTRICT b, int64_t words
 ) {
     int64_t count = 0;
-    for (int64_t w = 0; w < words; w++) count += KS_POPCOUNT(a[w] & b[w]);
+    for (int64_t w = 0; w < words; w++) count += count_bits(a[w] & b[w]);
     return count;
 }
 
@@ -64,7 +64,7 @@ static int64_t ks_largest_orthant(
 
 /* rank: d * rows dense ranks; label: lanes * words bits, 1 for X. set: 2^d * words
  * scratch words, flag: 64 * words scratch bytes. best_x, best_y: lanes zeros. */
-void KS(ks_orthants)(
+void ISA_NAME(ks_orthants)(
     const int32_t *rank, int64_t rows, int d, const uint64_t *label, int64_t lanes,
     int64_t up, int64_t down, uint64_t *set, uint8_t *flag, int64_t *best_x,
     int64_t *best_y
