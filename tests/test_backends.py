@@ -1,6 +1,6 @@
 """The registry of searches and the rule that chooses among them."""
 
-import kldiv._kernels._knn as _knn
+import kldiv._kernels._isa as _isa
 import numpy as np
 import pytest
 
@@ -25,10 +25,10 @@ def test_every_backend_searches(name, rng):
 def no_bytes():
     """Kernels without products of bytes, which win wherever they prune."""
     levels = ("baseline", "avx2", "avx512")
-    name = [x for x in _knn.available_levels() if x in levels][-1]
-    before = _knn.set_level(name)
+    name = [x for x in _isa.available_levels() if x in levels][-1]
+    before = _isa.set_level(name)
     yield
-    _knn.set_level(before)
+    _isa.set_level(before)
 
 
 @pytest.mark.parametrize(("d", "expected"), [(1, "sorted"), (2, "tree"), (30, "gemm")])
@@ -63,13 +63,13 @@ def test_probe_avoids_bytes_that_outliers_stretch(rng):
 
 
 def test_bytes_need_the_processor():
-    before = _knn.set_level("baseline")
+    before = _isa.set_level("baseline")
     try:
         X = np.random.default_rng(0).normal(size=(30, 20))
         with pytest.raises(ValueError, match="needs a processor and build with"):
             BACKENDS["int8"](X, X, 3, exclude_self=True, n_threads=1)
     finally:
-        _knn.set_level(before)
+        _isa.set_level(before)
 
 
 def test_predicted_cost_grows_with_the_work(rng):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-import kldiv._kernels._knn as _knn
+import kldiv._kernels._isa as _isa
 from kldiv._backends._filter import (
     Axes,
     bytes_available,
@@ -82,13 +82,13 @@ def tree_seconds(s: Shape) -> float:
     power = float(np.interp(at, known, _TREE_POWER))
     beyond = max(1.0, s.d / _TREE_FEATURES[-1])
     query *= (s.rows / 6000) ** power * beyond * max(1.0, s.k / 5) ** 0.5
-    query *= _WIDTH[_knn.current_level()] ** 0.7
+    query *= _WIDTH[_isa.current_level()] ** 0.7
     return float(1e-9 * s.queries * query)
 
 
 def gemm_seconds(s: Shape) -> float:
     """Predicted cost of the fused product."""
-    width = _WIDTH[_knn.current_level()]
+    width = _WIDTH[_isa.current_level()]
     tiles = s.symmetric * (0.0115 * s.d + 0.1) * width
     return 1e-9 * (tiles + s.queries * (450 + 30 * s.k + 2 * s.d) + 2e5)
 
@@ -96,7 +96,7 @@ def gemm_seconds(s: Shape) -> float:
 def pca_seconds(s: Shape, candidates: float) -> float:
     """Predicted cost of the principal axes with that many measurements per query."""
     byte = bytes_available(s.d)
-    width = _WIDTH[_knn.current_level()]
+    width = _WIDTH[_isa.current_level()]
     bound = s.pairs * (0.8 if byte else 1.3 * width)
     measure = s.queries * candidates * (20 + 0.09 * s.d)
     return 1e-9 * (bound + measure + s.queries * 1.5 * s.d * width + 2e6)
@@ -106,7 +106,7 @@ def int8_seconds(s: Shape, candidates: float) -> float:
     """Predicted cost of the byte codes with that many measurements per query."""
     if not bytes_available(s.d):
         return float("inf")
-    product = 0.0005 if _knn.current_level() == "amx" else 0.004
+    product = 0.0005 if _isa.current_level() == "amx" else 0.004
     measure = s.queries * candidates * (20 + 0.2 * s.d)
     return 1e-9 * (
         s.pairs * (product * s.d + 0.14) + measure + s.queries * (700 + 1.5 * s.d) + 2e5

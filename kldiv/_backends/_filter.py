@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+import kldiv._kernels._isa as _isa
 import kldiv._kernels._knn as _knn
 from kldiv._validation import FloatArray
 
@@ -130,7 +131,7 @@ def pca_codes(X: FloatArray, Y: FloatArray, axes: Axes, n_threads: int) -> Codes
 
 def bytes_available(width: int) -> bool:
     """Whether byte codes of this width can be used by this processor and build."""
-    return _knn.current_level() in ("vnni", "amx") and width <= MAX_BYTE_WIDTH
+    return _isa.current_level() in ("vnni", "amx") and width <= MAX_BYTE_WIDTH
 
 
 def _search(
@@ -162,7 +163,7 @@ def search_int8(
     if not bytes_available(X.shape[1]):
         raise ValueError(
             "algorithm='int8' needs a processor and build with AVX-512 VNNI and at "
-            f"most {MAX_BYTE_WIDTH} features; kernels in use: {_knn.current_level()}, "
+            f"most {MAX_BYTE_WIDTH} features; kernels in use: {_isa.current_level()}, "
             f"features: {X.shape[1]}. Use algorithm='auto'."
         )
     measured: int = _knn.search(

@@ -16,12 +16,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kldiv._kernels._isa cimport level, matrix_is_lent
 
-from kldiv._kernels._isa import (
-    available_levels,
-    current_level,
-    has_openmp,
-    set_level,
-)
+from kldiv._kernels._isa import current_level
 
 cdef extern from "knn.h" nogil:
     enum:
