@@ -21,19 +21,19 @@ from kldiv._kernels._isa import current_level
 cdef extern from "knn.h" nogil:
     enum:
         KNN_NOT_BUILT
-    ctypedef struct sample_t:
+    ctypedef struct knn_sample:
         const void *rows
         int64_t n
         int d
         int is_double
-    ctypedef struct block_t:
+    ctypedef struct knn_block:
         int origin "from"
         int into
         double *distances
         int32_t *indices
-    ctypedef struct job_t:
-        sample_t sample[2]
-        block_t block[4]
+    ctypedef struct knn_job:
+        knn_sample sample[2]
+        knn_block block[4]
         int n_blocks
         int k
         int metric
@@ -41,30 +41,30 @@ cdef extern from "knn.h" nogil:
         int matrix
         double scale
         int64_t segment_bytes
-    ctypedef struct codes_t:
+    ctypedef struct knn_codes:
         const void *codes
         const float *radius
         const int32_t *order
         int64_t n
-    ctypedef struct filter_t:
-        codes_t sample[2]
+    ctypedef struct knn_code_pair:
+        knn_codes sample[2]
         int width
         int is_integer
         double unit
         int64_t *n_candidates
     ctypedef struct knn_table:
-        int (*knn_sorted)(const job_t *) noexcept nogil
-        int (*knn_tree)(const job_t *) noexcept nogil
-        int (*knn_direct)(const job_t *) noexcept nogil
-        int (*knn_gemm)(const job_t *, int64_t *) noexcept nogil
-        int (*knn_int8)(const job_t *, int64_t *) noexcept nogil
-        int (*knn_filter)(const job_t *, const filter_t *) noexcept nogil
+        int (*knn_sorted)(const knn_job *) noexcept nogil
+        int (*knn_tree)(const knn_job *) noexcept nogil
+        int (*knn_direct)(const knn_job *) noexcept nogil
+        int (*knn_gemm)(const knn_job *, int64_t *) noexcept nogil
+        int (*knn_int8)(const knn_job *, int64_t *) noexcept nogil
+        int (*knn_filter)(const knn_job *, const knn_code_pair *) noexcept nogil
         int (*knn_project)(
-            const sample_t *, const double *, double, const float *, int, int,
+            const knn_sample *, const double *, double, const float *, int, int,
             double, int, float *, float *
         ) noexcept nogil
         int (*knn_bytes)(
-            const sample_t *, const double *, double, int, uint8_t *, float *
+            const knn_sample *, const double *, double, int, uint8_t *, float *
         ) noexcept nogil
     const knn_table *knn_table_of(int level)
     void knn_range(
@@ -79,7 +79,7 @@ BLOCKS = {"xx": (0, 0), "xy": (0, 1), "yy": (1, 1), "yx": (1, 0)}
 cdef class _Job:
     """A job and the buffers that it points into."""
 
-    cdef job_t job
+    cdef knn_job job
     cdef Py_buffer views[10]
     cdef int n_views
 
@@ -98,7 +98,7 @@ cdef class _Job:
 
 
 cdef int _set_sample(_Job held, int which, object array) except -1:
-    cdef sample_t *sample = &held.job.sample[which]
+    cdef knn_sample *sample = &held.job.sample[which]
     cdef Py_buffer *view = &held.views[held.n_views]
     sample.rows = held.hold(array, False)
     sample.n = view.shape[0]
@@ -211,7 +211,7 @@ def search_filtered(
     cdef _Job held = _make_job(X, Y, k, blocks, "euclidean", n_threads, 1.0)
     cdef _Job views = _Job()
     cdef const knn_table *table = knn_table_of(level())
-    cdef filter_t filter
+    cdef knn_code_pair filter
     cdef int64_t[4] candidates
     cdef int status
     filter.sample[0].codes = views.hold(codes_x, False)

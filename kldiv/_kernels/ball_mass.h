@@ -32,8 +32,8 @@ typedef struct {
 /* All lengths are measured in units of the squared radius (unit = 1/s), so that the
  * equation is K'(t) = 1 and no moment of a tiny ball underflows.
  * K' and K'' at t, the two that Newton's method needs. */
-static inline void ball_slopes(const double *b2, const double *lam, int d,
-    double unit, double t, double *k1, double *k2)
+static inline void ball_slopes(const double *b2, const double *lam, int d, double unit,
+    double t, double *k1, double *k2)
 {
     double first = 0.0, second = 0.0;
 #pragma omp simd reduction(+ : first, second)
@@ -87,8 +87,8 @@ static inline ball_cumulants ball_all_cumulants(
 /* One step of Newton's method from t towards K'(t) = 1.  The variable is v = 1/(1 - 2
  * lam_max t) > 0, in which log K' is nearly linear in log v. Returns the change of log v;
  * `first` becomes K'(t). */
-static inline double ball_step(const double *b2, const double *lam, int d, double lam_max,
-    double unit, double v, double t, double *first)
+static inline double ball_step(const double *b2, const double *lam, int d,
+    double lam_max, double unit, double v, double t, double *first)
 {
     double second;
     ball_slopes(b2, lam, d, unit, t, first, &second);
@@ -126,8 +126,8 @@ static inline double ball_start(
 }
 
 /* t with K'(t) = 1; steps are kept inside a bracket. */
-static inline double ball_saddlepoint(const double *b2, const double *lam, int d,
-    double lam_max, double unit, double v)
+static inline double ball_saddlepoint(
+    const double *b2, const double *lam, int d, double lam_max, double unit, double v)
 {
     const double largest = lam_max * unit;
     double low = 0.0, high = INFINITY;
@@ -239,8 +239,8 @@ static inline double ball_log_interval(double b2, double lam, double s)
 }
 
 /* Upper bound of log P(T <= s), Chernoff's, one step from the first guess; `v` moves. */
-static inline double ball_mass_bound(const double *b2, const double *lam, int d,
-    double lam_max, double unit, double *v)
+static inline double ball_mass_bound(
+    const double *b2, const double *lam, int d, double lam_max, double unit, double *v)
 {
     const double largest = lam_max * unit;
     double first;
@@ -273,8 +273,8 @@ static inline double ball_log_mass(
         bracket = fabs(u) > 1e-3 ? hazard * (1.0 / w - 1.0 / u) : hazard * skew / 6.0;
     }
     else {
-        const double y =
-            ball_gamma_depth(fmax(depth, 0.0) / shape, t < 0.0), x = shape * y;
+        const double y = ball_gamma_depth(fmax(depth, 0.0) / shape, t < 0.0),
+                     x = shape * y;
         const double base = (x - shape) / sqrt(shape);
         log_cdf = ball_log_gamma_cdf(shape, x, &hazard);
         hazard *= x / sqrt(shape);
@@ -287,13 +287,13 @@ static inline double ball_log_mass(
  * ball_mixture: log density of a mixture at each row and log mass of the ball around it.
  * `projections` holds c times d coordinates per row, those of the row in the eigenbases;
  * `shifts` those of the means. It is overwritten. */
-#define BALL_FUNCTIONS(X) \
-    X(void, ball_log_masses, \
+#define BALL_FUNCTIONS(X)                                                            \
+    X(void, ball_log_masses,                                                         \
         (const double *squared_offsets, const double *eigenvalues, int64_t n, int d, \
-            const double *squared_radii, double *out)) \
-    X(void, ball_mixture, \
-        (double *projections, const double *shifts, const double *eigenvalues, \
-            const double *log_weights, int64_t n, int c, int d, \
+            const double *squared_radii, double *out))                               \
+    X(void, ball_mixture,                                                            \
+        (double *projections, const double *shifts, const double *eigenvalues,       \
+            const double *log_weights, int64_t n, int c, int d,                      \
             const double *squared_radii, double *density, double *mass))
 
 typedef struct {

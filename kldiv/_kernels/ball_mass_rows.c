@@ -28,13 +28,14 @@ void ISA_NAME(ball_log_masses)(const double *squared_offsets, const double *eige
 static double add_logs(double a, double b)
 {
     const double high = a > b ? a : b, low = a > b ? b : a;
-    return low - high < -40.0 || low == -INFINITY ? high : high + log1p(exp(low - high));
+    return low - high < -40.0 || low == -INFINITY ? high
+                                                  : high + log1p(exp(low - high));
 }
 
 /* Squares the offsets of one row in place and returns its log density; `nearest` is the
  * component with the largest share of it. */
-static double row_density(double *offsets, const double *shifts, const double *eigenvalues,
-    const double *constants, int c, int d, int *nearest)
+static double row_density(double *offsets, const double *shifts,
+    const double *eigenvalues, const double *constants, int c, int d, int *nearest)
 {
     double total = -INFINITY, best = -INFINITY;
     for (int k = 0; k < c; k++) {
@@ -58,13 +59,15 @@ static double row_density(double *offsets, const double *shifts, const double *e
 }
 
 static double row_mass(const double *offsets, const double *eigenvalues,
-    const double *largest, const double *log_weights, int c, int d, double s, int nearest)
+    const double *largest, const double *log_weights, int c, int d, double s,
+    int nearest)
 {
     const double unit = 1.0 / s;
     double total = -INFINITY;
     for (int turn = 0; turn < c; turn++) {
         const int k = turn == 0 ? nearest : turn - (turn <= nearest);
-        const double *b2 = offsets + (int64_t)k * d, *lam = eigenvalues + (int64_t)k * d;
+        const double *b2 = offsets + (int64_t)k * d,
+                     *lam = eigenvalues + (int64_t)k * d;
         double start = ball_start(b2, lam, d, largest[k], unit);
         if (turn > 0) {
             const double bound = ball_mass_bound(b2, lam, d, largest[k], unit, &start);

@@ -10,7 +10,8 @@
 #define RESTRICT __restrict__
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define UNROLL _Pragma("GCC unroll 16")
+/* A short loop that is unrolled. */
+#define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 #define PREFETCH(p) __builtin_prefetch(p)
 INLINE int lowest_bit(unsigned mask)
 {
@@ -26,7 +27,7 @@ INLINE int count_bits(uint64_t word)
 #define RESTRICT __restrict
 #define LIKELY(x) (x)
 #define UNLIKELY(x) (x)
-#define UNROLL
+#define EACH(i, n) for (int i = 0; i < (n); i++)
 #define PREFETCH(p)
 INLINE int lowest_bit(unsigned mask)
 {

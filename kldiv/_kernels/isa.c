@@ -28,7 +28,8 @@ int isa_claim_matrix(void)
 {
     static int granted = -1;
     if (granted < 0)
-        granted = has_matrix() && syscall(SYS_arch_prctl, ASK_PERMISSION, TILE_DATA) == 0;
+        granted =
+            has_matrix() && syscall(SYS_arch_prctl, ASK_PERMISSION, TILE_DATA) == 0;
     return granted;
 }
 #else

@@ -12,7 +12,7 @@
 enum { ISA_BASELINE, ISA_AVX2, ISA_AVX512, ISA_VNNI, ISA_AMX };
 
 /* Whether the compiler knows the matrix registers of AMX, and the system lends them. */
-#if defined(__x86_64__) && defined(__linux__) \
+#if defined(__x86_64__) && defined(__linux__)      \
     && (defined(__clang__) ? __clang_major__ >= 12 \
                            : defined(__GNUC__) && __GNUC__ >= 11)
 #define ISA_KNOWS_MATRIX 1
@@ -59,21 +59,21 @@ int isa_has_openmp(void);
 /* Defines `const type *type_of(int level)`. BYTES: functions that gain from VNNI, or
  * ISA_NONE; AMX is chosen inside them. */
 #define ISA_NONE(X)
-#define ISA_TABLES(type, FUNCTIONS, BYTES) \
-    FUNCTIONS(ISA_DECLARE_baseline) \
-    BYTES(ISA_DECLARE_baseline) \
-    ISA_IF_AVX2(FUNCTIONS(ISA_DECLARE_avx2) BYTES(ISA_DECLARE_avx2)) \
-    ISA_IF_AVX512(FUNCTIONS(ISA_DECLARE_avx512) BYTES(ISA_DECLARE_avx512)) \
-    ISA_IF_VNNI(BYTES(ISA_DECLARE_vnni)) \
-    static const type type##_levels[] = { \
-        {FUNCTIONS(ISA_ENTRY_baseline) BYTES(ISA_ENTRY_baseline)}, \
-        ISA_IF_AVX2({FUNCTIONS(ISA_ENTRY_avx2) BYTES(ISA_ENTRY_avx2)}, ) \
-        ISA_IF_AVX512({FUNCTIONS(ISA_ENTRY_avx512) BYTES(ISA_ENTRY_avx512)}, ) \
-        ISA_IF_VNNI({FUNCTIONS(ISA_ENTRY_avx512) BYTES(ISA_ENTRY_vnni)}, )}; \
-    const type *type##_of(int level) \
-    { \
-        const int last = (int)(sizeof type##_levels / sizeof *type##_levels) - 1; \
-        return &type##_levels[level < last ? level : last]; \
+#define ISA_TABLES(type, FUNCTIONS, BYTES)                                           \
+    FUNCTIONS(ISA_DECLARE_baseline)                                                  \
+    BYTES(ISA_DECLARE_baseline)                                                      \
+    ISA_IF_AVX2(FUNCTIONS(ISA_DECLARE_avx2) BYTES(ISA_DECLARE_avx2))                 \
+    ISA_IF_AVX512(FUNCTIONS(ISA_DECLARE_avx512) BYTES(ISA_DECLARE_avx512))           \
+    ISA_IF_VNNI(BYTES(ISA_DECLARE_vnni))                                             \
+    static const type type##_levels[] = {                                            \
+        {FUNCTIONS(ISA_ENTRY_baseline) BYTES(ISA_ENTRY_baseline)},                   \
+        ISA_IF_AVX2({FUNCTIONS(ISA_ENTRY_avx2) BYTES(ISA_ENTRY_avx2)}, )             \
+            ISA_IF_AVX512({FUNCTIONS(ISA_ENTRY_avx512) BYTES(ISA_ENTRY_avx512)}, )   \
+                ISA_IF_VNNI({FUNCTIONS(ISA_ENTRY_avx512) BYTES(ISA_ENTRY_vnni)}, )}; \
+    const type *type##_of(int level)                                                 \
+    {                                                                                \
+        const int last = (int)(sizeof type##_levels / sizeof *type##_levels) - 1;    \
+        return &type##_levels[level < last ? level : last];                          \
     }
 
 #endif

@@ -1,5 +1,5 @@
 /* What the neighbour kernels share: the job, the table of functions per instruction set,
-   and the exact float64 measurement of one distance. */
+ * and the exact float64 measurement of one distance. */
 #ifndef KLDIV_KNN_H
 #define KLDIV_KNN_H
 
@@ -17,58 +17,58 @@ typedef struct {
     int64_t n;
     int d;
     int is_double;
-} sample_t;
+} knn_sample;
 
 /* One block of answers: queries `from`, data `into` (0 = X, 1 = Y). distances is
-   (n, k), indices is (n, k) or NULL. Self is excluded by index when from == into. */
+ * (n, k), indices is (n, k) or NULL. Self is excluded by index when from == into. */
 typedef struct {
     int from, into;
     double *distances;
     int32_t *indices;
-} block_t;
+} knn_block;
 
 typedef struct {
-    sample_t sample[2];
-    block_t block[4];
+    knn_sample sample[2];
+    knn_block block[4];
     int n_blocks;
     int k;
     int metric;
     int n_threads;
-    int matrix; /* whether byte products may use the matrix registers of AMX */
+    int matrix;   /* whether byte products may use the matrix registers of AMX */
     double scale; /* power of two that brings the data near 1 */
     int64_t segment_bytes; /* of packed data in memory at a time, for gemm and int8 */
-} job_t;
+} knn_job;
 
 /* Row codes of the filter: see docs/user_guide/precision.rst. */
 typedef struct {
-    const void *codes; /* (n, width) float32, or uint8 */
-    const float *radius; /* (n,) bound on |f(x) - code(x)| in code units */
+    const void *codes;    /* (n, width) float32, or uint8 */
+    const float *radius;  /* (n,) bound on |f(x) - code(x)| in code units */
     const int32_t *order; /* (n,) in which order to query, or NULL */
     int64_t n;
-} codes_t;
+} knn_codes;
 
 typedef struct {
-    codes_t sample[2];
+    knn_codes sample[2];
     int width;
     int is_integer;
-    double unit; /* code units per unit of the data */
+    double unit;           /* code units per unit of the data */
     int64_t *n_candidates; /* (n_blocks,) exact measurements made, or NULL */
-} filter_t;
+} knn_code_pair;
 
 #define KNN_FUNCTIONS(X)                                                               \
-    X(int, knn_sorted, (const job_t *))                                                \
-    X(int, knn_tree, (const job_t *))                                                  \
-    X(int, knn_direct, (const job_t *))                                                \
-    X(int, knn_gemm, (const job_t *, int64_t *n_candidates))                           \
+    X(int, knn_sorted, (const knn_job *))                                              \
+    X(int, knn_tree, (const knn_job *))                                                \
+    X(int, knn_direct, (const knn_job *))                                              \
+    X(int, knn_gemm, (const knn_job *, int64_t *n_candidates))                         \
     X(int, knn_project,                                                                \
-      (const sample_t *, const double *centre, double scale, const float *basis, int q, \
-       int q_padded, double skew, int threads, float *out, float *radius))             \
+        (const knn_sample *, const double *centre, double scale, const float *basis,   \
+            int q, int q_padded, double skew, int threads, float *out, float *radius)) \
     X(int, knn_bytes,                                                                  \
-      (const sample_t *, const double *low, double step, int threads, uint8_t *codes,  \
-       float *radius))
-#define KNN_BYTE_FUNCTIONS(X)                                                          \
-    X(int, knn_int8, (const job_t *, int64_t *n_candidates))                           \
-    X(int, knn_filter, (const job_t *, const filter_t *))
+        (const knn_sample *, const double *low, double step, int threads,              \
+            uint8_t *codes, float *radius))
+#define KNN_BYTE_FUNCTIONS(X)                                  \
+    X(int, knn_int8, (const knn_job *, int64_t *n_candidates)) \
+    X(int, knn_filter, (const knn_job *, const knn_code_pair *))
 
 typedef struct {
     KNN_FUNCTIONS(ISA_POINTER)
@@ -81,6 +81,8 @@ void knn_range(const void *values, int64_t n, int is_double, double *low, double
 #ifdef KLDIV_ISA
 KNN_FUNCTIONS(ISA_DECLARE)
 KNN_BYTE_FUNCTIONS(ISA_DECLARE)
+int ISA_NAME(knn_tree_double)(const knn_job *);
+int ISA_NAME(knn_tree_float)(const knn_job *);
 #endif
 
 #endif

@@ -1,17 +1,20 @@
 /* Functions per level, and the workspace. */
 #include "ks.h"
 
-#define KS_MAX_BUCKETS 65536
+#define MOST_BUCKETS 65536
 
 ISA_TABLES(ks_table, KS_FUNCTIONS, ISA_NONE)
 
-int64_t ks_bucket_count(int64_t size) {
+int64_t ks_bucket_count(int64_t size)
+{
     int64_t buckets = 32;
-    while (buckets < size / 5 && buckets < KS_MAX_BUCKETS) buckets *= 2;
+    while (buckets < size / 5 && buckets < MOST_BUCKETS)
+        buckets *= 2;
     return buckets;
 }
 
-void ks_space_free(ks_space *space) {
+void ks_space_free(ks_space *space)
+{
     release(space->value);
     release(space->in_x);
     release(space->bucket);
@@ -20,7 +23,8 @@ void ks_space_free(ks_space *space) {
     release(space->level);
 }
 
-int ks_space_make(ks_space *space, int64_t size) {
+int ks_space_make(ks_space *space, int64_t size)
+{
     size_t n = (size_t)size, buckets = (size_t)ks_bucket_count(size);
     space->value = allocate(n, sizeof(double));
     space->in_x = allocate(n, 1);

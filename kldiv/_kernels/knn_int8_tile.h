@@ -1,0 +1,192 @@
+/* Search by bytes: a block of queries, and products of its codes with a panel by vectors
+ * or by matrix registers. */
+#ifndef KLDIV_KNN_INT8_TILE_H
+#define KLDIV_KNN_INT8_TILE_H
+
+#include "knn_int8_codes.h"
+
+typedef struct {
+    int32_t index, value;
+} candidate;
+
+/* A block of queries at work; one per thread. */
+typedef struct {
+    uint8_t *left, *lines;
+    int32_t *products;     /* (STRIP, BLOCK, NR) */
+    int32_t *test;         /* (BLOCK,) a product above half[j] - test[i] may matter */
+    int32_t *limit;        /* (BLOCK,) a squared code distance below it may matter */
+    int32_t *norm;         /* (BLOCK,) |x|^2 - 256 sum x */
+    int32_t *list;         /* (BLOCK, LANES) smallest squared code distances */
+    int32_t *applied;      /* (BLOCK,) k-th of them when the limit was set */
+    double *radius;        /* (BLOCK,) of query and segment together */
+    candidate *candidates; /* (BLOCK, room) */
+    int *count, *known;    /* candidates; neighbours measured */
+    double *best;          /* (BLOCK, k) squares */
+    int32_t *index;
+    int room;
+    int64_t measured;
+} query_block;
+
+static void work_free(query_block *w)
+{
+    release(w->left);
+    release(w->lines);
+    release(w->products);
+    release(w->test);
+    release(w->limit);
+    release(w->applied);
+    release(w->norm);
+    release(w->list);
+    release(w->radius);
+    release(w->candidates);
+    release(w->count);
+    release(w->known);
+    release(w->best);
+    release(w->index);
+}
+
+static int work_make(query_block *w, const segment *t, int k)
+{
+    size_t lines = BLOCK * 4 * (size_t)t->groups;
+    memset(w, 0, sizeof *w);
+    w->room = k > LANES ? 4 * k + 48 : 96;
+    w->left = allocate(lines, 1);
+    w->lines = allocate(lines, 1);
+    w->products = allocate(STRIP * BLOCK * NR, sizeof(int32_t));
+    w->test = allocate(BLOCK, sizeof(int32_t));
+    w->limit = allocate(BLOCK, sizeof(int32_t));
+    w->applied = allocate(BLOCK, sizeof(int32_t));
+    w->norm = allocate(BLOCK, sizeof(int32_t));
+    w->list = allocate(BLOCK * LANES, sizeof(int32_t));
+    w->radius = allocate(BLOCK, sizeof(double));
+    w->candidates = allocate(BLOCK * (size_t)w->room, sizeof(candidate));
+    w->count = allocate(BLOCK, sizeof(int));
+    w->known = allocate(BLOCK, sizeof(int));
+    w->best = allocate(BLOCK * (size_t)k, sizeof(double));
+    w->index = allocate(BLOCK * (size_t)k, sizeof(int32_t));
+    return w->left && w->lines && w->products && w->test && w->limit && w->applied
+            && w->norm && w->list && w->radius && w->candidates && w->count && w->known
+            && w->best && w->index
+        ? KNN_OK
+        : KNN_NO_MEMORY;
+}
+
+/* c += products of unsigned x and signed y, four at a time. The intrinsic makes gcc 12
+ * copy and spill the accumulators. */
+INLINE void dot_bytes(__m512i *c, __m512i x, __m512i y)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
+}
+
+/* Products of MR queries [group][MR][4] and a panel into out (MR, NR). */
+static void vector_tile(
+    int groups, const uint8_t *left, const uint8_t *right, int32_t *out)
+{
+    const int32_t *a = (const int32_t *)left;
+    __m512i c[MR][2];
+    EACH(i, MR)
+        EACH(v, 2)
+            c[i][v] = _mm512_setzero_si512();
+    for (const int32_t *end = a + (int64_t)groups * MR; a < end;
+        a += MR, right += NR * 4) {
+        __m512i y0 = _mm512_loadu_si512(right), y1 = _mm512_loadu_si512(right + 64);
+        PREFETCH(right + 1024);
+        PREFETCH(right + 1088);
+        EACH(i, MR) {
+            __m512i x = _mm512_set1_epi32(a[i]);
+            dot_bytes(&c[i][0], x, y0), dot_bytes(&c[i][1], x, y1);
+        }
+    }
+    EACH(i, MR)
+        EACH(v, 2)
+            _mm512_storeu_si512(out + i * NR + v * LANES, c[i][v]);
+}
+
+#if ISA_KNOWS_MATRIX
+/* Not inlined: the intrinsics of gcc do not say which memory they read. */
+#define ON_MATRIX __attribute__((noinline, target("amx-tile,amx-int8")))
+
+typedef struct {
+    uint8_t palette, start, unused[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+} tile_shapes;
+
+/* Tiles 0..3: sums; 4, 5: queries; 6, 7: data. */
+ON_MATRIX static void matrix_begin(int per)
+{
+    tile_shapes shapes;
+    memset(&shapes, 0, sizeof shapes);
+    shapes.palette = 1;
+    for (int i = 0; i < 8; i++) {
+        shapes.rows[i] = 16;
+        shapes.bytes[i] = 64;
+    }
+    for (int i = 4; i < 6; i++)
+        shapes.bytes[i] = (uint16_t)(4 * per);
+    for (int i = 6; i < 8; i++)
+        shapes.rows[i] = (uint8_t)per;
+    __asm__ volatile("ldtilecfg %0" ::"m"(shapes));
+}
+
+ON_MATRIX static void matrix_end(void)
+{
+    _tile_release();
+}
+
+/* Products of NR queries (row major) and a panel into out (NR, NR). */
+ON_MATRIX static void matrix_tile(
+    int groups, int per, const uint8_t *left, const uint8_t *right, int32_t *out)
+{
+    const size_t width = 4 * (size_t)groups;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int g = 0; g < groups;
+        g += per, left += 4 * per, right += (size_t)per * NR * 4) {
+        _tile_loadd(4, left, width);
+        _tile_loadd(6, right, NR * 4);
+        _tile_dpbusd(0, 4, 6);
+        _tile_loadd(7, right + 64, NR * 4);
+        _tile_dpbusd(1, 4, 7);
+        _tile_loadd(5, left + 16 * width, width);
+        _tile_dpbusd(2, 5, 6);
+        _tile_dpbusd(3, 5, 7);
+    }
+    _tile_stored(0, out, NR * 4);
+    _tile_stored(1, out + LANES, NR * 4);
+    _tile_stored(2, out + LANES * NR, NR * 4);
+    _tile_stored(3, out + LANES * NR + LANES, NR * 4);
+}
+#else
+static void matrix_begin(int per)
+{
+    (void)per;
+}
+static void matrix_end(void)
+{
+}
+#endif
+
+/* Products of queries [row, row + tile_rows) and the panel at column j. */
+INLINE int tile_rows(const segment *t)
+{
+    return t->matrix ? NR : MR;
+}
+
+INLINE void tile(
+    const segment *t, const query_block *w, int row, int64_t j, int32_t *out)
+{
+    const uint8_t *left = w->left + (size_t)row * 4 * (size_t)t->groups;
+    const uint8_t *right = t->panels + (size_t)j * 4 * (size_t)t->groups;
+#if ISA_KNOWS_MATRIX
+    if (t->matrix) {
+        matrix_tile(t->groups, t->per, left, right, out);
+        return;
+    }
+#endif
+    vector_tile(t->groups, left, right, out);
+}
+
+#endif
