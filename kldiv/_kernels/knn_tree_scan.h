@@ -16,7 +16,6 @@ typedef struct {
     int32_t *position;   /* their tree positions */
     int count[MAX_LEAF]; /* -1: too many ties, the query is measured alone */
     int room, k;
-    REAL threshold[MAX_LEAF]; /* k > MAX_CHAIN only */
     double *best;
     int32_t *best_index;
     REAL *queries; /* (d, MAX_LEAF) the rows of one leaf, one column after the other */
@@ -25,7 +24,7 @@ typedef struct {
 /* Relative width of the band that may hold a neighbour: see precision.rst. */
 INLINE REAL band(int d)
 {
-    return (REAL)(1.0 + WIDEN * 4.0 * (d + 4) * 5.960464477539063e-08);
+    return (REAL)(1.0 + WIDEN * 4.0 * (d + 4) * ROUNDING);
 }
 
 static REAL kth_smallest(REAL *value, int32_t *position, int n, int k)
@@ -100,13 +99,14 @@ static REAL append(leaf_lists *f, int lane, REAL v, int32_t position, REAL limit
     return limit;
 }
 
-#define CHAIN_INSERT(K, top, v)                                   \
-    do {                                                          \
-        VEC moving_ = v;                                          \
-        EACH(c_, (K)) {                                           \
-            VEC small_ = V(min)(top[c_], moving_);                \
-            moving_ = V(max)(top[c_], moving_), top[c_] = small_; \
-        }                                                         \
+#define CHAIN_INSERT(K, top, v)                    \
+    do {                                           \
+        VEC moving_ = v;                           \
+        EACH(c_, (K)) {                            \
+            VEC small_ = V(min)(top[c_], moving_); \
+            moving_ = V(max)(top[c_], moving_);    \
+            top[c_] = small_;                      \
+        }                                          \
     } while (0)
 
 INLINE VEC step(const int METRIC, VEC x, REAL y, VEC a)
