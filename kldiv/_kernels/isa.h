@@ -11,8 +11,11 @@
 
 enum { ISA_BASELINE, ISA_AVX2, ISA_AVX512, ISA_VNNI, ISA_AMX };
 
-/* Whether the compiler knows the matrix registers of AMX, and the system lends them. */
-#if defined(__x86_64__) && defined(__linux__)      \
+/* Whether the compiler knows the matrix registers of AMX, and the system lends them;
+ * KLDIV_PLAIN_MATRIX puts loops in their place (knn_int8_matrix.h). */
+#if defined(KLDIV_PLAIN_MATRIX)
+#define ISA_KNOWS_MATRIX 1
+#elif defined(__x86_64__) && defined(__linux__)    \
     && (defined(__clang__) ? __clang_major__ >= 12 \
                            : defined(__GNUC__) && __GNUC__ >= 11)
 #define ISA_KNOWS_MATRIX 1

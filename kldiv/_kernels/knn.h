@@ -39,7 +39,7 @@ typedef struct {
     int64_t segment_bytes; /* of packed data in memory at a time, for gemm and int8 */
 } knn_job;
 
-/* Row codes of the filter: see docs/user_guide/precision.rst. */
+/* Row codes of the filter (precision.rst, "Projection" and "Bytes"). */
 typedef struct {
     const void *codes;    /* (n, width) float32, or uint8 */
     const float *radius;  /* (n,) bound on |f(x) - code(x)| in code units */

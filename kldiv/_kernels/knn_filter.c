@@ -1,7 +1,7 @@
 /* Filter and refine: a cheap lower bound on every distance, from short codes of the rows,
  * decides which distances are measured in float64. Codes are float32 coordinates, or
- * bytes whose products are exact integers. The bounds are derived in
- * docs/user_guide/precision.rst. */
+ * bytes whose products are exact integers (docs/user_guide/precision.rst, "Filter and
+ * refine"). */
 #include "knn_filter_tile.h"
 
 typedef struct {

@@ -139,13 +139,6 @@ static int data_make(
 }
 
 #if HAS_BYTES
-/* c += products of unsigned x and signed y, four at a time. The intrinsic makes gcc 12
- * copy and spill the accumulators. */
-INLINE void dot_bytes(__m512i *c, __m512i x, __m512i y)
-{
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
-}
-
 /* |x - y|^2 of byte codes, exact, for MR rows and the columns of one panel. */
 INLINE void byte_tile(int groups, const void *left, const code_bound *row_norm,
     const void *right, const code_bound *norm, code_bound *out)
@@ -162,7 +155,8 @@ INLINE void byte_tile(int groups, const void *left, const code_bound *row_norm,
         PREFETCH(b + 1088);
         EACH(i, MR) {
             __m512i x = _mm512_set1_epi32(a[i]);
-            dot_bytes(&c[i][0], x, y0), dot_bytes(&c[i][1], x, y1);
+            dot_bytes(&c[i][0], x, y0);
+            dot_bytes(&c[i][1], x, y1);
         }
     }
     const __m512i far = _mm512_set1_epi32(FAR);

@@ -1,7 +1,7 @@
 /* Brute force through one fused product: tiles of |x|^2 + |y|^2 - 2xy in float32 choose
  * candidates, float64 measures them. No tile is ever written to memory, and inside one
  * sample a tile serves its rows and its columns. The bound S on the error of a tile entry
- * is derived in docs/user_guide/precision.rst. */
+ * is derived in docs/user_guide/precision.rst, "Fused product". */
 #include "knn_gemm_tile.h"
 
 /* A row with too many near ties: scan the data in float64, skipping rows that repeat k
@@ -152,9 +152,9 @@ static int gemm_block(const knn_job *job, gemm_state *g, int row_block,
         return status;
     find_largest(from);
     find_largest(into);
-    status = found_make(&rows, from, into, job->k, g->relative);
+    status = lists_make(&rows, from, into, job->k, g->relative);
     if (other)
-        status |= found_make(&columns, into, from, job->k, g->relative);
+        status |= lists_make(&columns, into, from, job->k, g->relative);
     if (status == KNN_OK) {
         sample_pair p = {from, into, &rows,
             same        ? &rows
@@ -167,8 +167,8 @@ static int gemm_block(const knn_job *job, gemm_state *g, int row_block,
         if (other && status == KNN_OK)
             status = finish(job, &job->block[column_block], &columns, n_candidates);
     }
-    found_free(&rows);
-    found_free(&columns);
+    lists_free(&rows);
+    lists_free(&columns);
     return status;
 }
 

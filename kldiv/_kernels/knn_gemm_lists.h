@@ -7,6 +7,7 @@
 #define LIST 16     /* floats of a sorted list: one cache line */
 #define MAX_LIST 15 /* for k up to this, the k smallest are kept sorted */
 #define NOT_YET 1e30f
+
 typedef struct {
     float value;
     int32_t index;
@@ -23,7 +24,7 @@ typedef struct {
     int32_t *count;        /* (n,) -1: more near ties than room */
 } row_lists;
 
-static int found_make(row_lists *f, const packed_sample *from,
+static int lists_make(row_lists *f, const packed_sample *from,
     const packed_sample *into, int k, double relative)
 {
     int64_t n = from->n, padded = from->padded;
@@ -51,7 +52,7 @@ static int found_make(row_lists *f, const packed_sample *from,
     return KNN_OK;
 }
 
-static void found_free(row_lists *f)
+static void lists_free(row_lists *f)
 {
     release(f->gate);
     release(f->limit);

@@ -2,7 +2,8 @@
  * |code distance - distance| is at most the sum of two radii. So codes alone bound the
  * k-th distance from above and every distance from below; what is left is measured in
  * float64. Data are coded and packed in segments of bounded size, and only a block of
- * queries is in memory at a time. The bounds are derived in docs/user_guide/precision.rst. */
+ * queries is in memory at a time. The bounds are derived in docs/user_guide/precision.rst,
+ * "Bytes". */
 #include "knn.h"
 
 #if defined(__AVX512VNNI__) && defined(__AVX512F__)

@@ -4,6 +4,7 @@
 #define KLDIV_KNN_INT8_TILE_H
 
 #include "knn_int8_codes.h"
+#include "knn_int8_matrix.h"
 
 typedef struct {
     int32_t index, value;
@@ -71,13 +72,6 @@ static int work_make(query_block *w, const segment *t, int k)
         : KNN_NO_MEMORY;
 }
 
-/* c += products of unsigned x and signed y, four at a time. The intrinsic makes gcc 12
- * copy and spill the accumulators. */
-INLINE void dot_bytes(__m512i *c, __m512i x, __m512i y)
-{
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
-}
-
 /* Products of MR queries [group][MR][4] and a panel into out (MR, NR). */
 static void vector_tile(
     int groups, const uint8_t *left, const uint8_t *right, int32_t *out)
@@ -94,80 +88,14 @@ static void vector_tile(
         PREFETCH(right + 1088);
         EACH(i, MR) {
             __m512i x = _mm512_set1_epi32(a[i]);
-            dot_bytes(&c[i][0], x, y0), dot_bytes(&c[i][1], x, y1);
+            dot_bytes(&c[i][0], x, y0);
+            dot_bytes(&c[i][1], x, y1);
         }
     }
     EACH(i, MR)
         EACH(v, 2)
             _mm512_storeu_si512(out + i * NR + v * LANES, c[i][v]);
 }
-
-#if ISA_KNOWS_MATRIX
-/* Not inlined: the intrinsics of gcc do not say which memory they read. */
-#define ON_MATRIX __attribute__((noinline, target("amx-tile,amx-int8")))
-
-typedef struct {
-    uint8_t palette, start, unused[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-} tile_shapes;
-
-/* Tiles 0..3: sums; 4, 5: queries; 6, 7: data. */
-ON_MATRIX static void matrix_begin(int per)
-{
-    tile_shapes shapes;
-    memset(&shapes, 0, sizeof shapes);
-    shapes.palette = 1;
-    for (int i = 0; i < 8; i++) {
-        shapes.rows[i] = 16;
-        shapes.bytes[i] = 64;
-    }
-    for (int i = 4; i < 6; i++)
-        shapes.bytes[i] = (uint16_t)(4 * per);
-    for (int i = 6; i < 8; i++)
-        shapes.rows[i] = (uint8_t)per;
-    __asm__ volatile("ldtilecfg %0" ::"m"(shapes));
-}
-
-ON_MATRIX static void matrix_end(void)
-{
-    _tile_release();
-}
-
-/* Products of NR queries (row major) and a panel into out (NR, NR). */
-ON_MATRIX static void matrix_tile(
-    int groups, int per, const uint8_t *left, const uint8_t *right, int32_t *out)
-{
-    const size_t width = 4 * (size_t)groups;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int g = 0; g < groups;
-        g += per, left += 4 * per, right += (size_t)per * NR * 4) {
-        _tile_loadd(4, left, width);
-        _tile_loadd(6, right, NR * 4);
-        _tile_dpbusd(0, 4, 6);
-        _tile_loadd(7, right + 64, NR * 4);
-        _tile_dpbusd(1, 4, 7);
-        _tile_loadd(5, left + 16 * width, width);
-        _tile_dpbusd(2, 5, 6);
-        _tile_dpbusd(3, 5, 7);
-    }
-    _tile_stored(0, out, NR * 4);
-    _tile_stored(1, out + LANES, NR * 4);
-    _tile_stored(2, out + LANES * NR, NR * 4);
-    _tile_stored(3, out + LANES * NR + LANES, NR * 4);
-}
-#else
-static void matrix_begin(int per)
-{
-    (void)per;
-}
-static void matrix_end(void)
-{
-}
-#endif
 
 /* Products of queries [row, row + tile_rows) and the panel at column j. */
 INLINE int tile_rows(const segment *t)

@@ -21,7 +21,7 @@ typedef struct {
     REAL *queries; /* (d, MAX_LEAF) the rows of one leaf, one column after the other */
 } leaf_lists;
 
-/* Relative width of the band that may hold a neighbour: see precision.rst. */
+/* Relative width of the band that may hold a neighbour (precision.rst, "k-d trees"). */
 INLINE REAL band(int d)
 {
     return (REAL)(1.0 + WIDEN * 4.0 * (d + 4) * ROUNDING);

@@ -75,29 +75,34 @@ static int collects(const knn_job *job, const knn_block *block)
         || block->indices != NULL;
 }
 
+#ifdef TREE_IS_FLOAT
 static void search(SEARCH_ARGS)
 {
-#ifndef TREE_IS_FLOAT
+    search_collect(job, block, from, into, first, last, found);
+}
+#else
+static void search(SEARCH_ARGS)
+{
     if (job->metric == METRIC_MANHATTAN)
         search_manhattan(job, block, from, into, first, last, found);
     else if (job->metric == METRIC_CHEBYSHEV)
         search_chebyshev(job, block, from, into, first, last, found);
-    else if (!collects(job, block) && from->d == 2)
-        search_values_2(job, block, from, into, first, last, found);
-    else if (!collects(job, block) && from->d == 3)
-        search_values_3(job, block, from, into, first, last, found);
-    else if (!collects(job, block) && from->d == 4)
-        search_values_4(job, block, from, into, first, last, found);
-    else if (!collects(job, block) && from->d == 5)
-        search_values_5(job, block, from, into, first, last, found);
-    else if (!collects(job, block))
-        search_values(job, block, from, into, first, last, found);
-    else
-#endif
+    else if (collects(job, block))
         search_collect(job, block, from, into, first, last, found);
+    else if (from->d == 2)
+        search_values_2(job, block, from, into, first, last, found);
+    else if (from->d == 3)
+        search_values_3(job, block, from, into, first, last, found);
+    else if (from->d == 4)
+        search_values_4(job, block, from, into, first, last, found);
+    else if (from->d == 5)
+        search_values_5(job, block, from, into, first, last, found);
+    else
+        search_values(job, block, from, into, first, last, found);
 }
+#endif
 
-static int found_make(leaf_lists *f, const knn_job *job)
+static int lists_make(leaf_lists *f, const knn_job *job)
 {
     memset(f, 0, sizeof *f);
     f->k = job->k;
@@ -113,7 +118,7 @@ static int found_make(leaf_lists *f, const knn_job *job)
         : KNN_NO_MEMORY;
 }
 
-static void found_free(leaf_lists *f)
+static void lists_free(leaf_lists *f)
 {
     release(f->value);
     release(f->position);
@@ -131,7 +136,7 @@ static int search_all(const knn_job *job, const knn_block *block, const kd_tree 
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
     {
         leaf_lists found;
-        status |= found_make(&found, job);
+        status |= lists_make(&found, job);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t c = 0; c < chunks; c++) {
             int64_t last = (c + 1) * chunk;
@@ -139,7 +144,7 @@ static int search_all(const knn_job *job, const knn_block *block, const kd_tree 
                 search(job, block, from, into, c * chunk,
                     last < from->n_leaves ? last : from->n_leaves, &found);
         }
-        found_free(&found);
+        lists_free(&found);
     }
     return status;
 }

@@ -192,6 +192,15 @@ INLINE vd vd_widen(const float *p)
 }
 #endif
 
+#if defined(__AVX512VNNI__)
+/* c += products of unsigned x and signed y, four at a time. The intrinsic makes gcc 12
+ * copy and spill the accumulators. */
+INLINE void dot_bytes(__m512i *c, __m512i x, __m512i y)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
+}
+#endif
+
 INLINE double vd_total(vd a)
 {
     double lane[DW], total = 0;
