@@ -4,32 +4,34 @@
 
 #include "knn_rows.h"
 
-#define DEFINE_EXACT(name, R, load)                                                    \
-    /* |a - b|^2; gives up with a value above `limit` once the sum exceeds it */       \
-    INLINE double name(const R *RESTRICT a, const R *RESTRICT b, int d, double limit)  \
-    {                                                                                  \
-        vd s0 = vd_set(0), s1 = s0, s2 = s0, s3 = s0, t;                               \
-        double total = 0;                                                              \
-        int j = 0;                                                                     \
-        while (j + 4 * DW <= d) {                                                      \
-            int stop = j + 32 * DW < d ? j + 32 * DW : d;                              \
-            for (; j + 4 * DW <= stop; j += 4 * DW) {                                  \
-                t = vd_sub(load(a + j), load(b + j)), s0 = vd_fma(t, t, s0);           \
-                t = vd_sub(load(a + j + DW), load(b + j + DW)), s1 = vd_fma(t, t, s1); \
-                t = vd_sub(load(a + j + 2 * DW), load(b + j + 2 * DW));                \
-                s2 = vd_fma(t, t, s2);                                                 \
-                t = vd_sub(load(a + j + 3 * DW), load(b + j + 3 * DW));                \
-                s3 = vd_fma(t, t, s3);                                                 \
-            }                                                                          \
-            total = vd_total(vd_add(vd_add(s0, s1), vd_add(s2, s3)));                  \
-            if (total > limit)                                                         \
-                return total;                                                          \
-        }                                                                              \
-        for (; j < d; j++) {                                                           \
-            double x = (double)a[j] - (double)b[j];                                    \
-            total += x * x;                                                            \
-        }                                                                              \
-        return total;                                                                  \
+#define DEFINE_EXACT(name, R, load)                                                   \
+    /* |a - b|^2; gives up with a value above `limit` once the sum exceeds it */      \
+    INLINE double name(const R *RESTRICT a, const R *RESTRICT b, int d, double limit) \
+    {                                                                                 \
+        vd s0 = vd_set(0), s1 = s0, s2 = s0, s3 = s0, t;                              \
+        double total = 0;                                                             \
+        int j = 0;                                                                    \
+        while (j + 4 * DW <= d) {                                                     \
+            int stop = j + 32 * DW < d ? j + 32 * DW : d;                             \
+            for (; j + 4 * DW <= stop; j += 4 * DW) {                                 \
+                t = vd_sub(load(a + j), load(b + j));                                 \
+                s0 = vd_fma(t, t, s0);                                                \
+                t = vd_sub(load(a + j + DW), load(b + j + DW));                       \
+                s1 = vd_fma(t, t, s1);                                                \
+                t = vd_sub(load(a + j + 2 * DW), load(b + j + 2 * DW));               \
+                s2 = vd_fma(t, t, s2);                                                \
+                t = vd_sub(load(a + j + 3 * DW), load(b + j + 3 * DW));               \
+                s3 = vd_fma(t, t, s3);                                                \
+            }                                                                         \
+            total = vd_total(vd_add(vd_add(s0, s1), vd_add(s2, s3)));                 \
+            if (total > limit)                                                        \
+                return total;                                                         \
+        }                                                                             \
+        for (; j < d; j++) {                                                          \
+            double x = (double)a[j] - (double)b[j];                                   \
+            total += x * x;                                                           \
+        }                                                                             \
+        return total;                                                                 \
     }
 DEFINE_EXACT(exact_d, double, vd_load)
 DEFINE_EXACT(exact_f, float, vd_widen)
@@ -126,7 +128,8 @@ INLINE void keep_smallest(
                     j--;                                       \
                 if (i <= j) {                                  \
                     candidate swap = c[i];                     \
-                    c[i++] = c[j], c[j--] = swap;              \
+                    c[i++] = c[j];                             \
+                    c[j--] = swap;                             \
                 }                                              \
             }                                                  \
             if (wanted - 1 <= j)                               \
