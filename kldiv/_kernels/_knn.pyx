@@ -12,7 +12,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, int64_t
 
 from kldiv._kernels._isa cimport level, matrix_is_lent
 
@@ -63,9 +63,10 @@ cdef extern from "knn.h" nogil:
             const knn_sample *, const double *, double, const float *, int, int,
             double, int, float *, float *
         ) noexcept nogil
-        int (*knn_bytes)(
-            const knn_sample *, const double *, double, int, uint8_t *, float *
+        int (*knn_whole_codes)(
+            const knn_sample *, const double *, double, int, int, int16_t *, float *
         ) noexcept nogil
+        int (*knn_code_levels)(int) noexcept nogil
     const knn_table *knn_table_of(int level)
     void knn_range(
         const void *values, int64_t n, int is_double, double *low, double *high
@@ -179,19 +180,27 @@ def project(
     return out, radius
 
 
-def byte_codes(
-    X, const double[::1] low, double step, float[::1] radius, int n_threads
+def code_levels(int width):
+    """Largest whole-number code that products of this width can use; 0 if none."""
+    return knn_table_of(level()).knn_code_levels(width)
+
+
+def whole_codes(
+    X, const double[::1] low, double step, int levels, float[::1] radius, int n_threads
 ):
-    """Codes (n, d) uint8 of rows; `radius` grows by what they lose, in steps."""
+    """Codes (n, d) int16 of rows, from 0 to `levels`; `radius` grows by what they lose,
+    in steps.
+    """
     cdef _Job held = _Job()
     cdef const knn_table *table = knn_table_of(level())
     cdef int status
     _set_sample(held, 0, X)
-    codes = np.empty((len(X), len(low)), dtype=np.uint8)
-    cdef uint8_t[:, ::1] view = codes
+    codes = np.empty((len(X), len(low)), dtype=np.int16)
+    cdef int16_t[:, ::1] view = codes
     with nogil:
-        status = table.knn_bytes(
-            &held.job.sample[0], &low[0], step, n_threads, &view[0, 0], &radius[0]
+        status = table.knn_whole_codes(
+            &held.job.sample[0], &low[0], step, levels, n_threads, &view[0, 0],
+            &radius[0]
         )
     _check(status)
     return codes
@@ -203,7 +212,7 @@ def search_filtered(
 ):
     """Fill `blocks` like `search`, measuring only what the codes cannot rule out.
 
-    `codes_x` and `codes_y` are both float32 or both uint8 of one width, with `unit`
+    `codes_x` and `codes_y` are both float32 or both int16 of one width, with `unit`
     code units to one unit of the data; radii are in code units. `order_x`,
     `order_y` (int32): in which order to query; close rows in a row share cache.
     Returns the number of exact measurements in each block.
@@ -221,7 +230,7 @@ def search_filtered(
     filter.sample[0].radius = &radius_x[0]
     filter.sample[1].radius = &radius_y[0]
     filter.width = <int> views.views[0].shape[1]
-    filter.is_integer = views.views[0].itemsize == 1
+    filter.is_integer = views.views[0].itemsize == 2
     filter.unit = unit
     filter.sample[0].order = filter.sample[1].order = NULL
     if order_x is not None:

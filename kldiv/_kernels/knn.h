@@ -41,7 +41,7 @@ typedef struct {
 
 /* Row codes of the filter (precision.rst, "Projection" and "Bytes"). */
 typedef struct {
-    const void *codes;    /* (n, width) float32, or uint8 */
+    const void *codes;    /* (n, width) float32, or int16 from 0 to the levels */
     const float *radius;  /* (n,) bound on |f(x) - code(x)| in code units */
     const int32_t *order; /* (n,) in which order to query, or NULL */
     int64_t n;
@@ -63,10 +63,11 @@ typedef struct {
     X(int, knn_project,                                                                \
         (const knn_sample *, const double *centre, double scale, const float *basis,   \
             int q, int q_padded, double skew, int threads, float *out, float *radius)) \
-    X(int, knn_bytes,                                                                  \
-        (const knn_sample *, const double *low, double step, int threads,              \
-            uint8_t *codes, float *radius))
+    X(int, knn_whole_codes,                                                            \
+        (const knn_sample *, const double *low, double step, int levels, int threads,  \
+            int16_t *codes, float *radius))
 #define KNN_BYTE_FUNCTIONS(X)                                  \
+    X(int, knn_code_levels, (int width))                       \
     X(int, knn_int8, (const knn_job *, int64_t *n_candidates)) \
     X(int, knn_filter, (const knn_job *, const knn_code_pair *))
 

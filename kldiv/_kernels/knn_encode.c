@@ -1,4 +1,4 @@
-/* Short codes of rows for the filter: projections, and bytes. Every row gets a radius: a
+/* Short codes of rows for the filter: projections, and whole numbers. Every row gets a radius: a
  * bound on how far its code is from where exact arithmetic would put it. */
 #include "knn_exact.h"
 #include <string.h>
@@ -89,28 +89,28 @@ int ISA_NAME(knn_project)(const knn_sample *s, const double *centre, double scal
     return status;
 }
 
-/* Bytes of one row: code = nearest to (x - low) / step, in 0..255. Adds what was lost to
- * the radius; `work` is one row. */
-INLINE void row_bytes(const double *x, int d, const double *low, double step,
-    uint8_t *out, float *radius, double before)
+/* Codes of one row: nearest to (x - low) / step, from 0 to levels. Adds what was lost to
+ * the radius. */
+INLINE void whole_row(const double *x, int d, const double *low, double step,
+    int levels, int16_t *out, float *radius, double before)
 {
     double lost = 0, scale = 1 / step;
     for (int j = 0; j < d; j++) {
         double shifted = x[j] - low[j], code = shifted * scale + 0.5;
-        code = code < 0 ? 0 : code > 255 ? 255 : code;
+        code = code < 0 ? 0 : code > levels ? levels : code;
         code = (double)(int)code;
         double off = shifted - code * step;
-        out[j] = (uint8_t)(int)code;
+        out[j] = (int16_t)code;
         lost += off * off;
     }
-    double size = 1e-15 * (256 * step) * sqrt((double)d);
+    double size = 1e-15 * ((levels + 1) * step) * sqrt((double)d);
     *radius = (float)((before + sqrt(lost) * (1 + 1e-9) + size) * scale * (1 + 1e-6));
 }
 
 /* codes (n, d) of rows; radius holds that of the rows, and receives that of the codes in
  * units of `step`. */
-int ISA_NAME(knn_bytes)(const knn_sample *s, const double *low, double step,
-    int threads, uint8_t *codes, float *radius)
+int ISA_NAME(knn_whole_codes)(const knn_sample *s, const double *low, double step,
+    int levels, int threads, int16_t *codes, float *radius)
 {
     int d = s->d, status = KNN_OK;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
@@ -129,7 +129,7 @@ int ISA_NAME(knn_bytes)(const knn_sample *s, const double *low, double step,
                     line[j] = f[j];
                 x = line;
             }
-            row_bytes(x, d, low, step, codes + i * d, radius + i, radius[i]);
+            whole_row(x, d, low, step, levels, codes + i * d, radius + i, radius[i]);
         }
         release(line);
     }

@@ -39,10 +39,10 @@ static void measure(filter_query *q, int64_t j)
 static int below(const code_bound *row, int n, code_bound limit, int32_t *list)
 {
     int count = 0;
-#if defined(__AVX512F__)
-    __m512i top = _mm512_set1_epi32(limit);
-    for (int j = 0; j < n; j += 16) {
-        unsigned hit = _mm512_cmplt_epi32_mask(_mm512_loadu_si512(row + j), top);
+#if defined(__AVX2__)
+    const vi top = vi_set(limit);
+    for (int j = 0; j < n; j += FW) {
+        unsigned hit = vi_less(vi_load(row + j), top);
         for (; hit; hit &= hit - 1)
             list[count++] = j + lowest_bit(hit);
     }
@@ -240,6 +240,11 @@ static int filter_block(const knn_job *job, const knn_code_pair *f,
     }
     *measured = total;
     return status;
+}
+
+int ISA_NAME(knn_code_levels)(int width)
+{
+    return code_levels(width);
 }
 
 int ISA_NAME(knn_filter)(const knn_job *job, const knn_code_pair *f)

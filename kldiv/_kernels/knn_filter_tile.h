@@ -2,17 +2,11 @@
 #ifndef KLDIV_KNN_FILTER_TILE_H
 #define KLDIV_KNN_FILTER_TILE_H
 
-#include "knn_exact.h"
+#include "knn_bytes.h"
 
 #define QUERIES (2 * MR) /* rows whose bounds are in memory at once */
 #define CHUNK 4096       /* columns of them; a multiple of NR */
 #define FAR 2147483647 /* bound of a row that is never measured, as a byte-code bound */
-
-#if defined(__AVX512VNNI__)
-#define HAS_BYTES 1
-#else
-#define HAS_BYTES 0
-#endif
 
 /* Bounds are int32 for byte codes and float32 for float codes; positive floats have the
  * order of their bits, so one comparison of int32 serves both. */
@@ -39,25 +33,25 @@ typedef struct {
     double largest;    /* largest squared norm of float codes */
 } packed_codes;
 
-/* Row i into slot r of a panel of `rows` rows; bytes of the data side are shifted to
- * signed. Returns the norm: int32, or float bits. */
+/* Row i into slot r of a panel of `rows` rows; bytes of the data side are
+ * shifted. Returns the norm: int32, or float bits. */
 static code_bound pack_row(const knn_code_pair *f, const knn_codes *codes, int64_t i,
     int rows, int r, int groups, int shift, void *panel)
 {
     int w = f->width;
     if (f->is_integer) {
-        const uint8_t *x = (const uint8_t *)codes->codes + i * w;
-        uint8_t *out = (uint8_t *)panel + r * 4;
+        const int16_t *x = (const int16_t *)codes->codes + i * w;
+        code_cell *out = (code_cell *)panel + r * GROUP;
         int32_t squares = 0, sum = 0;
         for (int j = 0; j < w; j++) {
             squares += x[j] * x[j];
             sum += x[j];
-            out[(j / 4) * rows * 4 + (j & 3)] = (uint8_t)(shift ? x[j] - 128 : x[j]);
+            out[(j / GROUP) * rows * GROUP + j % GROUP] =
+                (code_cell)(shift ? x[j] - CODE_SHIFT : x[j]);
         }
-        for (int j = w; j < 4 * groups; j++)
-            out[(j / 4) * rows * 4 + (j & 3)] = 0;
-        /* x(y - 128) = xy - 128 sum x, so |x|^2 - 256 sum x + |y|^2 - 2 x(y - 128) */
-        return shift ? squares : squares - 256 * sum;
+        for (int j = w; j < GROUP * groups; j++)
+            out[(j / GROUP) * rows * GROUP + j % GROUP] = 0;
+        return shift ? squares : squares - 2 * CODE_SHIFT * sum;
     }
     const float *x = (const float *)codes->codes + i * w;
     float *out = (float *)panel + r, total;
@@ -77,7 +71,7 @@ static code_bound pack_row(const knn_code_pair *f, const knn_codes *codes, int64
 static int mark_surplus(const knn_code_pair *f, const knn_codes *codes,
     const knn_sample *s, int k, code_bound *norm)
 {
-    const size_t size = (size_t)f->width * (f->is_integer ? 1 : 4);
+    const size_t size = (size_t)f->width * (f->is_integer ? 2 : 4);
     row_repeats repeats;
     int status = repeats_make(&repeats, s->n);
     if (status == KNN_OK) {
@@ -108,7 +102,7 @@ static int data_make(
     t->codes = codes;
     t->n = codes->n;
     t->width = f->width;
-    t->groups = f->is_integer ? (f->width + 3) / 4 : f->width;
+    t->groups = f->is_integer ? groups_of(f->width) : f->width;
     t->padded = (t->n + NR - 1) / NR * NR;
     size_t bytes = (size_t)t->padded * (size_t)t->groups * 4;
     t->panels = allocate(bytes, 1);
@@ -143,31 +137,14 @@ static int data_make(
 INLINE void byte_tile(int groups, const void *left, const code_bound *row_norm,
     const void *right, const code_bound *norm, code_bound *out)
 {
-    const int32_t *a = left;
-    const int8_t *b = right;
-    __m512i c[MR][NV];
-    EACH(i, MR)
-        EACH(v, NV)
-            c[i][v] = _mm512_setzero_si512();
-    for (const int32_t *end = a + (int64_t)groups * MR; a < end; a += MR, b += NR * 4) {
-        __m512i y0 = _mm512_loadu_si512(b), y1 = _mm512_loadu_si512(b + 64);
-        PREFETCH(b + 1024);
-        PREFETCH(b + 1088);
-        EACH(i, MR) {
-            __m512i x = _mm512_set1_epi32(a[i]);
-            dot_bytes(&c[i][0], x, y0);
-            dot_bytes(&c[i][1], x, y1);
-        }
-    }
-    const __m512i far = _mm512_set1_epi32(FAR);
+    vi c[MR][NV];
+    const vi far = vi_set(FAR);
+    multiply_codes(groups, left, right, c);
     EACH(v, NV) {
-        __m512i n = _mm512_loadu_si512(norm + v * 16);
-        __mmask16 gone = _mm512_cmpeq_epi32_mask(n, far);
+        const vi n = vi_load(norm + v * FW);
         EACH(i, MR) {
-            __m512i r = _mm512_add_epi32(_mm512_set1_epi32(row_norm[i]), n);
-            r = _mm512_sub_epi32(r, _mm512_slli_epi32(c[i][v], 1));
-            _mm512_storeu_si512(
-                out + i * CHUNK + v * 16, _mm512_mask_mov_epi32(r, gone, far));
+            vi bound = vi_sub(vi_add(vi_set(row_norm[i]), n), vi_add(c[i][v], c[i][v]));
+            vi_store(out + i * CHUNK + v * FW, vi_keep(bound, n, far));
         }
     }
 }

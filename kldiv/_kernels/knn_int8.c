@@ -1,12 +1,13 @@
-/* Brute force on bytes: every number becomes one byte, products of bytes are exact, and
- * |code distance - distance| is at most the sum of two radii. So codes alone bound the
+/* Brute force on bytes: every number becomes one byte (or one word of 16 bits, where the
+ * processor does not multiply bytes), products of codes are exact, and |code distance -
+ * distance| is at most the sum of two radii. So codes alone bound the
  * k-th distance from above and every distance from below; what is left is measured in
  * float64. Data are coded and packed in segments of bounded size, and only a block of
  * queries is in memory at a time. The bounds are derived in docs/user_guide/precision.rst,
  * "Bytes". */
-#include "knn.h"
+#include "knn_bytes.h"
 
-#if defined(__AVX512VNNI__) && defined(__AVX512F__)
+#if HAS_BYTES
 
 #include "knn_int8_query.h"
 
@@ -61,18 +62,18 @@ INLINE void scan(const block_task *a, int row, int end, int64_t j, const int32_t
     const segment *t = a->data;
     uint32_t hits[NR];
     int list[NR + 1], found = 0;
-    __m512i h0 = _mm512_loadu_si512(t->half + j);
-    __m512i h1 = _mm512_loadu_si512(t->half + j + LANES);
+    vi half[NV];
+    EACH(v, NV)
+        half[v] = vi_load(t->half + j + v * FW);
     for (int i = row; i < end; i++) {
         const int32_t *c = out + (i - row) * NR;
-        __m512i test = _mm512_set1_epi32(a->work->test[i]);
-        unsigned low =
-            _mm512_cmpgt_epi32_mask(_mm512_loadu_si512(c), _mm512_sub_epi32(h0, test));
-        unsigned high = _mm512_cmpgt_epi32_mask(
-            _mm512_loadu_si512(c + LANES), _mm512_sub_epi32(h1, test));
-        hits[found] = low | high << LANES;
+        const vi test = vi_set(a->work->test[i]);
+        uint32_t hit = 0;
+        EACH(v, NV)
+            hit |= vi_less(vi_sub(half[v], test), vi_load(c + v * FW)) << (v * FW);
+        hits[found] = hit;
         list[found] = i;
-        found += hits[found] != 0;
+        found += hit != 0;
     }
     for (int f = 0; f < found; f++)
         handle(a, list[f], j, out + (list[f] - row) * NR, hits[f]);
@@ -87,21 +88,17 @@ static void prime(const block_task *a, int i, int panels)
     query_block *w = a->work;
     int wanted = a->job->k + (a->block->from == a->block->into);
     int32_t lane[NR], list[LANES];
-    const __m512i far = _mm512_set1_epi32(FAR_HALF), never = _mm512_set1_epi32(NOT_YET);
-    __m512i least[2] = {never, never};
     if (wanted > LANES)
         return;
-    for (int p = 0; p < panels; p++)
-        for (int v = 0; v < 2; v++) {
-            __m512i half = _mm512_loadu_si512(t->half + p * NR + v * LANES);
-            __m512i c =
-                _mm512_loadu_si512(w->products + (p * BLOCK + i) * NR + v * LANES);
-            __mmask16 there = _mm512_cmpneq_epi32_mask(half, far);
-            least[v] = _mm512_mask_min_epi32(
-                least[v], there, least[v], _mm512_sub_epi32(half, c));
+    for (int l = 0; l < NR; l++)
+        lane[l] = NOT_YET;
+    for (int p = 0; p < panels; p++) {
+        const int32_t *half = t->half + p * NR, *c = w->products + (p * BLOCK + i) * NR;
+        for (int l = 0; l < NR; l++) {
+            int32_t v = half[l] == FAR_HALF ? NOT_YET : half[l] - c[l];
+            lane[l] = v < lane[l] ? v : lane[l];
         }
-    for (int v = 0; v < 2; v++)
-        _mm512_storeu_si512(lane + v * LANES, least[v]);
+    }
     for (int l = 0; l < LANES; l++)
         list[l] = NOT_YET;
     for (int l = 0; l < NR; l++)
@@ -120,7 +117,7 @@ static void begin(const block_task *a)
     const segment *t = a->data;
     query_block *w = a->work;
     const knn_sample *from = &a->job->sample[a->block->from];
-    size_t width = 4 * (size_t)t->groups;
+    size_t width = 4 * (size_t)t->groups; /* bytes of a row of codes */
     int k = a->job->k;
     uint8_t *lines = t->matrix ? w->left : w->lines;
     memset(lines, 0, BLOCK * width);
@@ -132,9 +129,10 @@ static void begin(const block_task *a)
         w->test[i] = NEVER;
         if (i >= a->rows)
             continue;
-        w->radius[i] = code_row(t, from, a->first + i, lines + i * width, &norm, &sum);
+        w->radius[i] = code_row(
+            t, from, a->first + i, (code_cell *)(lines + i * width), &norm, &sum);
         w->radius[i] += t->largest;
-        w->norm[i] = norm - 256 * sum;
+        w->norm[i] = norm - 2 * CODE_SHIFT * sum;
         w->test[i] = (int32_t)(((int64_t)NOT_YET - w->norm[i] + 1) >> 1);
         for (int l = 0; l < LANES; l++)
             w->list[i * LANES + l] = NOT_YET;

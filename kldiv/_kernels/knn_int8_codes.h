@@ -2,7 +2,7 @@
 #ifndef KLDIV_KNN_INT8_CODES_H
 #define KLDIV_KNN_INT8_CODES_H
 
-#include "knn_exact.h"
+#include "knn_bytes.h"
 
 #define BLOCK 192 /* queries of a block; a multiple of MR and of NR */
 #define STRIP 16  /* panels that give the first bounds */
@@ -14,13 +14,13 @@
 
 /* Codes of a segment of one sample, packed, and how all codes are made. */
 typedef struct {
-    int d, groups, per, matrix; /* groups of 4 columns; per: groups of one step */
+    int d, groups, per, matrix; /* per: groups of one step */
     int exact;                  /* codes are the data, up to a shift */
     double step;
     double *low;            /* (d,) */
     const knn_sample *rows; /* what the segment is cut from */
     int64_t first, n, room; /* rows first .. first + n of it; room: of the buffers */
-    uint8_t *panels;        /* [panel][group][NR][4] */
+    uint8_t *panels;        /* [panel][group][NR][GROUP] */
     int32_t *norm, *half;   /* squared norms of codes, and half of them */
     float *radius;          /* of the rows */
     row_repeats repeats;    /* of the rows as given */
@@ -29,8 +29,9 @@ typedef struct {
 
 /* Codes of one row into `line` (padded with zeros); norm and sum of them. Returns the
  * radius in units of the step. */
-static double code_row(const segment *t, const knn_sample *s, int64_t i, uint8_t *line,
-    int32_t *norm, int32_t *sum)
+#if defined(__AVX512VNNI__)
+static double code_row(const segment *t, const knn_sample *s, int64_t i,
+    code_cell *line, int32_t *norm, int32_t *sum)
 {
     int d = s->d;
     const double *wide = (const double *)s->rows + i * d;
@@ -51,14 +52,43 @@ static double code_row(const segment *t, const knn_sample *s, int64_t i, uint8_t
         total = _mm256_add_epi32(total, code);
         _mm256_mask_cvtepi32_storeu_epi8(line + j, in, code);
     }
-    memset(line + d, 0, (size_t)(4 * t->groups - d));
+    memset(line + d, 0, (size_t)(GROUP * t->groups - d));
     *norm = _mm512_reduce_add_epi32(_mm512_zextsi256_si512(squares));
     *sum = _mm512_reduce_add_epi32(_mm512_zextsi256_si512(total));
     if (t->exact)
         return 0;
     double off = sqrt(_mm512_reduce_add_pd(lost)) / t->step * (1 + 1e-9);
-    return (off + 2.56e-13 * sqrt((double)d)) * (1 + 1e-6);
+    return (off + 1e-15 * (code_levels(d) + 1) * sqrt((double)d)) * (1 + 1e-6);
 }
+#else
+static double code_row(const segment *t, const knn_sample *s, int64_t i,
+    code_cell *line, int32_t *norm, int32_t *sum)
+{
+    const int d = s->d;
+    const double *wide = (const double *)s->rows + i * d;
+    const float *narrow = (const float *)s->rows + i * d;
+    const double *low = t->low, step = t->step, inverse = 1 / t->step;
+    double lost = 0;
+    int32_t squares = 0, total = 0;
+#pragma omp simd reduction(+ : lost, squares, total)
+    for (int j = 0; j < d; j++) {
+        const double x = (s->is_double ? wide[j] : (double)narrow[j]) - low[j];
+        const int code = (int)(x * inverse + 0.5);
+        const double off = x - code * step;
+        line[j] = (code_cell)code;
+        lost += off * off;
+        squares += code * code;
+        total += code;
+    }
+    memset(line + d, 0, (size_t)(GROUP * t->groups - d) * sizeof *line);
+    *norm = squares;
+    *sum = total;
+    if (t->exact)
+        return 0;
+    double off = sqrt(lost) / t->step * (1 + 1e-9);
+    return (off + 1e-15 * (code_levels(d) + 1) * sqrt((double)d)) * (1 + 1e-6);
+}
+#endif
 
 /* Pack the rows of one panel of the segment; codes of the data are shifted to signed. */
 static void pack_panel(const segment *t, int64_t p, uint8_t *lines)
@@ -70,8 +100,8 @@ static void pack_panel(const segment *t, int64_t p, uint8_t *lines)
     for (int r = 0; r < rows; r++) {
         int32_t sum;
         t->radius[p + r] = (float)(1.0000002
-            * code_row(t, t->rows, t->first + p + r, lines + r * width, t->norm + p + r,
-                &sum));
+            * code_row(t, t->rows, t->first + p + r, (code_cell *)(lines + r * width),
+                t->norm + p + r, &sum));
         t->half[p + r] = t->norm[p + r] >> 1;
         t->repeats.hash[p + r] =
             hash_bytes(row_at(t->rows, t->first + p + r), row_size(t->rows));
@@ -84,7 +114,7 @@ static void pack_panel(const segment *t, int64_t p, uint8_t *lines)
         for (int g = 0; g < t->groups; g++) {
             uint32_t word;
             memcpy(&word, lines + r * width + 4 * g, 4);
-            out[g * NR + r] = word ^ 0x80808080u;
+            out[g * NR + r] = CODE_SHIFT ? word ^ 0x80808080u : word;
         }
 }
 
@@ -184,12 +214,12 @@ static void segment_free(segment *t)
 
 static int segment_make(segment *t, const knn_job *job)
 {
-    int d = job->sample[0].d, steps = ((d + 3) / 4 + 15) / 16;
+    int d = job->sample[0].d, steps = (groups_of(d) + 15) / 16;
     int64_t most = 0;
     memset(t, 0, sizeof *t);
     t->d = d;
     t->matrix = job->matrix;
-    t->per = ((d + 3) / 4 + steps - 1) / steps;
+    t->per = (groups_of(d) + steps - 1) / steps;
     t->groups = t->per * steps;
     for (int b = 0; b < job->n_blocks; b++) {
         int64_t n = job->sample[job->block[b].into].n;
@@ -212,12 +242,13 @@ static int segment_make(segment *t, const knn_job *job)
     column_ranges r = {t->low, t->low + d, 1};
     if (find_ranges(job, &r) != KNN_OK)
         return KNN_NO_MEMORY;
+    const int levels = code_levels(d);
     double range = 0;
     for (int j = 0; j < d; j++)
         if (r.high[j] - r.low[j] > range)
             range = r.high[j] - r.low[j];
-    t->exact = range == 0 || (r.integers && range <= 255);
-    t->step = t->exact ? 1 : range / 255;
+    t->exact = range == 0 || (r.integers && range <= levels);
+    t->step = t->exact ? 1 : range / levels;
     return KNN_OK;
 }
 

@@ -44,6 +44,7 @@ static void limit_by_distance(const segment *t, query_block *w, int i, double sq
 
 DEFINE_BRING_FORWARD(int32_t)
 
+#if defined(__AVX512F__)
 /* |row i of s - row j of t|^2 of a few columns. */
 static double exact_narrow(
     const knn_sample *s, int64_t i, const knn_sample *t, int64_t j)
@@ -67,6 +68,13 @@ static double exact_narrow(
     }
     return _mm512_reduce_add_pd(sum);
 }
+#else
+static double exact_narrow(
+    const knn_sample *s, int64_t i, const knn_sample *t, int64_t j)
+{
+    return exact_rows(s, i, t, j, INFINITY);
+}
+#endif
 
 /* Measure the candidates of query i of the block. Long rows: the smallest first, and
  * those that the k-th distance rules out not at all. */
@@ -131,10 +139,18 @@ static void make_room(const knn_job *job, const knn_block *block, const segment 
 /* Put v into the sorted list: new[c] = min(old[c], max(old[c - 1], v)). */
 INLINE void insert(int32_t *list, int32_t v)
 {
+#if defined(__AVX512F__)
     __m512i own = _mm512_loadu_si512(list);
     __m512i shifted = _mm512_alignr_epi32(own, _mm512_set1_epi32(-NOT_YET), 15);
     shifted = _mm512_max_epi32(shifted, _mm512_set1_epi32(v));
     _mm512_storeu_si512(list, _mm512_min_epi32(own, shifted));
+#else
+    int p = LANES - 1;
+    for (; p > 0 && list[p - 1] > v; p--)
+        list[p] = list[p - 1];
+    if (v < list[p])
+        list[p] = v;
+#endif
 }
 
 #endif

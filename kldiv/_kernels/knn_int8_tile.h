@@ -16,7 +16,7 @@ typedef struct {
     int32_t *products;     /* (STRIP, BLOCK, NR) */
     int32_t *test;         /* (BLOCK,) a product above half[j] - test[i] may matter */
     int32_t *limit;        /* (BLOCK,) a squared code distance below it may matter */
-    int32_t *norm;         /* (BLOCK,) |x|^2 - 256 sum x */
+    int32_t *norm;         /* (BLOCK,) |x|^2 - 2 CODE_SHIFT sum x */
     int32_t *list;         /* (BLOCK, LANES) smallest squared code distances */
     int32_t *applied;      /* (BLOCK,) k-th of them when the limit was set */
     double *radius;        /* (BLOCK,) of query and segment together */
@@ -72,29 +72,14 @@ static int work_make(query_block *w, const segment *t, int k)
         : KNN_NO_MEMORY;
 }
 
-/* Products of MR queries [group][MR][4] and a panel into out (MR, NR). */
 static void vector_tile(
     int groups, const uint8_t *left, const uint8_t *right, int32_t *out)
 {
-    const int32_t *a = (const int32_t *)left;
-    __m512i c[MR][2];
+    vi c[MR][NV];
+    multiply_codes(groups, left, right, c);
     EACH(i, MR)
-        EACH(v, 2)
-            c[i][v] = _mm512_setzero_si512();
-    for (const int32_t *end = a + (int64_t)groups * MR; a < end;
-        a += MR, right += NR * 4) {
-        __m512i y0 = _mm512_loadu_si512(right), y1 = _mm512_loadu_si512(right + 64);
-        PREFETCH(right + 1024);
-        PREFETCH(right + 1088);
-        EACH(i, MR) {
-            __m512i x = _mm512_set1_epi32(a[i]);
-            dot_bytes(&c[i][0], x, y0);
-            dot_bytes(&c[i][1], x, y1);
-        }
-    }
-    EACH(i, MR)
-        EACH(v, 2)
-            _mm512_storeu_si512(out + i * NR + v * LANES, c[i][v]);
+        EACH(v, NV)
+            vi_store(out + i * NR + v * FW, c[i][v]);
 }
 
 /* Products of queries [row, row + tile_rows) and the panel at column j. */

@@ -1,5 +1,5 @@
-/* A thin vector layer. `vf` holds FW floats, `vd` holds DW doubles; the widest set that
- * the compiler flags allow is taken. Masks are plain unsigned integers, lane 0 lowest. */
+/* A thin vector layer. `vf` holds FW floats, `vd` holds DW doubles, `vi` (from AVX2 on) FW
+ * int32; the widest set that the compiler flags allow is taken. Masks are plain unsigned integers, lane 0 lowest. */
 #ifndef KLDIV_SIMD_H
 #define KLDIV_SIMD_H
 
@@ -72,6 +72,40 @@ INLINE vd vd_widen(const float *p)
 {
     return _mm512_cvtps_pd(_mm256_loadu_ps(p));
 }
+typedef __m512i vi;
+INLINE vi vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+INLINE void vi_store(void *p, vi a)
+{
+    _mm512_storeu_si512(p, a);
+}
+INLINE vi vi_set(int32_t a)
+{
+    return _mm512_set1_epi32(a);
+}
+INLINE vi vi_add(vi a, vi b)
+{
+    return _mm512_add_epi32(a, b);
+}
+INLINE vi vi_sub(vi a, vi b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+INLINE unsigned vi_less(vi a, vi b)
+{
+    return _mm512_cmplt_epi32_mask(a, b);
+}
+/* b where b is `special`, else a. */
+INLINE vi vi_keep(vi a, vi b, vi special)
+{
+    return _mm512_mask_mov_epi32(a, _mm512_cmpeq_epi32_mask(b, special), b);
+}
+INLINE vi vi_dot_words(vi a, vi b)
+{
+    return _mm512_madd_epi16(a, b);
+}
 #elif defined(__AVX2__)
 #define FW 8
 #define DW 4
@@ -96,6 +130,40 @@ INLINE vd vd_fma(vd a, vd b, vd c)
 INLINE vd vd_widen(const float *p)
 {
     return _mm256_cvtps_pd(_mm_loadu_ps(p));
+}
+typedef __m256i vi;
+INLINE vi vi_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+INLINE void vi_store(void *p, vi a)
+{
+    _mm256_storeu_si256(p, a);
+}
+INLINE vi vi_set(int32_t a)
+{
+    return _mm256_set1_epi32(a);
+}
+INLINE vi vi_add(vi a, vi b)
+{
+    return _mm256_add_epi32(a, b);
+}
+INLINE vi vi_sub(vi a, vi b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+INLINE unsigned vi_less(vi a, vi b)
+{
+    return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)));
+}
+/* b where b is `special`, else a. */
+INLINE vi vi_keep(vi a, vi b, vi special)
+{
+    return _mm256_blendv_epi8(a, b, _mm256_cmpeq_epi32(b, special));
+}
+INLINE vi vi_dot_words(vi a, vi b)
+{
+    return _mm256_madd_epi16(a, b);
 }
 #else
 #define FW 4
@@ -189,15 +257,6 @@ INLINE vd vd_widen(const float *p)
     for (int i = 0; i < DW; i++)
         r.lane[i] = p[i];
     return r;
-}
-#endif
-
-#if defined(__AVX512VNNI__)
-/* c += products of unsigned x and signed y, four at a time. The intrinsic makes gcc 12
- * copy and spill the accumulators. */
-INLINE void dot_bytes(__m512i *c, __m512i x, __m512i y)
-{
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
 }
 #endif
 
