@@ -112,7 +112,7 @@ class Codes(NamedTuple):
 
 
 def pca_codes(X: FloatArray, Y: FloatArray, axes: Axes, n_threads: int) -> Codes:
-    """Coordinates on the axes and the norm of the rest, if possible as whole numbers."""
+    """Coordinates on the axes and the norm of the rest, whole numbers if possible."""
     q = axes.n_axes
     arguments = (axes.centre, axes.scale, axes.basis, q, axes.skew, n_threads)
     x, radius_x = _knn.project(X, *arguments)
