@@ -132,7 +132,7 @@ def pca_codes(X: FloatArray, Y: FloatArray, axes: Axes, n_threads: int) -> Codes
 
 def bytes_available(width: int) -> bool:
     """Whether products of bytes or words of this width are at hand."""
-    return _knn.code_levels(width) > 0
+    return bool(_knn.code_levels(width))
 
 
 def _search(
