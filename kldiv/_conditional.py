@@ -278,8 +278,8 @@ class ConditionalKLScorer(BaseEstimator):
         -------
         PerClassReport
             Columns ``kl`` (nats), ``n_train``, ``n_aux``, ``coverage``,
-            ``n_duplicates``; with a confidence level ``standard_error``, ``low``,
-            ``high``; for soft conditioning the three terms.
+            ``n_duplicates``; with a confidence level ``standard_error``, ``kl_low``,
+            ``kl_high``; for soft conditioning the three terms.
         """
         check_is_fitted(self)
         n_train, n_aux = self._sizes
@@ -292,7 +292,7 @@ class ConditionalKLScorer(BaseEstimator):
         }
         if self.confidence_level is not None:
             columns["standard_error"] = self._column("standard_error")
-            for i, name in enumerate(("low", "high")):
+            for i, name in enumerate(("kl_low", "kl_high")):
                 columns[name] = self._gather(
                     {
                         c: (r.confidence_interval or (np.nan, np.nan))[i]

@@ -186,7 +186,8 @@ class PerClassReport:
     classes : ndarray of shape (n_classes,)
         Class labels, in the order of all columns.
     columns : mapping of str to ndarray of shape (n_classes,)
-        The table. A value that could not be had is NaN.
+        The table. A value that could not be had is NaN. The interval of a column
+        ``kl`` is in the columns ``kl_low`` and ``kl_high``.
     reasons : mapping
         Class label to the reason why it has no score.
     settings : mapping of str to object
@@ -260,7 +261,8 @@ class PerClassReport:
             Its lower and upper end.
         report : PerClassReport
             Instead of both for another report without a class label: columns
-            ``difference``, ``standard_error``, ``low``, ``high`` and ``paired``.
+            ``difference``, ``standard_error``, ``difference_low``,
+            ``difference_high`` and ``paired``.
 
         Raises
         ------
@@ -287,7 +289,7 @@ class PerClassReport:
         >>> scorer = ConditionalKLScorer(confidence_level=0.95)
         >>> reports = [scorer.fit(train, (aux, y)).report() for aux in (near, far)]
         >>> table = reports[1].compare(reports[0])
-        >>> bool((table["low"] > 0).all()), table["paired"].tolist()
+        >>> bool((table["difference_low"] > 0).all()), table["paired"].tolist()
         (True, [True, True])
         """
         check_level(level)
@@ -309,8 +311,8 @@ class PerClassReport:
             columns={
                 "difference": np.array([row.value for row in rows]),
                 "standard_error": np.array([row.standard_error for row in rows]),
-                "low": np.array([row.confidence_interval[0] for row in rows]),
-                "high": np.array([row.confidence_interval[1] for row in rows]),
+                "difference_low": np.array([r.confidence_interval[0] for r in rows]),
+                "difference_high": np.array([r.confidence_interval[1] for r in rows]),
                 "paired": np.array([row.paired for row in rows]),
             },
             settings={"level": level},
