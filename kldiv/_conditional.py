@@ -24,7 +24,8 @@ from kldiv._duplicates import count_duplicates, fingerprint, row_ids
 from kldiv._estimators import KNNDivergence, warn_of
 from kldiv._inference import Effects, spread_of
 from kldiv._neighbors import n_threads
-from kldiv._report import DivergenceResult, PerClassReport
+from kldiv._report import PerClassReport
+from kldiv._results import DivergenceResult
 from kldiv._validation import (
     FloatArray,
     as_array,

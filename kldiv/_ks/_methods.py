@@ -16,7 +16,7 @@ from kldiv._ks._rows import rows
 from kldiv._ks._slices import max_sliced, sliced
 from kldiv._ks._task import Task
 from kldiv._neighbors import n_threads
-from kldiv._report import KSResult
+from kldiv._results import KSResult
 from kldiv._validation import check_choice, check_n_jobs, check_pair, check_sample
 
 METHODS: dict[str, Callable[[Task], KSResult]] = {

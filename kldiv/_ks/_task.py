@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv._ks._relabellings import Relabellings, permutation_pvalue
-from kldiv._report import KSResult
+from kldiv._results import KSResult
 from kldiv._validation import FloatArray, check_sample
 
 Array = NDArray[np.float64]
