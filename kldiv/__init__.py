@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
         kl_divergence,
     )
     from kldiv._neighbors import NeighborDistances, neighbor_distances
-    from kldiv._report import DivergenceResult, PerClassReport
+    from kldiv._report import PerClassReport
+    from kldiv._results import DivergenceResult
     from kldiv._versions import show_versions
 
 __version__ = "0.1.0.dev0"
@@ -24,16 +25,16 @@ __version__ = "0.1.0.dev0"
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {
     "ConditionalKLScorer": "kldiv._conditional",
-    "DivergenceResult": "kldiv._report",
+    "DivergenceResult": "kldiv._results",
     "KNNDivergence": "kldiv._estimators",
-    "KSDistance": "kldiv._ks_distance",
-    "KSResult": "kldiv._report",
+    "KSDistance": "kldiv._ks._distance",
+    "KSResult": "kldiv._results",
     "NeighborDistances": "kldiv._neighbors",
     "PerClassReport": "kldiv._report",
     "divergence": "kldiv._estimators",
     "estimate_divergence": "kldiv._estimators",
     "kl_divergence": "kldiv._estimators",
-    "ks_test": "kldiv._ks",
+    "ks_test": "kldiv._ks._methods",
     "neighbor_distances": "kldiv._neighbors",
     "show_versions": "kldiv._versions",
 }

@@ -34,7 +34,7 @@ from kldiv._log_ratio import (
 )
 from kldiv._neighbors import check_algorithm, check_metric, n_threads
 from kldiv._overlap import apart_note, coverage_of
-from kldiv._report import DivergenceResult
+from kldiv._results import DivergenceResult
 from kldiv._validation import (
     FloatArray,
     check_choice,

@@ -21,9 +21,9 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
+from kldiv import ks_test
 from kldiv._divergences import CORRECTIONS
 from kldiv._estimators import KNNDivergence
-from kldiv._ks import ks_test
 
 Array = NDArray[np.float64]
 

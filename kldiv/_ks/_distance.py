@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kldiv._ks import METHODS, check_count, ks_test
-from kldiv._report import KSResult
+from kldiv._ks._methods import METHODS, check_count, ks_test
+from kldiv._results import KSResult
 from kldiv._validation import check_choice, check_n_jobs, on_host
 
 
