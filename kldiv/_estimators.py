@@ -21,7 +21,7 @@ from kldiv._preparation import PreparedPair, prepare
 from kldiv._ratio._coordinates import SCALES
 from kldiv._ratio._corrections import CORRECTIONS, estimate_log_ratio
 from kldiv._ratio._log_ratio import LogRatio, Settings
-from kldiv._report import DivergenceResult
+from kldiv._results import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import (
     check_choice,

@@ -241,7 +241,8 @@ def search(
         return_indices=return_indices,
         **hints,
     )
-    indices = {f"{block}_indices": rows for block, (_, rows) in found.items()}
+    arrays: dict[str, Any] = {b: distances for b, (distances, _) in found.items()}
+    arrays |= {f"{b}_indices": rows for b, (_, rows) in found.items()}
     return NeighborDistances(
         n=len(X),
         m=len(Y),
@@ -250,6 +251,5 @@ def search(
         algorithm=algorithm,
         metric=metric_name(metric),
         predicted_seconds=predicted,
-        **{block: distances for block, (distances, _) in found.items()},
-        **indices,
+        **arrays,
     )

@@ -55,7 +55,7 @@ def test_the_scorer_warns_once_for_each_kind(samples):
     with pytest.warns(kldiv.SamplesApartWarning, match="1 of 2 scores need care") as w:
         scorer = ConditionalKLScorer().fit((X, y), (far, z))
     assert len(w) == 1
-    assert set(scorer.notes_) == {1}
+    assert set(scorer.report().notes) == {1}
 
 
 def with_flag(rng, n, d, share):

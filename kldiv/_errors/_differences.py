@@ -14,7 +14,7 @@ from kldiv._typing import Floats
 
 
 @dataclass(frozen=True)
-class FingerprintedEffects:
+class TracedEffects:
     """What the rows did to an estimate, and which rows they were.
 
     Attributes
@@ -53,7 +53,7 @@ class Difference:
 def difference_of(
     values: tuple[float, float],
     errors: tuple[float, float],
-    pairing: tuple[FingerprintedEffects | None, FingerprintedEffects | None],
+    pairing: tuple[TracedEffects | None, TracedEffects | None],
     level: float,
 ) -> Difference:
     """First value minus second, with the effects of shared rows subtracted.
