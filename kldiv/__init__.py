@@ -17,10 +17,11 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
         estimate_divergence,
         kl_divergence,
     )
-    from kldiv._ks import ks_test
-    from kldiv._ks_distance import KSDistance
+    from kldiv._ks._distance import KSDistance
+    from kldiv._ks._methods import ks_test
     from kldiv._neighbors import NeighborDistances, neighbor_distances
-    from kldiv._report import DivergenceResult, KSResult, PerClassReport
+    from kldiv._report import PerClassReport
+    from kldiv._results import DivergenceResult, KSResult
     from kldiv._versions import show_versions
     from kldiv._warnings import (
         DiscreteDataWarning,
@@ -37,11 +38,11 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "ConditionalKLScorer": "kldiv._conditional",
     "DiscreteDataWarning": "kldiv._warnings",
-    "DivergenceResult": "kldiv._report",
+    "DivergenceResult": "kldiv._results",
     "DivergenceWarning": "kldiv._warnings",
     "KNNDivergence": "kldiv._estimators",
-    "KSDistance": "kldiv._ks_distance",
-    "KSResult": "kldiv._report",
+    "KSDistance": "kldiv._ks._distance",
+    "KSResult": "kldiv._results",
     "NeighborDistances": "kldiv._neighbors",
     "PerClassReport": "kldiv._report",
     "SameSampleWarning": "kldiv._warnings",
@@ -51,7 +52,7 @@ _HOMES = {
     "divergence": "kldiv._estimators",
     "estimate_divergence": "kldiv._estimators",
     "kl_divergence": "kldiv._estimators",
-    "ks_test": "kldiv._ks",
+    "ks_test": "kldiv._ks._methods",
     "neighbor_distances": "kldiv._neighbors",
     "show_versions": "kldiv._versions",
 }

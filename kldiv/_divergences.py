@@ -61,7 +61,13 @@ def power_mean(x: Floats, s: float, k: int | None) -> float:
         )
     log_noise = gammaln(k + s) + gammaln(k - s) - 2 * gammaln(k) if k else 0.0
     top = (s * x).max()
-    return float(np.exp(top - log_noise) * np.exp(s * x - top).mean())
+    with np.errstate(over="ignore"):  # laws far apart: infinite, as it may be in truth
+        return float(np.exp(top - log_noise) * np.exp(s * x - top).mean())
+
+
+def _log(mean: float) -> float:
+    """Log of a mean of powers, which is zero for laws far apart."""
+    return float(np.log(mean)) if mean > 0 else -np.inf
 
 
 def kl(x: Floats, y: Floats, k: int | None, order: float) -> float:
@@ -78,7 +84,7 @@ def renyi(x: Floats, y: Floats, k: int | None, order: float) -> float:
     """Renyi divergence of the given order; order 1 is Kullback-Leibler."""
     if order == 1:
         return float(x.mean())
-    return float(np.log(power_mean(x, order - 1, k)) / (order - 1))
+    return _log(power_mean(x, order - 1, k)) / (order - 1)
 
 
 def tsallis(x: Floats, y: Floats, k: int | None, order: float) -> float:
@@ -95,7 +101,7 @@ def hellinger(x: Floats, y: Floats, k: int | None, order: float) -> float:
 
 def bhattacharyya(x: Floats, y: Floats, k: int | None, order: float) -> float:
     """Bhattacharyya distance, minus the log of the integral of sqrt(p q)."""
-    return -float(np.log(power_mean(x, -0.5, k)))
+    return -_log(power_mean(x, -0.5, k))
 
 
 def chi2(x: Floats, y: Floats, k: int | None, order: float) -> float:

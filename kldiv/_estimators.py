@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,8 @@ from kldiv._ratio._corrections import (
     estimate_log_ratio,
     reference_correction,
 )
-from kldiv._ratio._log_ratio import Settings
-from kldiv._report import DivergenceResult
+from kldiv._ratio._log_ratio import LogRatio, Settings
+from kldiv._results import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import (
     check_choice,
@@ -522,15 +522,9 @@ class KNNDivergence(BaseEstimator):
             return entry.compute(x, y, k, self.order)
 
         facts["value"] = value = functional(*(ratio.values for ratio in ratios))
-        effects = None
-        if confidence_level is not None:
-            effects = effects_of(ratios, functional)
-        if effects is not None and confidence_level is not None:
-            spread = spread_of((effects.x, effects.y))
-            facts["standard_error"] = spread.standard_error
-            facts["confidence_interval"] = spread.interval(value, confidence_level)
-            facts["effects"] = effects
-        return facts
+        if confidence_level is None or not np.isfinite(value):
+            return facts
+        return facts | _error_of(ratios, functional, value, confidence_level)
 
     def _settings(self) -> Settings:
         return Settings(
@@ -551,3 +545,22 @@ class KNNDivergence(BaseEstimator):
         if isinstance(self.divergence, str):
             return self.divergence
         return getattr(self.divergence, "__name__", repr(self.divergence))
+
+
+def _error_of(
+    ratios: Sequence[LogRatio],
+    functional: Callable[..., float],
+    value: float,
+    confidence_level: float,
+) -> dict[str, Any]:
+    """Standard error and interval; nothing where there are none in finite numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        effects = effects_of(ratios, functional)
+        spread = None if effects is None else spread_of((effects.x, effects.y))
+    if spread is None or not np.isfinite(spread.standard_error):
+        return {}
+    return {
+        "standard_error": spread.standard_error,
+        "confidence_interval": spread.interval(value, confidence_level),
+        "effects": effects,
+    }

@@ -241,9 +241,8 @@ def search(
         return_indices=return_indices,
         **hints,
     )
-    arrays: dict[str, Any] = {}
-    for block, (distances, indices) in found.items():
-        arrays[block], arrays[f"{block}_indices"] = distances, indices
+    arrays: dict[str, Any] = {b: distances for b, (distances, _) in found.items()}
+    arrays |= {f"{b}_indices": rows for b, (_, rows) in found.items()}
     return NeighborDistances(
         n=len(X),
         m=len(Y),

@@ -163,10 +163,10 @@ def check_integer(value: Any, name: str, least: int = 1) -> int:
     """The integer; TypeError or ValueError unless it is one of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(
-            f"{name} must be an integer of at least {least}, got {value!r}."
+            f"{name} must be an integer of at least {least}; got {value!r}."
         )
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
+        raise ValueError(f"{name} must be at least {least}; got {value}.")
     return int(value)
 
 

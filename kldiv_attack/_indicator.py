@@ -21,7 +21,6 @@ from kldiv import (
 from kldiv._duplicates import row_ids
 from kldiv_attack._run_folder import (
     read_json,
-    report_from_dict,
     report_to_dict,
     write_json,
 )
@@ -122,7 +121,7 @@ def score_indicators(
     scores under soft conditioning beside those under hard conditioning.
     """
     if path.exists():
-        return {k: report_from_dict(v) for k, v in read_json(path).items()}
+        return {k: PerClassReport.from_json(v) for k, v in read_json(path).items()}
     features = _Features(train, aux, judge)
     labels = responses.argmax(axis=1)
     reports = {}
@@ -254,10 +253,12 @@ def _halves(
 def _fill(scorer: ConditionalKLScorer, class_names: Sequence[str]) -> PerClassReport:
     """The scorer's report with one row for every class, also those without rows."""
     report = scorer.report()
-    columns = {k: np.full(len(class_names), np.nan) for k in report.columns}
-    for name in ("n_train", "n_aux"):
-        columns[name][:] = 0
+    columns = {}
     for name, values in report.columns.items():
+        unknown = "" if values.dtype.kind == "U" else np.nan
+        gap = 0 if name in ("n_train", "n_aux") else unknown
+        kind = np.result_type(values.dtype, np.asarray(gap).dtype)
+        columns[name] = np.full(len(class_names), gap, dtype=kind)
         columns[name][report.classes] = values
     reasons = {class_names[c]: why for c, why in report.reasons.items()}
     for c in set(range(len(class_names))) - set(report.classes.tolist()):

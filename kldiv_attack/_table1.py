@@ -21,8 +21,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from kldiv._estimators import KNNDivergence
-from kldiv._ks import ks_test
+from kldiv import KNNDivergence, ks_test
 from kldiv._ratio._corrections import CORRECTIONS
 
 Array = NDArray[np.float64]

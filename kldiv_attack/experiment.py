@@ -24,7 +24,6 @@ from kldiv_attack._run_folder import (
     check_format,
     open_run,
     read_json,
-    report_from_dict,
     report_to_dict,
     write_atomic,
     write_json,
@@ -298,9 +297,13 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         folder=folder,
         config=config,
         facts=results["facts"],
-        success=report_from_dict(results["success"]),
-        controls={k: report_from_dict(v) for k, v in results["controls"].items()},
-        indicators={k: report_from_dict(v) for k, v in results["indicators"].items()},
+        success=PerClassReport.from_json(results["success"]),
+        controls={
+            k: PerClassReport.from_json(v) for k, v in results["controls"].items()
+        },
+        indicators={
+            k: PerClassReport.from_json(v) for k, v in results["indicators"].items()
+        },
     )
 
 

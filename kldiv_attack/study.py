@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from kldiv import KNNDivergence
-from kldiv._ks import ks_test
+from kldiv import KNNDivergence, ks_test
 from kldiv_attack._demo import AUXILIARY
 from kldiv_attack._indicator import _at_most, _Features
 from kldiv_attack._ranks import RankCorrelations, rank_correlations

@@ -1,6 +1,6 @@
 """The registry of searches and the rule that chooses among them."""
 
-import kldiv._kernels._knn as _knn
+import kldiv._kernels._isa as _isa
 import numpy as np
 import pytest
 
@@ -28,7 +28,7 @@ def backend(request, monkeypatch):
     """The name of every backend, and of one that was added."""
     monkeypatch.setitem(BACKENDS, "slow", Backend(slow_search))
     if request.param == "int8" and not bytes_available(3):
-        pytest.skip("needs AVX-512 VNNI")
+        pytest.skip("needs AVX2")
     return request.param
 
 
@@ -95,12 +95,10 @@ def test_every_metric_has_a_search():
 
 @pytest.fixture
 def no_bytes():
-    """Kernels without products of bytes, which win wherever they prune."""
-    levels = ("baseline", "avx2", "avx512")
-    name = [x for x in _knn.available_levels() if x in levels][-1]
-    before = _knn.set_level(name)
+    """Kernels without products of codes, which win wherever they prune."""
+    before = _isa.set_level("baseline")
     yield
-    _knn.set_level(before)
+    _isa.set_level(before)
 
 
 @pytest.mark.parametrize(("d", "expected"), [(1, "sorted"), (2, "tree"), (30, "gemm")])
@@ -112,7 +110,7 @@ def test_choice_by_dimension(d, expected, rng):
 
 def test_bytes_are_chosen_in_many_dimensions(rng):
     if not bytes_available(100):
-        pytest.skip("needs AVX-512 VNNI")
+        pytest.skip("needs AVX2")
     X = rng.normal(size=(2000, 100))
     assert choose_algorithm(X, X, 5).algorithm == "int8"
 
@@ -135,13 +133,13 @@ def test_probe_avoids_bytes_that_outliers_stretch(rng):
 
 
 def test_bytes_need_the_processor():
-    before = _knn.set_level("baseline")
+    before = _isa.set_level("baseline")
     try:
         X = np.random.default_rng(0).normal(size=(30, 20))
         with pytest.raises(ValueError, match="needs a processor and build with"):
             search(X, X, 3, algorithm="int8")
     finally:
-        _knn.set_level(before)
+        _isa.set_level(before)
 
 
 def test_predicted_cost_grows_with_the_work(rng):

@@ -162,6 +162,6 @@ def test_other_metrics_and_repeated_rows_have_effects(rng):
     assert 0 < spread_of((effects.x, effects.y)).standard_error < 0.5
     X[1], X[3], Y[5] = X[0], X[2], X[7]
     for k in (1, 3):
-        effects = effects_of([log_ratio(X, Y, k)], mean, 1)
+        effects = effects_of([log_ratio(X, Y, k)], mean)
         assert np.isfinite(effects.x.rows).all()
         assert 0 < spread_of((effects.x, effects.y)).standard_error < 0.6

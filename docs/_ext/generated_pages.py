@@ -40,7 +40,7 @@ REGISTRIES = {
         ("Divergences", "kldiv._divergences", "DIVERGENCES", "divergence"),
         ("Corrections", "kldiv._ratio._corrections", "CORRECTIONS", "correction"),
         ("Neighbour searches", "kldiv._backends", "BACKENDS", "algorithm"),
-        ("Kolmogorov-Smirnov methods", "kldiv._ks", "METHODS", "method"),
+        ("Kolmogorov-Smirnov methods", "kldiv._ks._methods", "METHODS", "method"),
     ],
     "kldiv_attack": [
         ("Attackers", "kldiv_attack.attackers", "ATTACKERS", "make_attacker(name)"),

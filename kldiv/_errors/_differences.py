@@ -19,7 +19,7 @@ from kldiv._errors._subsets import N_SUBSETS
 
 
 @dataclass(frozen=True)
-class FingerprintedEffects:
+class TracedEffects:
     """What the rows did to an estimate, and which rows they were.
 
     Attributes
@@ -58,7 +58,7 @@ class Difference:
 def difference_of(
     values: tuple[float, float],
     errors: tuple[float, float],
-    pairing: tuple[FingerprintedEffects | None, FingerprintedEffects | None],
+    pairing: tuple[TracedEffects | None, TracedEffects | None],
     level: float,
 ) -> Difference:
     """First value minus second, with the effects of shared rows subtracted.

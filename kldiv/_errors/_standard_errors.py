@@ -111,10 +111,12 @@ def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | 
     samples do not have five groups with more rows than neighbours.
     """
     first = ratios[0]
-    if first.parts:
-        return _effects_of_mean(ratios, functional)
-    if first.row_effects is not None:
-        return _effects_of_fits(ratios, functional)
+    if any(ratio.parts or ratio.row_effects for ratio in ratios):
+        if len(ratios) > 1:
+            return _effects_of_sum(ratios)
+        if first.parts:
+            return _effects_of_mean(first, functional)
+        return _effects_of_fit(first, functional)
     correction = CORRECTIONS[first.correction]
     k, n, m = first.neighbors.n_neighbors, len(first.X), len(first.Y)
     varying = correction.varying_k
@@ -141,52 +143,63 @@ def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | 
     return Effects(*samples)
 
 
-def _effects_of_fits(ratios: Sequence[LogRatio], functional: Functional) -> Effects:
-    """Effects where the correction itself says what rows do to its fit."""
-    sizes = len(ratios[0].X), len(ratios[0].Y)
-    values = [ratio.values for ratio in ratios]
-    totals = [np.zeros(size) for size in sizes]
-    for i, ratio in enumerate(ratios):  # in the second one the samples are exchanged
-        response = response_of(functional, values, i, ratio.values)
-        of_x, of_y = ratio.row_effects_of(response(ratio.values, 1))
-        totals[i] += response(ratio.values) + of_x
-        totals[1 - i] += of_y
-    error = sum(ratio.fit_error for ratio in ratios)
-    rows = [np.tile(one - one.mean(), (N_SUBSETS, 1)) for one in totals]
-    return Effects(
-        SampleEffects(rows[0], 0, bootstrap=error**2), SampleEffects(rows[1], 1)
-    )
+def _effects_of_sum(ratios: Sequence[LogRatio]) -> Effects | None:
+    """Effects on the sum of the mean log ratios of both sides.
 
-
-def _effects_of_mean(
-    ratios: Sequence[LogRatio], functional: Functional
-) -> Effects | None:
-    """Effects on a mean of several corrections, and what these differ by."""
-    parts = [[part for _, part in ratio.parts] for ratio in ratios]
-    weights = np.array([weight for weight, _ in ratios[0].parts])
-    each = [effects_of(together, functional) for together in zip(*parts, strict=True)]
-    if any(one is None for one in each):
+    In the second one the samples are exchanged.
+    """
+    first, second = (effects_of([ratio], mean_log_ratio) for ratio in ratios)
+    if first is None or second is None:
         return None
-    values = np.array(
-        [
-            functional(*(part.values for part in together))
-            for together in zip(*parts, strict=True)
-        ]
+    return Effects(
+        _mean_effects(np.ones(2), [first.x, replace(second.y, which=0)]),
+        _mean_effects(np.ones(2), [first.y, replace(second.x, which=1)]),
     )
+
+
+def mean_log_ratio(log_ratios: Floats) -> float:
+    """Kullback-Leibler divergence as a functional of log ratios."""
+    return float(log_ratios.mean())
+
+
+def _effects_of_fit(ratio: LogRatio, functional: Functional) -> Effects:
+    """Effects where the correction itself says what rows do to its fit."""
+    response = response_of(functional, [ratio.values], 0, ratio.values)
+    of_x, of_y = ratio.row_effects_of(response(ratio.values, 1))
+    of_x = of_x + response(ratio.values)
+    rows = [np.tile(one - one.mean(), (N_SUBSETS, 1)) for one in (of_x, of_y)]
+    return Effects(
+        SampleEffects(rows[0], 0, bootstrap=ratio.fit_error**2),
+        SampleEffects(rows[1], 1),
+    )
+
+
+def _effects_of_mean(ratio: LogRatio, functional: Functional) -> Effects | None:
+    """Effects on a mean of several corrections, and what these differ by."""
+    weights = np.array([weight for weight, _ in ratio.parts])
+    each = [effects_of([part], functional) for _, part in ratio.parts]
+    known = [one for one in each if one is not None]
+    if len(known) < len(each):
+        return None
+    values = np.array([functional(part.values) for _, part in ratio.parts])
     between = float(weights @ (values - weights @ values) ** 2)
-    samples = []
-    for which in ("x", "y"):
-        of_parts = [getattr(one, which) for one in each]
-        groups = [one.rest.size for one in of_parts if one.rest.size]
-        rest = np.empty(0)
-        if groups:
-            joined = [joined_groups(one.rest, min(groups)) for one in of_parts]
-            rest = weights @ np.array(joined)
-        rows = np.tensordot(weights, [one.rows for one in of_parts], axes=1)
-        bootstrap = float(weights**2 @ [one.bootstrap for one in of_parts])
-        bootstrap += between if which == "x" else 0.0
-        samples.append(SampleEffects(rows, of_parts[0].which, rest, bootstrap))
-    return Effects(*samples)
+    x = _mean_effects(weights, [one.x for one in known])
+    y = _mean_effects(weights, [one.y for one in known])
+    return Effects(replace(x, bootstrap=x.bootstrap + between), y)
+
+
+def _mean_effects(weights: Floats, samples: Sequence[SampleEffects]) -> SampleEffects:
+    """Effects of the rows of one sample on a weighted sum of estimates."""
+    groups = [one.rest.size for one in samples if one.rest.size]
+    rest = np.empty(0)
+    if groups:
+        rest = weights @ [joined_groups(one.rest, min(groups)) for one in samples]
+    return SampleEffects(
+        np.tensordot(weights, [one.rows for one in samples], axes=1),
+        samples[0].which,
+        rest,
+        float(weights**2 @ [one.bootstrap for one in samples]),
+    )
 
 
 def joined_groups(rest: Floats, n_groups: int) -> Floats:

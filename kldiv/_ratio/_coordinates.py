@@ -28,6 +28,9 @@ _ROWS_FOR_SHAPE = 1000
 # Log likelihood that a transform of a column must gain: in all, and per row.
 _CLEAR_GAIN, _CLEAR_GAIN_PER_ROW = 10.0, 0.01
 
+# Variance of a standardised column below which it is constant.
+_NO_VARIANCE = 1e-100
+
 Transform = Callable[[Floats, float | Floats], Floats]
 
 
@@ -211,7 +214,9 @@ def _looks_unusual(X: Floats) -> Mask:
     """Columns whose skewness or kurtosis is not that of a Gaussian."""
     centred = X - X.mean(axis=0)
     squares = centred**2
-    variance = np.maximum(squares.mean(axis=0), 1e-300)
+    variance = squares.mean(axis=0)
+    # a sample that does not vary here has no shape; its powers would underflow
+    variance = np.where(variance > _NO_VARIANCE, variance, 1.0)
     skewness = (squares * centred).mean(axis=0) / variance**1.5
     kurtosis = (squares**2).mean(axis=0) / variance**2 - 3
     return (np.abs(skewness) > 0.25) | (kurtosis > 0.5)

@@ -65,7 +65,7 @@ def reference_correction(pair: PreparedPair, metric: str | UserMetric) -> str | 
 def estimate_log_ratio(
     pair: PreparedPair, correction: str | None, settings: Settings
 ) -> LogRatio:
-    """log p/q at each row of X by a correction, or by what evidence makes of several."""
+    """log p/q at each row of X, by one correction or by what evidence says of some."""
     names = choose_corrections(
         correction, len(pair.X), len(pair.Y), pair.dimension, settings.metric
     )

@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 from kldiv._kernels._ball_mass import mixture_balls
 from kldiv._ratio._coordinates import ROWS_TO_WHITEN
-from kldiv._typing import Floats, Labels, Singles
+from kldiv._typing import FloatArray, Floats, Labels, Singles
 
 Whitener = tuple[np.float32, Singles, Singles]
 
@@ -31,6 +31,8 @@ _SMALLEST_SHARE = np.float32(1e-3)
 # in every eighth step only.
 _FAR, _STEPS_BETWEEN = np.float32(12), 8
 _ROWS_AT_A_TIME = 512
+# Share of the largest variance that moments in single precision can tell from zero.
+_SINGLE_PRECISION = 1e-6
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,7 @@ def whiteners_of(weights: Floats, means: Floats, covariances: Floats) -> list[Wh
     """What `_log_component` needs to know of each component, by Cholesky factors."""
     d = means.shape[1]
     ridge = 1e-10 * np.trace(covariances.mean(axis=0)) / d * np.eye(d)
-    roots = np.linalg.cholesky(covariances + ridge)
+    roots = roots_of(covariances + ridge)
     constants = np.log(weights) - 0.5 * d * np.log(2 * np.pi)
     constants -= np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
     found = []
@@ -294,6 +296,22 @@ def whiteners_of(weights: Floats, means: Floats, covariances: Floats) -> list[Wh
             )
         )
     return found
+
+
+def roots_of(covariances: Floats) -> FloatArray:
+    """Lower Cholesky factors, shape (c, d, d).
+
+    Covariances that rounding has made indefinite, as single precision does where a
+    component holds one value of a column, get variances of what it can tell apart.
+    """
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        values, bases = np.linalg.eigh(covariances)
+        least = _SINGLE_PRECISION * values.max(axis=1, keepdims=True)
+        values = np.maximum(values, least)
+        raised = (bases * values[:, None, :]) @ bases.transpose(0, 2, 1)
+        return np.linalg.cholesky((raised + raised.transpose(0, 2, 1)) / 2)
 
 
 def _log_component(

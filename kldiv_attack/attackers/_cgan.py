@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
-from kldiv_attack.attackers._stepping import Draws, stack
+from kldiv_attack.attackers._stepping import Draws
 from kldiv_attack.attackers._training import (
     PENALTY,
     Pairs,
@@ -22,7 +22,6 @@ from kldiv_attack.attackers._training import (
     distil,
     draw_shifts,
     follow,
-    following,
     frozen_copy,
     generate,
     gradient_penalty,
@@ -425,18 +424,9 @@ class _Training(TrainingState):
         super().restore(tensors)
         self.surrogate.eval().requires_grad_(False)
 
-    def draw(self, number: int) -> Draws:
-        """Everything random or scheduled in a step, on the CPU."""
-        settings = self.settings
-        turns = stack([self.draw_turn() for _ in range(self.critic_steps)])
-        return {
-            **turns,
-            "moved": draw_shifts(settings.batch_size, self.shift, self.source),
-            "following": following(settings.ema, number),
-            "consistency": torch.tensor(
-                settings.consistency_weight * min(1.0, number / 500)
-            ),
-        }
+    def lesson_weight(self, number: int) -> float:
+        """Weight that the consistency term has reached."""
+        return self.settings.consistency_weight * min(1.0, number / 500)
 
     def draw_turn(self) -> Draws:
         """Real pairs, answers to generate images for, noise, and how all is shown."""
@@ -499,7 +489,7 @@ class _Training(TrainingState):
             consistency = torch.zeros_like(loss)
             if self.settings.consistency:
                 consistency = F.cross_entropy(self.surrogate(fake), asked)
-                total = loss + draws["consistency"] * consistency
+                total = loss + draws["lesson"] * consistency
             update(self.optimizers["generator"], total)
         return loss.detach(), consistency.detach()
 

@@ -1,6 +1,7 @@
 """What attackers that learn step by step share: snapshots, the loop, running means."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -13,7 +14,13 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder, Snapshot
-from kldiv_attack.attackers._stepping import Draws, Stepper, check_cuda_graph, drawn
+from kldiv_attack.attackers._stepping import (
+    Draws,
+    Stepper,
+    check_cuda_graph,
+    drawn,
+    stack,
+)
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import check_choice
 from kldiv_attack.victim import resolve_device, train_victim
@@ -21,6 +28,8 @@ from kldiv_attack.victim import resolve_device, train_victim
 QUERY_BATCH = 1000
 LOG_EVERY = 50
 CHECKPOINT_FORMAT = 3
+#: What is drawn once per step and not for every turn of the discriminator.
+ONCE = {"moved", "following", "lesson"}
 PENALTY = 10.0  # weight of the gradient penalty (Gulrajani et al., 2017)
 
 
@@ -183,8 +192,11 @@ def own_victim(
     ).network
 
 
-class TrainingState:
+class TrainingState(ABC):
     """Networks, optimisers and the random source: all that a snapshot holds.
+
+    Subclasses say what a step of their game is; ``settings``, ``shift`` and
+    ``critic_steps`` are theirs.
 
     Parameters
     ----------
@@ -201,6 +213,10 @@ class TrainingState:
     fixed : dict of str to Tensor
         Tensors that training does not change, for instance the answers.
     """
+
+    settings: Any
+    shift: int
+    critic_steps: int
 
     def __init__(
         self,
@@ -220,11 +236,25 @@ class TrainingState:
 
     def draw(self, number: int) -> Draws:
         """Everything random or scheduled in a step, on the CPU."""
-        raise NotImplementedError
+        settings = self.settings
+        return {
+            **stack([self.draw_turn() for _ in range(self.critic_steps)]),
+            "moved": draw_shifts(settings.batch_size, self.shift, self.source),
+            "following": following(settings.ema, number),
+            "lesson": torch.tensor(self.lesson_weight(number)),
+        }
 
+    @abstractmethod
+    def draw_turn(self) -> Draws:
+        """Everything random in one turn of the discriminator, on the CPU."""
+
+    @abstractmethod
+    def lesson_weight(self, number: int) -> float:
+        """Weight in a step of what the generator learns beside the discriminator."""
+
+    @abstractmethod
     def step(self, draws: Draws) -> Tensor:
         """Make a step and return its losses without waiting for the device."""
-        raise NotImplementedError
 
     def ask(self, network: Callable[..., Any], *inputs: Tensor) -> Any:
         """What a network answers, computed in the precision of the training."""

@@ -63,13 +63,13 @@ def one_sample_pvalues(
 def _exact(statistic: Array, n: int, m: int, alternative: str) -> Array:
     divisor = math.gcd(n, m)
     steps = np.rint(statistic * (n // divisor * m)).astype(np.int64)
-    distinct, place = np.unique(steps, return_inverse=True)
+    distinct, inverse = np.unique(steps, return_inverse=True)
     pvalue = np.empty(len(distinct))
     # Short rows and long columns: the lattice is symmetric in the two samples.
     kernels.exact_pvalues(
         distinct, min(n, m), max(n, m), divisor, alternative == "two-sided", pvalue
     )
-    return np.clip(pvalue, 0, 1)[place]
+    return np.clip(pvalue, 0, 1)[inverse]
 
 
 def kstwo_sf(statistic: Array, n: int) -> Array:
@@ -77,7 +77,7 @@ def kstwo_sf(statistic: Array, n: int) -> Array:
 
     The choice among formulas is that of Simard and L'Ecuyer 2011.
     """
-    distinct, place = np.unique(statistic, return_inverse=True)
+    distinct, inverse = np.unique(statistic, return_inverse=True)
     pvalue = np.empty(len(distinct))
     usual = (n > 140) & (n * distinct > 1) & (distinct < 0.5)
     tail = usual & (n * distinct**2 >= 2.2)
@@ -90,7 +90,7 @@ def kstwo_sf(statistic: Array, n: int) -> Array:
         kernels.durbin_cdf(distinct[durbin], n, probability)
         pvalue[durbin] = 1 - probability
     pvalue[~usual] = kstwo.sf(distinct[~usual], n)
-    return pvalue[place]
+    return pvalue[inverse]
 
 
 def one_sided_sf(statistic: Array, n: int) -> Array:

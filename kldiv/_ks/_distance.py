@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kldiv._ks import METHODS, check_count, ks_test
-from kldiv._report import KSResult
-from kldiv._validation import check_choice, check_n_jobs, on_host
+from kldiv._ks._methods import METHODS, ks_test
+from kldiv._results import KSResult
+from kldiv._validation import check_choice, check_integer, check_n_jobs, on_host
 
 
 class KSDistance(BaseEstimator):
@@ -83,7 +83,7 @@ class KSDistance(BaseEstimator):
             This estimator.
         """
         check_choice(self.method, tuple(METHODS), "method")
-        check_count(self.n_directions, "n_directions", 1)
+        check_integer(self.n_directions, "n_directions", 1)
         check_n_jobs(self.n_jobs)
         self.reference_ = validate_data(
             self, on_host(X, "X"), dtype=[np.float64, np.float32], order="C"

@@ -6,10 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 import kldiv._kernels._ks as kernels
-from kldiv._ks_permutations import LANES, Relabellings, dense_ranks, sorted_order
+from kldiv._ks._relabellings import LANES, Relabellings, dense_ranks, sorted_order
+from kldiv._ks._task import Task
+from kldiv._results import KSResult
 from kldiv._typing import FloatArray
 
 LARGEST_DIMENSION = 5
+
+
+def fasano_franceschini(task: Task) -> KSResult:
+    """Largest difference of the shares in an orthant around a row."""
+    check_dimension(task.X.shape[1])
+    Y = task.reference()
+    pooled, relabellings = np.concatenate([task.X, Y]), task.relabellings(len(Y))
+    gaps = orthant_gaps(pooled, relabellings, task.threads)
+    return task.one_number(len(Y), gaps, 1 / (2 * relabellings.multiple))
 
 
 def check_dimension(n_features: int) -> None:

@@ -6,10 +6,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 import kldiv._kernels._ks as kernels
-from kldiv._ks_permutations import LANES, Relabellings, sorted_order
+from kldiv._ks._pvalues import one_sample_pvalues, two_sample_pvalues
+from kldiv._ks._relabellings import (
+    LANES,
+    Relabellings,
+    permutation_pvalue,
+    sorted_order,
+)
+from kldiv._ks._task import Task
+from kldiv._results import KSResult
 from kldiv._typing import FloatArray
 
 Array = NDArray[np.float64]
+
+
+def rows(task: Task) -> KSResult:
+    """The coordinates of each row of X against the law or all numbers in Y."""
+    d = task.X.shape[1]
+    if task.Y is None:
+        probability = task.probabilities(task.X.astype(np.float64))
+        gaps = one_sample_row_gaps(probability)
+        pvalues, used = one_sample_pvalues(gaps, d, "two-sided", task.pvalue_method)
+    else:
+        gaps = two_sample_row_gaps(task.X, task.Y)
+        pvalues, used = two_sample_pvalues(
+            gaps, d, task.Y.size, "two-sided", task.pvalue_method
+        )
+    pvalue = float(pvalues.mean())
+    overall = min(1.0, 2 * pvalue)
+    if task.n_permutations and task.Y is not None:
+        permuted = relabelled_row_gaps(
+            np.concatenate([task.X, task.Y]), task.relabellings(task.m), task.threads
+        )
+        pvalue = overall = float(permutation_pvalue(permuted))
+        used = "permutation"
+    return task.result(
+        statistic=float(gaps.mean()),
+        pvalue=pvalue,
+        global_statistic=float(gaps.mean()),
+        global_pvalue=overall,
+        pvalue_method=used,
+        row_statistic=gaps,
+        row_pvalue=pvalues,
+    )
 
 
 def one_sample_row_gaps(probability: Array) -> Array:

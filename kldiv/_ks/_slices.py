@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import kldiv._kernels._ks as kernels
-from kldiv._ks_permutations import LANES, Relabellings, relabelled_gaps
+from kldiv._ks._relabellings import LANES, Relabellings, relabelled_gaps
+from kldiv._ks._task import Task
+from kldiv._results import KSResult
 from kldiv._typing import FloatArray
 
 Array = NDArray[np.float64]
@@ -17,6 +19,32 @@ Array = NDArray[np.float64]
 POWER_ITERATIONS = 6
 ASCENT_STEPS = (1.0, 0.6, 0.4, 0.25, 0.15, 0.1, 0.06, 0.04)
 BANDWIDTH = 0.3  # of the smoothed gap, in standard deviations of the projection
+
+
+def sliced(task: Task) -> KSResult:
+    """Mean gap along uniformly random directions."""
+    Y = task.reference()
+    pooled, relabellings = np.concatenate([task.X, Y]), task.relabellings(len(Y))
+    directions = random_directions(pooled.shape[1], task.n_directions, task.rng)
+    gaps = sliced_gaps(pooled, directions, relabellings, task.threads)
+    unit = 1 / (relabellings.multiple * task.n_directions)
+    return task.one_number(len(Y), gaps, unit, n_directions=task.n_directions)
+
+
+def max_sliced(task: Task) -> KSResult:
+    """Largest gap along any direction that a search finds."""
+    Y = task.reference()
+    pooled, relabellings = np.concatenate([task.X, Y]), task.relabellings(len(Y))
+    gaps, direction = max_sliced_gaps(
+        pooled, task.n_directions, relabellings, task.rng, task.threads
+    )
+    return task.one_number(
+        len(Y),
+        gaps,
+        1 / relabellings.multiple,
+        direction=direction,
+        n_directions=task.n_directions,
+    )
 
 
 def random_directions(
@@ -57,7 +85,7 @@ def max_sliced_gaps(
     axes = colour / np.maximum(np.linalg.norm(colour, axis=0), np.finfo(float).tiny)
     first = np.hstack([first, axes])
     first_gaps = relabelled_gaps(white @ first, r, threads)
-    found = np.zeros((r.n_blocks, white.shape[1]))
+    best = np.zeros((r.n_blocks, white.shape[1]))
 
     def work(block: int, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
         lanes = slice(block * LANES, block * LANES + r.lanes(block))
@@ -67,13 +95,13 @@ def max_sliced_gaps(
         search.try_directions(search.moment_difference())
         for step in ASCENT_STEPS:
             search.try_directions(search.ascended(step))
-        found[block] = search.directions[:, 0]
+        best[block] = search.directions[:, 0]
         steps = np.abs(search.gaps) * r.multiple
         return np.asarray(np.rint(steps), dtype=np.int64)
 
     with threadpool_limits(1, user_api="blas"):
         gaps = r.collect(work, threads)
-    direction = whiten @ found[0]
+    direction = whiten @ best[0]
     norm = float(np.linalg.norm(direction))
     return gaps, direction / norm if norm > 0 else direction
 
