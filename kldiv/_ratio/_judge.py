@@ -26,7 +26,7 @@ _SMALLEST_WEIGHT = 0.05
 
 
 def judged_ratio(
-    candidates: Mapping[str, Correction], pair: PreparedPair, settings: Settings
+    candidates: Mapping[str | None, Correction], pair: PreparedPair, settings: Settings
 ) -> LogRatio:
     """Mean of the log ratios of the candidates, weighed by evidence."""
     evidence = {name: one.evidence(pair, settings) for name, one in candidates.items()}
@@ -41,7 +41,7 @@ def judged_ratio(
     ]
     if len(parts) == 1:
         return parts[0][1]
-    values = sum(weight * part.values for weight, part in parts)
+    values = np.sum([weight * part.values for weight, part in parts], axis=0)
     best = max(parts, key=lambda one: one[0])[1]
     return replace(best, values=values, row_effects=None, parts=tuple(parts))
 
