@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
         SameSampleWarning,
         SamplesApartWarning,
         SingularSampleWarning,
+        TrustWarning,
         ZeroProbabilityWarning,
     )
 
@@ -48,6 +49,7 @@ _HOMES = {
     "SameSampleWarning": "kldiv._warnings",
     "SamplesApartWarning": "kldiv._warnings",
     "SingularSampleWarning": "kldiv._warnings",
+    "TrustWarning": "kldiv._warnings",
     "ZeroProbabilityWarning": "kldiv._warnings",
     "divergence": "kldiv._estimators",
     "estimate_divergence": "kldiv._estimators",
@@ -71,6 +73,7 @@ __all__ = [
     "SameSampleWarning",
     "SamplesApartWarning",
     "SingularSampleWarning",
+    "TrustWarning",
     "ZeroProbabilityWarning",
     "divergence",
     "estimate_divergence",

@@ -257,7 +257,7 @@ class ConditionalKLScorer(BaseEstimator):
         PerClassReport
             Columns ``kl`` (nats), ``n_train``, ``n_aux``, ``coverage``,
             ``n_duplicates``; with a confidence level ``standard_error``, ``kl_low``,
-            ``kl_high``; for soft conditioning the three terms.
+            ``kl_high``; ``trust``, the verdict on each score; for soft conditioning the three terms.
         """
         check_is_fitted(self)
         return self.report_
@@ -281,6 +281,10 @@ class ConditionalKLScorer(BaseEstimator):
                         for c, r in self.results_.items()
                     }
                 )
+        trust = {c: r.trust for c, r in self.results_.items()}
+        columns["trust"] = np.array(
+            [trust.get(c, "not scored") for c in self.classes_.tolist()], dtype=object
+        )
         if self.conditioning == "soft":
             columns["kl_marginal"] = self._gather(
                 {c: t.marginal.value for c, t in self.terms_.items()}
@@ -434,7 +438,8 @@ def _notes(results: dict[Any, DivergenceResult]) -> dict[Any, str]:
     by_kind: dict[type[DivergenceWarning], dict[Any, Note]] = {}
     for c, result in results.items():
         for note in result.notes:
-            by_kind.setdefault(note.category, {}).setdefault(c, note)
+            if note.category is not None:
+                by_kind.setdefault(note.category, {}).setdefault(c, note)
     warn_of(
         Note(
             f"{len(notes)} of {len(results)} scores need care; report().notes has them "

@@ -26,6 +26,7 @@ from kldiv._ratio._corrections import (
 )
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._results import DivergenceResult
+from kldiv._trust import Found, notes_of, verdict
 from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import (
     check_choice,
@@ -468,7 +469,13 @@ class KNNDivergence(BaseEstimator):
             check_algorithm(self.algorithm, self.metric, pair.X.shape[1])
             if n_permutations:
                 facts["pvalue"] = self._pvalue(pair, n_permutations)
-            facts |= self._measure(pair, entry, confidence_level)
+            measured, ratio = self._measure(pair, entry, confidence_level)
+            facts |= measured
+            asked = confidence_level is not None
+            unbounded = not entry.is_finite(self.order)
+            found = Found(pair, ratio, facts, asked, unbounded)
+            facts["notes"] += notes_of(found)
+        facts["trust"] = verdict(facts["notes"])
         return DivergenceResult(
             n=len(pair.X),
             m=len(pair.Y),
@@ -489,8 +496,8 @@ class KNNDivergence(BaseEstimator):
 
     def _measure(
         self, pair: PreparedPair, entry: Divergence, confidence_level: float | None
-    ) -> dict[str, Any]:
-        """Value, interval and circumstances from log ratios, or from the samples."""
+    ) -> tuple[dict[str, Any], LogRatio | None]:
+        """Value, interval and circumstances; and the log ratios, if they were used."""
         settings = self._settings()
         correction = self.correction
         if correction == "auto" and not entry.linear:
@@ -505,9 +512,10 @@ class KNNDivergence(BaseEstimator):
             facts["value"] = entry.compute(
                 pair.X.astype(np.float64), pair.Y.astype(np.float64)
             )
-            return facts
+            return facts, None
         facts["correction"], facts["scale"] = first.correction, first.scale
         facts["n_components"] = first.n_components
+        facts["weights"] = {str(one.correction): w for w, one in first.parts}
         infinite = any(note.category is SingularSampleWarning for note in pair.notes)
         if not (infinite or entry.is_finite(self.order)):
             facts["notes"] = pair.notes + apart_notes(first)
@@ -523,8 +531,8 @@ class KNNDivergence(BaseEstimator):
 
         facts["value"] = value = functional(*(ratio.values for ratio in ratios))
         if confidence_level is None or not np.isfinite(value):
-            return facts
-        return facts | _error_of(ratios, functional, value, confidence_level)
+            return facts, first
+        return facts | _error_of(ratios, functional, value, confidence_level), first
 
     def _settings(self) -> Settings:
         return Settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +62,12 @@ class DivergenceResult(Record):
         Metric of the neighbours; the name of the function for one of the user's own.
     notes : tuple of str
         What stands against the number: why it is not an estimate, rough, or infinite in
-        truth. Each was also a warning.
+        truth. The user guide, "How far to trust a number", lists what is checked.
+    trust : {"good", "caution", "do not use"}
+        The worst that the notes say.
+    weights : mapping of str to float
+        Weights of the corrections that ``correction="auto"`` averaged, by evidence;
+        empty if there was one.
     evaluated_by : {"numpy", "numba"}
         What evaluated the formula: ``"numba"`` if it is the user's generator function
         and was compiled.
@@ -96,6 +102,8 @@ class DivergenceResult(Record):
     n_components: int | None = None
     metric: str = "euclidean"
     notes: tuple[Note, ...] = ()
+    trust: str = "good"
+    weights: Mapping[str, float] = field(default_factory=dict)
     evaluated_by: str = "numpy"
     effects: Effects | None = field(default=None, repr=False, compare=False)
 
@@ -112,6 +120,7 @@ class DivergenceResult(Record):
         for name in ("standard_error", "confidence_interval", "pvalue"):
             parts += [f"{name}={shown[name]}"] if name in shown else []
         parts += [f"n={self.n}", f"m={self.m}"]
+        parts += [f"trust={self.trust!r}"]
         parts += [f"notes={len(self.notes)}"] if self.notes else []
         return f"DivergenceResult({', '.join(parts)})"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 
 class DivergenceWarning(UserWarning):
@@ -80,18 +81,47 @@ class ZeroProbabilityWarning(DivergenceWarning):
     """
 
 
+class TrustWarning(DivergenceWarning):
+    """A result must not be used; its notes say why.
+
+    Examples
+    --------
+    >>> from kldiv import DivergenceWarning, TrustWarning
+    >>> issubclass(TrustWarning, DivergenceWarning)
+    True
+    """
+
+
 class Note(str):
-    """What stands against a result, in words, and the warning that says so."""
+    """What stands against a result, in words.
 
-    category: type[DivergenceWarning]
+    Attributes
+    ----------
+    category : type or None
+        The warning that says so as well, if one does.
+    severity : {"caution", "do not use"}
+        How bad it is.
+    name : str
+        The check that found it.
+    """
 
-    def __new__(cls, text: str, category: type[DivergenceWarning]) -> Note:
+    category: type[DivergenceWarning] | None
+    severity: str
+    name: str
+
+    def __new__(
+        cls,
+        text: str,
+        category: type[DivergenceWarning] | None,
+        severity: str = "do not use",
+        name: str = "",
+    ) -> Note:
         note = super().__new__(cls, text)
-        note.category = category
+        note.category, note.severity, note.name = category, severity, name
         return note
 
-    def __reduce__(self) -> tuple[type[Note], tuple[str, type[DivergenceWarning]]]:
-        return type(self), (str(self), self.category)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.category, self.severity, self.name)
 
 
 def warn_of(notes: Iterable[Note]) -> None:
@@ -100,4 +130,5 @@ def warn_of(notes: Iterable[Note]) -> None:
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("kldiv."):
         level, frame = level + 1, frame.f_back
     for note in notes:
-        warnings.warn(note, note.category, stacklevel=level)
+        if note.category is not None:
+            warnings.warn(note, note.category, stacklevel=level)

@@ -130,8 +130,10 @@ def _counts(z: Floats) -> Floats:
     place = (np.clip(z, _GRID[0], _GRID[-1]) - _GRID[0]) / _STEP
     left = np.minimum(place.astype(np.intp), _GRID.size - 2)
     share = place - left
-    counts = np.bincount(left, 1 - share, _GRID.size)
-    return counts + np.bincount(left + 1, share, _GRID.size)
+    counts = np.zeros(_GRID.size)
+    np.add.at(counts, left, 1 - share)
+    np.add.at(counts, left + 1, share)
+    return counts
 
 
 def _normalised(coefficients: Floats) -> tuple[float, Floats]:
@@ -177,7 +179,7 @@ def _moments(shares: Floats) -> tuple[Floats, Floats]:
 def _describe(coefficients: Floats, n: int, penalty: Floats) -> LogSpline:
     total, shares = _normalised(coefficients)
     mean, covariance = _moments(shares)
-    inverse: Floats = np.linalg.inv(n * covariance + penalty)
+    inverse = np.linalg.inv(n * covariance + penalty).astype(np.float64)
     centred = _SPLINES - mean
     influence = np.einsum("ij,ij->i", centred @ inverse, centred)
     return LogSpline(

@@ -1,0 +1,308 @@
+"""How far a result can be trusted: what is checked, and the verdict.
+
+Every check is an entry of ``NOTES``: what it measures, its threshold, what it says, and
+how bad that is. The verdict of a result is the worst of its notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kldiv._preparation import PreparedPair
+from kldiv._ratio._log_ratio import LogRatio
+from kldiv._typing import FloatArray
+from kldiv._warnings import Note, TrustWarning
+
+#: Verdicts, from best to worst.
+TRUST = ("good", "caution", "do not use")
+
+_FEW_ROWS, _TOO_FEW_ROWS = 50, 20
+_LOW_COVERAGE = 0.5
+_OTHER_SCALE = 20.0
+# Rows at the edge of a sample, and how much closer together than further inside they
+# are where a density ends at an edge: 1/3 for a uniform one, 1.5 for a Gaussian.
+_EDGE_ROWS, _SHARP = 20, 0.6
+_BEYOND, _ROWS_BEYOND = 0.01, 5
+_CORRELATED, _VERY_CORRELATED, _SURE = 0.2, 0.5, 5.0
+_APART, _RELATIVELY_APART = 0.1, 0.2
+_NO_DIFFERENCE = 0.1
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a check has to look at.
+
+    Attributes
+    ----------
+    pair : PreparedPair
+        The samples.
+    ratio : LogRatio or None
+        Log ratios that the value was computed from, if it was.
+    facts : mapping of str to object
+        Fields of the result so far.
+    level_asked : bool
+        Whether an interval was asked for.
+    unbounded : bool
+        Whether the divergence can be infinite.
+    """
+
+    pair: PreparedPair
+    ratio: LogRatio | None
+    facts: dict[str, Any]
+    level_asked: bool
+    unbounded: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that can stand against a result.
+
+    Attributes
+    ----------
+    measured : str
+        What is measured, for the documentation.
+    threshold : str
+        From where on it is said, and how bad it is.
+    look : callable
+        Gives the severity and the words, or None.
+    warns : bool
+        Whether it is a `TrustWarning` as well, for those who only see the number.
+    """
+
+    measured: str
+    threshold: str
+    look: Callable[[Found], tuple[str, str] | None]
+    warns: bool = False
+
+
+def notes_of(found: Found) -> tuple[Note, ...]:
+    """All that stands against a result, in the order of ``NOTES``."""
+    notes = []
+    for name, check in NOTES.items():
+        said = check.look(found)
+        if said is not None:
+            severity, text = said
+            category = TrustWarning if check.warns else None
+            notes.append(Note(text, category, severity, name))
+    return tuple(notes)
+
+
+def verdict(notes: tuple[Note, ...]) -> str:
+    """The worst that the notes say."""
+    return max((note.severity for note in notes), key=TRUST.index, default=TRUST[0])
+
+
+def _few_rows(found: Found) -> tuple[str, str] | None:
+    n, m, d = len(found.pair.X), len(found.pair.Y), found.pair.dimension
+    least = min(n, m)
+    if least >= max(_FEW_ROWS, d + 2):
+        return None
+    severity = "do not use" if least < max(_TOO_FEW_ROWS, d + 2) else "caution"
+    return severity, (
+        f"{n} rows of X and {m} of Y in {d} columns are few: a divergence can hardly "
+        "be told from chance. Bring more rows, or use fewer columns."
+    )
+
+
+def _low_coverage(found: Found) -> tuple[str, str] | None:
+    coverage = found.facts["coverage"]
+    if coverage >= _LOW_COVERAGE:
+        return None
+    return "caution", (
+        f"only {coverage:.0%} of the rows of X have a row of Y among their own "
+        "neighbours: where the samples do not overlap the value is an extrapolation."
+    )
+
+
+def _other_scale(found: Found) -> tuple[str, str] | None:
+    """Columns whose middle halves are far apart, or of very different width."""
+    (low, high), (other_low, other_high) = (
+        np.quantile(sample, [0.25, 0.75], axis=0)
+        for sample in (found.pair.X, found.pair.Y)
+    )
+    width, other = high - low, other_high - other_low
+    known = (width > 0) & (other > 0)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        times = np.where(known, np.maximum(width / other, other / width), 1.0)
+        apart = np.abs(low + high - other_low - other_high) / 2
+        far = np.where(known, apart / np.maximum(width, other), 0.0)
+    worst = int(np.argmax(np.maximum(times, far)))
+    if max(times[worst], far[worst]) <= _OTHER_SCALE:
+        return None
+    return "do not use", (
+        f"the samples are on another scale: the middle half of column {worst} is from "
+        f"{low[worst]:.3g} to {high[worst]:.3g} in X and from {other_low[worst]:.3g} "
+        f"to {other_high[worst]:.3g} in Y. Bring both to the same units."
+    )
+
+
+def _beyond_support(found: Found) -> tuple[str, str] | None:
+    """Rows of X beyond a sharp edge of Y, where the truth is infinite."""
+    if not found.unbounded:
+        return None
+    X, Y = found.pair.X, found.pair.Y
+    if len(Y) < 10 * _EDGE_ROWS:
+        return None
+    for column in range(X.shape[1]):
+        for sign in (1.0, -1.0):
+            y = np.sort(sign * Y[:, column])
+            beyond = int((sign * X[:, column] > y[-1]).sum())
+            if beyond >= max(_ROWS_BEYOND, _BEYOND * len(X)) and _sharp(y):
+                return "do not use", (
+                    f"{beyond} rows of X lie beyond the edge at which Y ends in column "
+                    f"{column} ({sign * y[-1]:.3g}): where Y has no rows at all the "
+                    "divergence is infinite, and the value only says that it is large."
+                )
+    return None
+
+
+def _sharp(y: FloatArray) -> bool:
+    """Whether the largest values lie as dense as those before them."""
+    last = y[-1] - y[-1 - _EDGE_ROWS]
+    before = y[-1 - _EDGE_ROWS] - y[-1 - 4 * _EDGE_ROWS]
+    return bool(before > 0 and last < _SHARP * before)
+
+
+def _dependent_rows(found: Found) -> tuple[str, str] | None:
+    """Correlation of each row with the next one, the largest over columns."""
+    worst, name = 0.0, ""
+    for label, sample in (("X", found.pair.X), ("Y", found.pair.Y)):
+        if len(sample) < _FEW_ROWS:
+            continue
+        correlation = _next_row_correlation(sample)
+        if correlation * np.sqrt(len(sample)) > _SURE and correlation > worst:
+            worst, name = correlation, label
+    if worst <= _CORRELATED:
+        return None
+    severity = "do not use" if worst > _VERY_CORRELATED else "caution"
+    return severity, (
+        f"rows of {name} depend on the row before them (correlation {worst:.2f}): the "
+        "sample says less than its size, and intervals are too short. If the rows are "
+        "only sorted, shuffle them; if they are a series, take rows further apart."
+    )
+
+
+def _next_row_correlation(sample: FloatArray) -> float:
+    ranks = np.argsort(np.argsort(sample, axis=0, kind="stable"), axis=0)
+    centred = ranks - (len(sample) - 1) / 2
+    squares = (centred**2).sum(axis=0)
+    return float(np.max((centred[1:] * centred[:-1]).sum(axis=0) / squares))
+
+
+def _candidates_apart(found: Found) -> tuple[str, str] | None:
+    """Candidates that evidence cannot tell apart, and that differ."""
+    if found.ratio is None or not found.ratio.parts:
+        return None
+    weights = np.array([weight for weight, _ in found.ratio.parts])
+    values = np.array([part.values.mean() for _, part in found.ratio.parts])
+    centre = float(weights @ values)
+    spread = float(np.sqrt(weights @ (values - centre) ** 2))
+    if spread <= max(_APART, _RELATIVELY_APART * abs(centre)):
+        return None
+    each = ", ".join(
+        f"{part.correction} {value:.2f}"
+        for (_, part), value in zip(found.ratio.parts, values, strict=True)
+    )
+    return "caution", (
+        f"the data do not say which of several estimates is right ({each} nats); the "
+        "value is their mean, and the standard error holds their spread."
+    )
+
+
+def _beyond_evidence(found: Found) -> tuple[str, str] | None:
+    most = float(np.log(len(found.pair.Y)))
+    value = found.facts["value"]
+    if found.facts.get("correction") is None or not value > most:
+        return None
+    return "caution", (
+        f"{value:.1f} nats are more than {len(found.pair.Y)} rows of Y can prove "
+        f"(about {most:.1f}): beyond, the value is what a fitted model says."
+    )
+
+
+def _below_zero(found: Found) -> tuple[str, str] | None:
+    interval = found.facts.get("confidence_interval")
+    if interval is None or interval[1] >= 0:
+        return None
+    return "do not use", (
+        f"the whole interval ({interval[0]:.2f}, {interval[1]:.2f}) lies below zero, "
+        "which no divergence does: the estimate is biased here."
+    )
+
+
+def _contradicted(found: Found) -> tuple[str, str] | None:
+    pvalue, interval = (
+        found.facts.get(name) for name in ("pvalue", "confidence_interval")
+    )
+    if pvalue is None or interval is None:
+        return None
+    if pvalue <= _NO_DIFFERENCE or interval[0] <= _NO_DIFFERENCE:
+        return None
+    return "caution", (
+        f"the interval begins at {interval[0]:.2f} nats, but a permutation test sees "
+        f"no difference (p = {pvalue:.2f})."
+    )
+
+
+def _no_standard_error(found: Found) -> tuple[str, str] | None:
+    if not found.level_asked or found.facts.get("standard_error") is not None:
+        return None
+    return "caution", (
+        "there is no standard error: a sample has fewer than five groups of "
+        "n_neighbors + 1 rows, or the divergence has none."
+    )
+
+
+#: What is checked of every result. The verdict is the worst of what they say.
+NOTES: dict[str, Check] = {
+    "few rows": Check(
+        "rows of the smaller sample",
+        "below 50: caution; below 20, or not two more than columns: do not use",
+        _few_rows,
+    ),
+    "low coverage": Check("coverage", "below 0.5: caution", _low_coverage),
+    "another scale": Check(
+        "distance and ratio of the interquartile ranges of a column",
+        "above 20: do not use",
+        _other_scale,
+        warns=True,
+    ),
+    "beyond the support": Check(
+        "rows of X beyond an edge at which the rows of Y lie densely",
+        "1 % of the rows of X, and at least 5: do not use",
+        _beyond_support,
+        warns=True,
+    ),
+    "dependent rows": Check(
+        "rank correlation of rows with the next row, largest over the columns",
+        "above 0.2 and five standard errors: caution; above 0.5: do not use",
+        _dependent_rows,
+    ),
+    "candidates apart": Check(
+        "standard deviation between the estimates that evidence leaves",
+        "above 0.1 nat and 20 % of the value: caution",
+        _candidates_apart,
+    ),
+    "beyond the evidence": Check(
+        "value against the log of the rows of Y",
+        "above: caution",
+        _beyond_evidence,
+    ),
+    "below zero": Check(
+        "upper end of the interval", "below 0: do not use", _below_zero, warns=True
+    ),
+    "contradicted": Check(
+        "interval against the permutation p-value",
+        "interval above 0.1 nat although p is above 0.1: caution",
+        _contradicted,
+    ),
+    "no standard error": Check(
+        "whether the standard error that was asked for could be had",
+        "if not: caution",
+        _no_standard_error,
+    ),
+}
