@@ -4,8 +4,10 @@ from importlib import import_module
 
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {
+    "AuditReport": "kldiv_attack.audit",
     "LabelledImages": "kldiv_attack.datasets",
     "Victim": "kldiv_attack.victim",
+    "audit": "kldiv_attack.audit",
     "evaluate_attack": "kldiv_attack.evaluate",
     "evaluate_pairs": "kldiv_attack._fidelity",
     "figure_2": "kldiv_attack.paper",
@@ -18,8 +20,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "AuditReport",
     "LabelledImages",
     "Victim",
+    "audit",
     "evaluate_attack",
     "evaluate_pairs",
     "figure_2",

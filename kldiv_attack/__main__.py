@@ -8,26 +8,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kldiv import __version__
+from kldiv_attack.audit.command import add_audit, add_score
+
 INSTALL = 'python -m pip install "kldiv[attack,plot]"'
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, program: str = "kldiv-attack"
+) -> int:
     """Run a command and return the exit code.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         Words after the program's name; those of the process by default.
+    program : str, default="kldiv-attack"
+        What help texts call the program.
 
     Returns
     -------
     int
-        0, 2 after an error that is explained in one sentence, 130 after Ctrl-C.
+        0, 1 where a gate fails, 2 after an error that is explained in one sentence, 130
+        after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except KeyboardInterrupt:
         return _say(
             f"Interrupted. What is done is kept in {options.out}; the same command "
@@ -40,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.traceback:
             raise
         return _say("Error: " + " ".join(str(error).split()), 2)
-    return 0
 
 
 def _say(text: str, code: int) -> int:
@@ -48,13 +55,16 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m kldiv_attack",
+        prog=program,
         description="How far can a model inversion attack reconstruct each class of a "
         "classifier's training images?",
     )
+    parser.add_argument("--version", action="version", version=f"kldiv {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_audit(commands)
+    add_score(commands)
     demo = _command(
         commands, "demo", _demo, "the whole path on embedded images, a few minutes"
     )

@@ -1,0 +1,25 @@
+"""Is my model at risk, which class, and which defence helps?"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from kldiv_attack.audit.defences import DEFENCES
+from kldiv_attack.audit.gate import METRICS
+from kldiv_attack.audit.result import AuditReport
+from kldiv_attack.audit.run import audit
+
+__all__ = ["DEFENCES", "METRICS", "AuditReport", "audit"]
+
+
+class _Callable(ModuleType):
+    """The folder and its function share a name, so that the folder is called too.
+
+    ``kldiv_attack.audit`` is this module as soon as anything imports it.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> AuditReport:
+        return audit(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Callable
