@@ -1,4 +1,4 @@
-"""Command line ``kldiv``: the commands of kldiv_attack, which is loaded by name only."""
+"""Command line ``kldiv``: the commands of kldiv_attack, loaded by name only."""
 
 import sys
 from collections.abc import Sequence

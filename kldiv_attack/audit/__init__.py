@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from kldiv_attack.audit.defences import DEFENCES
-from kldiv_attack.audit.gate import METRICS
+from kldiv_attack.audit.metrics import METRICS
 from kldiv_attack.audit.result import AuditReport
 from kldiv_attack.audit.run import audit
 

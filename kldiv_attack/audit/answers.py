@@ -30,7 +30,8 @@ class Answers:
     @property
     def answered(self) -> NDArray[np.bool_]:
         """Rows that got an answer."""
-        return self.labels != REFUSED
+        kept: NDArray[np.bool_] = self.labels != REFUSED
+        return kept
 
     def take(self, rows: Any) -> "Answers":
         """Some of the answers."""

@@ -2,12 +2,13 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from kldiv_attack.audit.answers import Answers, join, read_answers
-from kldiv_attack.audit.paths import Sample
+from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.specs import Model, VictimError
 
 BATCH = 1000
@@ -77,8 +78,7 @@ def _read(file: Path) -> Answers | None:
         return None
     try:
         with np.load(file, allow_pickle=False) as stored:
-            table = stored["probabilities"] if "probabilities" in stored else None
-            return Answers(stored["labels"], table)
+            return Answers(stored["labels"], stored.get("probabilities"))
     except (ValueError, OSError, KeyError, EOFError) as error:
         raise VictimError(
             f"{file} is damaged; delete it, and its rows are asked about again."
@@ -86,7 +86,7 @@ def _read(file: Path) -> Answers | None:
 
 
 def _write(file: Path, answers: Answers) -> None:
-    kept = {"labels": answers.labels}
+    kept: dict[str, Any] = {"labels": answers.labels}
     if answers.probabilities is not None:
         kept["probabilities"] = answers.probabilities
     temporary = file.with_suffix(".tmp")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.content import AttackOutcome, Picture
 from kldiv_attack.audit.defences import Defence
-from kldiv_attack.audit.paths import Sample
+from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.scoring import table_of
 from kldiv_attack.audit.specs import Model
 
@@ -33,7 +33,7 @@ def check_attack(
     type
         Class of the attacker.
     """
-    from kldiv_attack import make_attacker
+    from kldiv_attack.attackers import make_attacker
 
     attacker = make_attacker(name, **parameters)
     if not train.is_images:
@@ -74,7 +74,7 @@ class Arena:
     """
 
     def __init__(self, train: Sample, seed: int, device: str, verbose: int):
-        from kldiv_attack import LabelledImages
+        from kldiv_attack.datasets import LabelledImages
         from kldiv_attack.victim import train_judge
 
         if train.labels is None:
@@ -109,7 +109,7 @@ class Arena:
         tuple
             The outcome, and a picture of reconstructions and controls.
         """
-        from kldiv_attack import make_attacker
+        from kldiv_attack.attackers import make_attacker
         from kldiv_attack.evaluate import CONTROLS
 
         attacker = make_attacker(name, **{**self._own(name), **parameters})
@@ -157,7 +157,7 @@ class Arena:
     def _judged(self, images: Any) -> Any:
         import warnings
 
-        from kldiv_attack import evaluate_attack
+        from kldiv_attack.evaluate import evaluate_attack
 
         with warnings.catch_warnings():  # they are kept as notes
             warnings.filterwarnings("ignore", message=".*score")
@@ -166,7 +166,7 @@ class Arena:
     def _victim(
         self, model: Model, defence: Defence | None, access: str, budget: int | None
     ) -> Any:
-        from kldiv_attack import Victim
+        from kldiv_attack.victim import Victim
 
         names, shape = self.private.class_names, self.private.image_shape
         if access == "gradients" and defence is None:
@@ -264,7 +264,9 @@ def grid(rows: list[list[list[Images]]], shown: int = SHOWN) -> str:
         for b, images in enumerate(blocks):
             for i, image in enumerate(images[:shown]):
                 top, left = r * cell_h, b * block_w + i * cell_w
-                canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+                canvas[top : top + height, left : left + width] = image.transpose(
+                    1, 2, 0
+                )
     pixels = np.round(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
     picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
     times = max(1, 64 // height)

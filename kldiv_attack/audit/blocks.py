@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 Cell = str | float | int | None
+MISSING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ _BADGES = {
 def cell_text(value: Cell) -> str:
     """How a value is written."""
     if value is None:
-        return "–"
+        return MISSING
     if isinstance(value, float):
         return f"{value:.3f}"
     return str(value)

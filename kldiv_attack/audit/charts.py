@@ -32,7 +32,9 @@ class Point:
     group: str = ""
 
 
-def intervals(points: Sequence[Point], axis: str, alt: str, marks: Sequence[float]) -> str:
+def intervals(
+    points: Sequence[Point], axis: str, alt: str, marks: Sequence[float]
+) -> str:
     """One line per class: a point with its interval.
 
     Parameters
@@ -51,9 +53,9 @@ def intervals(points: Sequence[Point], axis: str, alt: str, marks: Sequence[floa
     str
         An SVG element.
     """
-    known = [
-        v for p in points for v in (p.x, p.low, p.high) if v is not None
-    ] + list(marks)
+    known = [v for p in points for v in (p.x, p.low, p.high) if v is not None] + list(
+        marks
+    )
     low, high = _span(known or [0.0, 1.0])
     height = _TOP + _ROW * len(points) + _BOTTOM
     scale = _Scale(low, high, _LEFT, WIDTH - _RIGHT)
@@ -76,9 +78,8 @@ def intervals(points: Sequence[Point], axis: str, alt: str, marks: Sequence[floa
 
 def _point(point: Point, scale: "_Scale", y: float) -> str:
     if point.x is None:
-        return (
-            f'<text class="none" x="{_LEFT + 4}" y="{y + 4:.1f}">cannot be scored</text>'
-        )
+        place = f'x="{_LEFT + 4}" y="{y + 4:.1f}"'
+        return f'<text class="none" {place}>cannot be scored</text>'
     title = f"{point.label}: {point.x:.3g}"
     drawn = ""
     if point.low is not None and point.high is not None:
@@ -131,7 +132,8 @@ def curves(lines: Sequence[Line], x_axis: str, y_axis: str, alt: str) -> str:
     """
     left, height = 52, 280
     x_all = [math.log10(x) for line in lines for x in line.x]
-    first, last = min(x_all), max(max(x_all), min(x_all) + 0.1)
+    first = min(x_all)
+    last = max(*x_all, first + 0.1)
     top = min(1.0, max(y for line in lines for y in line.high) * 1.1 or 1.0)
     across = _Scale(first, last, left, WIDTH - _RIGHT)
     up = _Scale(0.0, top, height - 72, _TOP)
@@ -221,13 +223,21 @@ def scatter(
             f'y2="{y:.1f}"/><text x="{left - 6}" y="{y + 4:.1f}" '
             f'text-anchor="end">{tick:.3g}</text>'
         )
+    numbers: dict[tuple[float, float], str] = {}
     for i, (label, x, y, below, above) in enumerate(points):
+        place = round(across(x)), round(up(y))
+        numbers[place] = f"{numbers[place]}, {i}" if place in numbers else str(i)
         parts.append(
             f'<g class="point"><title>{escape(label)}</title>'
             f'<line x1="{across(x):.1f}" x2="{across(x):.1f}" y1="{up(below):.1f}" '
             f'y2="{up(above):.1f}"/><circle cx="{across(x):.1f}" cy="{up(y):.1f}" '
-            f'r="4.5"/></g><text class="name" x="{across(x) + 7:.1f}" '
-            f'y="{up(y) - 6:.1f}">{i}</text>'
+            f'r="4.5"/></g>'
+        )
+    for (x, y), text in numbers.items():
+        left_of = x > (left + WIDTH) / 2
+        parts.append(
+            f'<text class="name" x="{x - 7 if left_of else x + 7}" y="{y - 7}" '
+            f'text-anchor="{"end" if left_of else "start"}">{text}</text>'
         )
     parts.append(
         f'<text class="axis" transform="translate(13 {(height - _BOTTOM) / 2:.0f}) '
@@ -265,7 +275,9 @@ def ticks(low: float, high: float) -> list[float]:
     power = 10 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
     start = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(start, math.floor(high / step + 1e-9) + 1)]
+    return [
+        round(i * step, 12) for i in range(start, math.floor(high / step + 1e-9) + 1)
+    ]
 
 
 def decades(low: float, high: float) -> list[int]:
@@ -277,7 +289,10 @@ def decades(low: float, high: float) -> list[int]:
     [20, 50, 100, 200, 500, 1000, 2000]
     """
     found = [
-        m * 10**e for e in range(7) for m in (1, 2, 5) if low <= m * 10**e <= high * 1.001
+        m * 10**e
+        for e in range(7)
+        for m in (1, 2, 5)
+        if low <= m * 10**e <= high * 1.001
     ]
     if len(found) > 7:
         found = [value for value in found if str(value)[0] == "1"]

@@ -19,7 +19,7 @@ def add_audit(commands: Any) -> None:
         What ``ArgumentParser.add_subparsers`` returned.
     """
     from kldiv_attack.audit.defences import DEFENCES
-    from kldiv_attack.audit.gate import METRICS
+    from kldiv_attack.audit.metrics import METRICS
 
     parser = commands.add_parser(
         "audit",
@@ -27,8 +27,8 @@ def add_audit(commands: Any) -> None:
         description="Write a report on how exposed each class of a model is to model "
         "inversion, and decide on a release.",
         epilog=_examples(
-            "kldiv audit --victim mymodels:classifier --train train.csv --aux public.csv "
-            "--held-out test.csv --out report",
+            "kldiv audit --victim mymodels:classifier --train train.csv --aux "
+            "public.csv --held-out test.csv --out report",
             "kldiv audit --victim model.onnx --train images/train --aux images/public "
             "--defence label_only --defence rounding:1 --out report --fail-below 0.5",
         )
@@ -63,7 +63,9 @@ def _what(parser: argparse.ArgumentParser) -> None:
         help="rows that an attacker may own; repeatable",
     )
     group.add_argument(
-        "--held-out", metavar="PATH", help="rows of the classes that were not trained on"
+        "--held-out",
+        metavar="PATH",
+        help="rows of the classes that were not trained on",
     )
     _data(group)
     group.add_argument(
@@ -118,8 +120,8 @@ def _gate(parser: argparse.ArgumentParser) -> None:
         "--fail-below",
         action="append",
         metavar="[METRIC=]NUMBER",
-        help="fail where the lower end of an interval is below; a bare number is on the "
-        "indicator, in nats",
+        help="fail where the lower end of an interval is below; a bare number is on "
+        "the indicator, in nats",
     )
     group.add_argument(
         "--fail-above",
@@ -138,8 +140,15 @@ def _gate(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--overall", action="store_true", help="the mean over classes, not each class"
     )
+    group.add_argument(
+        "--release",
+        metavar="NAME",
+        help="victim, or 'victim + defence', to decide on (default: the first victim)",
+    )
     group.add_argument("--waivers", metavar="FILE", help="TOML file of exceptions")
-    group.add_argument("--junit", metavar="FILE", help="write the decision as JUnit XML")
+    group.add_argument(
+        "--junit", metavar="FILE", help="write the decision as JUnit XML"
+    )
     group.add_argument("--json", metavar="FILE", help="write the decision as JSON")
 
 
@@ -175,7 +184,9 @@ def _lists() -> str:
 def _examples(*lines: str) -> str:
     found = []
     for line in lines:
-        wrapped = textwrap.wrap(line, 74, break_on_hyphens=False, break_long_words=False)
+        wrapped = textwrap.wrap(
+            line, 74, break_on_hyphens=False, break_long_words=False
+        )
         found.append(" \\\n      ".join(wrapped))
     return "examples:\n  " + "\n  ".join(found) + "\n"
 
@@ -202,6 +213,7 @@ def _audit(options: argparse.Namespace) -> int:
         baseline=options.baseline,
         waivers=options.waivers,
         overall=options.overall,
+        release=options.release,
         show_private=options.show_private,
         any_scale=options.any_scale,
         resume=options.resume,
@@ -256,7 +268,8 @@ def _summary(report: AuditReport, folder: Path) -> str:
         for check in (*report.gate.of("fail"), *report.gate.of("not evaluable")):
             where = ", ".join(filter(None, [check.victim, check.aux]))
             lines.append(
-                f"{check.outcome.upper()}: class {check.label} ({where}): {check.message}"
+                f"{check.outcome.upper()}: class {check.label} ({where}): "
+                f"{check.message}"
             )
         lines += report.gate.remarks
     return "\n".join([*lines, f"Report: {folder / 'report.html'}"])
@@ -282,7 +295,8 @@ def add_score(commands: Any) -> None:
         help="only the numbers: divergence per class of two labelled samples",
         description="Print the divergence of the training rows of each class from the "
         "auxiliary rows that carry its label: the victim's answers.",
-        epilog=_examples("kldiv score train.csv answered.csv --label species") + _lists(),
+        epilog=_examples("kldiv score train.csv answered.csv --label species")
+        + _lists(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=_score)
@@ -341,7 +355,9 @@ def _score(options: argparse.Namespace) -> int:
         [label, *(column[c] for column in table.columns.values())]
         for c, label in enumerate(table.classes)
     ]
-    caption = f"Divergence of {train.name} from {aux.name} in nats, {space.description}."
+    caption = (
+        f"Divergence of {train.name} from {aux.name} in nats, {space.description}."
+    )
     _print(markdown(Grid(caption, ["class", *table.columns], rows)))
     for label, reason in {**table.reasons, **table.notes}.items():
         _print(f"* {label}: {reason}")

@@ -39,7 +39,8 @@ class Kind:
 
 def _label_only(table: Table, value: float, rng: np.random.Generator) -> Table:
     del value, rng
-    return np.eye(table.shape[1])[table.argmax(axis=1)]
+    certain: Table = np.eye(table.shape[1])[table.argmax(axis=1)]
+    return certain
 
 
 def _top_k(table: Table, value: float, rng: np.random.Generator) -> Table:

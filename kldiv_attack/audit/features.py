@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from kldiv_attack.audit.paths import Sample
+from kldiv_attack.audit.samples import Sample
 
 # As many principal components as ConditionalKLScorer(transformer="auto") takes.
 COMPONENTS = 15
@@ -116,7 +116,9 @@ def make_space(train: Sample, others: Sequence[Sample], seed: int) -> Space:
         np.minimum.at(first, place, np.arange(len(stacked)))
         features = pca.transform(stacked[first])[place].astype(np.float64)
         share = 100 * float(pca.explained_variance_ratio_.sum())
-        description += f", {number} principal components ({share:.0f} % of the variance)"
+        description += (
+            f", {number} principal components ({share:.0f} % of the variance)"
+        )
         cuts = np.cumsum([len(rows) for rows in encoded])[:-1]
         encoded = np.split(features, cuts)
     rows = [np.ascontiguousarray(part, dtype=np.float64) for part in encoded]

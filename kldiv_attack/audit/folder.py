@@ -73,8 +73,8 @@ def _check(
         if finished or restart or not (folder / "answers").is_dir():
             return
         raise FolderError(
-            f"{folder} holds an audit that was interrupted: --resume goes on, --restart "
-            "throws its answers away."
+            f"{folder} holds an audit that was interrupted: --resume goes on, "
+            "--restart throws its answers away."
         )
     try:
         stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

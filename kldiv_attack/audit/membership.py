@@ -25,7 +25,9 @@ def losses(answers: Answers, labels: NDArray[np.int64], n_classes: int) -> Value
         wrong: Values = (answers.labels != labels).astype(np.float64)
         return wrong
     table = answers.one_hot(n_classes)
-    found: Values = -np.log(np.maximum(table[np.arange(len(labels)), labels], _SMALLEST))
+    found: Values = -np.log(
+        np.maximum(table[np.arange(len(labels)), labels], _SMALLEST)
+    )
     return found
 
 

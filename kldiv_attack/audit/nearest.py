@@ -7,7 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 from kldiv_attack.audit.attacks import SHOWN, grid
 from kldiv_attack.audit.comparing import Scored
 from kldiv_attack.audit.content import Picture, TextTable
-from kldiv_attack.audit.paths import Sample
+from kldiv_attack.audit.samples import Sample
 
 _CLASSES = 10
 _COLUMNS = 8
@@ -38,9 +38,7 @@ def nearest_rows(
     """
     scores = [scored.table.value("kl", c) for c in range(len(scored.table.classes))]
     order = sorted(range(len(scores)), key=lambda c: _rank(scores[c]))[:_CLASSES]
-    pairs = {
-        c: _pairs(c, train, train_features, aux_features, scored) for c in order
-    }
+    pairs = {c: _pairs(c, train, train_features, aux_features, scored) for c in order}
     if train.is_images:
         rows = [
             [

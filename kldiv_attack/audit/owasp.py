@@ -31,7 +31,11 @@ def answers_to_owasp(report: Any) -> list[tuple[str, str, str]]:
             "Not visible from outside. Audit the model beside one trained with it "
             "(--victim plain=... --victim dp=...) to see what it changed.",
         ),
-        ("11.2.5", "Does a membership attack do no better than guessing?", _guess(report)),
+        (
+            "11.2.5",
+            "Does a membership attack do no better than guessing?",
+            _guess(report),
+        ),
     ]
 
 
@@ -49,7 +53,9 @@ def _limits(report: Any) -> str:
 
 def _calibration(report: Any) -> str:
     found = [
-        f"{v.name} {v.calibration:.3f}" for v in report.victims if v.calibration is not None
+        f"{v.name} {v.calibration:.3f}"
+        for v in report.victims
+        if v.calibration is not None
     ]
     if not found:
         return "Not measured: the answers hold no probabilities for labelled rows."

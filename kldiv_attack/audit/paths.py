@@ -4,63 +4,30 @@ import gzip
 import inspect
 import mimetypes
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv_attack.datasets import DATASETS, LabelledImages, load_dataset, load_folder
+from kldiv_attack.audit.samples import (
+    Sample,
+    checked,
+    encode,
+    from_memory,
+    matched,
+    of_arrays,
+    of_frame,
+    of_images,
+)
+from kldiv_attack.datasets import DATASETS, load_dataset, load_folder
 
 LABEL_COLUMNS = ("label", "target", "class", "y")
 _ROWS = ("x", "images", "data", "rows")
 _LABELS = ("y", "labels", "label", "target")
 # Data sets that a name alone can load.
 NAMED = tuple(sorted(set(DATASETS) - {"arrays", "folder"}))
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Rows of one source, with labels where it has them.
-
-    Attributes
-    ----------
-    rows : ndarray or data frame
-        Images of shape (n, channels, height, width) in [0, 1], numbers of shape
-        (n, columns), or a data frame whose columns are not all numbers.
-    labels : ndarray of int64 or None
-        Positions in `class_names`.
-    class_names : tuple of str
-        Names of the classes in the order of their positions.
-    name : str
-        What reports call the source.
-    columns : tuple of str
-        Names of the columns of a table, if they are known.
-    """
-
-    rows: Any
-    labels: NDArray[np.int64] | None
-    class_names: tuple[str, ...]
-    name: str
-    columns: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def is_images(self) -> bool:
-        """Whether rows are images."""
-        return isinstance(self.rows, np.ndarray) and self.rows.ndim == 4
-
-    def take(self, rows: Any) -> "Sample":
-        """Some of the rows, in this order."""
-        chosen = np.asarray(rows)
-        kept = self.rows[chosen] if isinstance(self.rows, np.ndarray) else None
-        labels = None if self.labels is None else self.labels[chosen]
-        if kept is None:
-            kept = self.rows.iloc[chosen]
-        return replace(self, rows=kept, labels=labels)
 
 
 def read_sample(
@@ -101,7 +68,7 @@ def read_sample(
     if isinstance(source, str | Path):
         sample = _from_path(str(source), role, label, root, like)
     else:
-        sample = _from_memory(source, role)
+        sample = from_memory(source, role)
     if labelled and sample.labels is None:
         raise ValueError(
             f"{role}: {sample.name} holds no labels, which {role} rows need."
@@ -110,8 +77,8 @@ def read_sample(
         sample = replace(sample, labels=None, class_names=())
     if not len(sample):
         raise ValueError(f"{role}: {sample.name} holds no row.")
-    sample = _checked(sample, role)
-    return sample if like is None else _matched(sample, like, role)
+    sample = checked(sample, role)
+    return sample if like is None else matched(sample, like, role)
 
 
 def _from_path(
@@ -151,11 +118,7 @@ def _from_name(
         options["root"] = root
     if "size" in accepted and like is not None and like.is_images:
         options["size"] = like.rows.shape[2]
-    return _of_images(load_dataset(name, **options))
-
-
-def _of_images(data: LabelledImages) -> Sample:
-    return Sample(data.images, data.labels, data.class_names, data.name)
+    return of_images(load_dataset(name, **options))
 
 
 def _from_folder(path: Path, role: str) -> Sample:
@@ -164,8 +127,8 @@ def _from_folder(path: Path, role: str) -> Sample:
             return _from_idx(place, role)
     if (path / "EMNIST" / "raw").is_dir():
         part = "train" if role == "train" else "test"
-        return _of_images(load_dataset("emnist", root=path, part=part))
-    return _of_images(load_folder(path, channels=_channels(path)))
+        return of_images(load_dataset("emnist", root=path, part=part))
+    return of_images(load_folder(path, channels=_channels(path)))
 
 
 def _channels(path: Path) -> int:
@@ -194,7 +157,7 @@ def _from_idx(folder: Path, role: str) -> Sample:
     if files[1] is None:
         raise FileNotFoundError(f"{role}: {folder} holds images but no labels.")
     images, labels = (_read_idx(file) for file in files if file is not None)
-    codes, names = _encode(labels)
+    codes, names = encode(labels)
     pixels = images[:, None].astype(np.float32) / np.float32(255)
     return Sample(pixels, codes, names, f"{folder.name} ({role})")
 
@@ -245,36 +208,37 @@ def _from_npz(path: Path, role: str) -> Sample:
         }
         if found["rows"] is None:
             raise ValueError(
-                f"{role}: {path} holds {', '.join(stored.files) or 'nothing'}; expected "
-                f"rows as {' or '.join(_ROWS)} and labels as {' or '.join(_LABELS)}."
+                f"{role}: {path} holds {', '.join(stored.files) or 'nothing'}; "
+                f"expected rows as {' or '.join(_ROWS)} and labels as "
+                f"{' or '.join(_LABELS)}."
             )
         try:
             rows = stored[found["rows"]]
             labels = None if found["labels"] is None else stored[found["labels"]]
         except ValueError as error:
             raise ValueError(f"{role}: {path}: {error}") from error
-    return _of_arrays(rows, labels, path.name)
+    return of_arrays(rows, labels, path.name)
 
 
 def _from_npy(path: Path, role: str, like: Sample | None) -> Sample:
     rows = load_array(path)
     beside = path.with_name(f"{path.stem}_labels.npy")
     if beside.is_file():
-        return _of_arrays(rows, load_array(beside), path.name)
+        return of_arrays(rows, load_array(beside), path.name)
     if rows.ndim != 2:
-        return _of_arrays(rows, None, path.name)
+        return of_arrays(rows, None, path.name)
     width = None if like is None or like.is_images else like.rows.shape[1]
     if role == "aux" and rows.shape[1] == width:
-        return _of_arrays(rows, None, path.name)
+        return of_arrays(rows, None, path.name)
     if role == "aux" and width is None:
-        return _of_arrays(rows, None, path.name)
+        return of_arrays(rows, None, path.name)
     labels = rows[:, -1]
     if not (np.isfinite(labels) & (labels == np.floor(labels))).all():
         raise ValueError(
             f"{role}: the last column of {path} holds no whole numbers, so it is no "
             f"label; put labels there or into {beside.name}."
         )
-    return _of_arrays(rows[:, :-1], labels.astype(np.int64), path.name)
+    return of_arrays(rows[:, :-1], labels.astype(np.int64), path.name)
 
 
 def read_frame(path: Path) -> Any:
@@ -302,7 +266,7 @@ def _from_table(frame: Any, name: str, role: str, label: str | None) -> Sample:
         column = next((c for c in LABEL_COLUMNS if c in known), None)
     if column not in known:
         if role == "aux":
-            return _of_frame(frame, None, (), name)
+            return of_frame(frame, None, (), name)
         wanted = f"no column {label!r}" if label else "no label column"
         raise ValueError(
             f"{role}: {name} has {wanted}; its columns are {', '.join(known[:12])}"
@@ -314,133 +278,10 @@ def _from_table(frame: Any, name: str, role: str, label: str | None) -> Sample:
             f"{role}: {int(labels.isna().sum())} of {len(labels)} labels in column "
             f"{column!r} of {name} are missing."
         )
-    codes, names = _encode(labels.to_numpy())
+    codes, names = encode(labels.to_numpy())
     if role != "aux" and len(names) > max(1000, len(frame) // 2):
         raise ValueError(
             f"{role}: column {column!r} of {name} has {len(names)} different values in "
             f"{len(frame)} rows, so it holds no classes. Name another with --label."
         )
-    return _of_frame(rest, codes, names, name)
-
-
-def _of_frame(
-    frame: Any, codes: NDArray[np.int64] | None, names: tuple[str, ...], source: str
-) -> Sample:
-    columns = tuple(frame.columns)
-    kinds = [dtype.kind for dtype in frame.dtypes]
-    if all(kind in "buif" for kind in kinds):
-        frame = frame.to_numpy(dtype=np.float64)
-    return Sample(frame, codes, names, source, columns)
-
-
-def _from_memory(source: Any, role: str) -> Sample:
-    if isinstance(source, Sample):
-        return source
-    if isinstance(source, LabelledImages):
-        return _of_images(source)
-    if hasattr(source, "data") and hasattr(source, "target"):
-        source = source.data, source.target
-    rows, labels = source if isinstance(source, tuple) else (source, None)
-    if hasattr(rows, "columns") and hasattr(rows, "dtypes"):
-        frame = rows.set_axis([str(c) for c in rows.columns], axis=1)
-        codes, names = (None, ()) if labels is None else _encode(np.asarray(labels))
-        return _of_frame(frame, codes, names, role)
-    return _of_arrays(_plain(rows), None if labels is None else _plain(labels), role)
-
-
-def _plain(values: Any) -> NDArray[Any]:
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-
-
-def _of_arrays(rows: NDArray[Any], labels: NDArray[Any] | None, name: str) -> Sample:
-    if rows.dtype.kind not in "buif":
-        raise TypeError(f"{name}: expected numbers, got dtype {rows.dtype}.")
-    if rows.ndim not in (2, 3, 4):
-        raise ValueError(
-            f"{name}: expected a table (n, columns) or images (n, height, width) or "
-            f"(n, channels, height, width), got shape {rows.shape}."
-        )
-    if rows.ndim == 3:
-        rows = rows[:, None]
-    if rows.ndim == 4 and rows.shape[1] not in (1, 3) and rows.shape[3] in (1, 3):
-        rows = rows.transpose(0, 3, 1, 2)
-    if rows.ndim == 4 and rows.dtype == np.uint8:
-        rows = rows.astype(np.float32) / np.float32(255)
-    if labels is None:
-        return Sample(rows, None, (), name)
-    if labels.ndim != 1 or len(labels) != len(rows):
-        raise ValueError(
-            f"{name}: expected one label per row, got {len(rows)} rows and labels of "
-            f"shape {labels.shape}."
-        )
-    codes, names = _encode(labels)
-    return Sample(rows, codes, names, name)
-
-
-def _encode(labels: NDArray[Any]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Positions and names of classes; whole floats are named as whole numbers."""
-    if labels.dtype.kind == "f":
-        if not np.isfinite(labels).all():
-            raise ValueError("labels hold NaN or infinity.")
-        if (labels == np.floor(labels)).all():
-            labels = labels.astype(np.int64)
-    if labels.dtype.kind == "O":
-        labels = labels.astype(str)
-    distinct, codes = np.unique(labels, return_inverse=True)
-    return codes.astype(np.int64), tuple(str(value) for value in distinct)
-
-
-def _checked(sample: Sample, role: str) -> Sample:
-    """Finite rows; images as float32."""
-    if not isinstance(sample.rows, np.ndarray):
-        missing = sample.rows.isna().sum()
-        holes = [c for c in sample.rows.columns if missing[c]]
-        if holes:
-            raise ValueError(
-                f"{role}: {sample.name} has missing values in {', '.join(holes[:5])}; "
-                "fill them or drop the rows."
-            )
-        return sample
-    rows = sample.rows.astype(np.float32 if sample.is_images else np.float64)
-    bad = ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"{role}: {int(bad.sum())} of {len(rows)} rows of {sample.name} hold NaN or "
-            f"infinity, first row {int(bad.argmax())}."
-        )
-    return replace(sample, rows=np.ascontiguousarray(rows))
-
-
-def _matched(sample: Sample, like: Sample, role: str) -> Sample:
-    """The sample with the shape, columns and classes of the training rows."""
-    if like.columns and sample.columns and like.columns != sample.columns:
-        lost = [c for c in like.columns if c not in sample.columns]
-        if lost:
-            raise ValueError(
-                f"{role}: {sample.name} lacks the columns {', '.join(lost[:5])} of "
-                f"{like.name}."
-            )
-        places = [sample.columns.index(c) for c in like.columns]
-        rows = sample.rows
-        rows = rows[:, places] if isinstance(rows, np.ndarray) else rows.iloc[:, places]
-        sample = replace(sample, rows=rows, columns=like.columns)
-    ours, theirs = sample.rows.shape[1:], like.rows.shape[1:]
-    frames = [not isinstance(s.rows, np.ndarray) for s in (sample, like)]
-    if ours != theirs or frames[0] != frames[1]:
-        what = " of text and numbers" if frames[0] != frames[1] else ""
-        raise ValueError(
-            f"{role}: rows of {sample.name} have shape {ours}{what}, those of "
-            f"{like.name} {theirs}; both must be of one kind."
-        )
-    if sample.labels is None:
-        return sample
-    unknown = sorted(set(sample.class_names) - set(like.class_names))
-    present = {sample.class_names[c] for c in np.unique(sample.labels)}
-    if present & set(unknown):
-        raise ValueError(
-            f"{role}: {sample.name} has the classes "
-            f"{', '.join(sorted(present & set(unknown))[:5])}, which {like.name} lacks."
-        )
-    place = {name: i for i, name in enumerate(like.class_names)}
-    moved = np.array([place.get(name, -1) for name in sample.class_names])
-    return replace(sample, labels=moved[sample.labels], class_names=like.class_names)
+    return of_frame(rest, codes, names, name)

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-from kldiv_attack.audit import content
+from kldiv_attack.audit import schema
 from kldiv_attack.audit.content import (
     AttackOutcome,
     ClassTable,
@@ -134,7 +134,7 @@ class AuditReport:
 
     def to_json(self) -> str:
         """The report as JSON text; :meth:`from_json` reads it."""
-        return content.to_json(self)
+        return schema.to_json(self)
 
     @classmethod
     def from_json(cls, source: str | PathLike[str]) -> Self:
@@ -157,9 +157,9 @@ class AuditReport:
         """
         text = str(source)
         if text.lstrip().startswith("{"):
-            return content.read(cls, text, "the text")  # type: ignore[no-any-return]
+            return schema.read(cls, text, "the text")  # type: ignore[no-any-return]
         path = Path(source)
-        return content.read(  # type: ignore[no-any-return]
+        return schema.read(  # type: ignore[no-any-return]
             cls, path.read_text(encoding="utf-8"), str(path)
         )
 

@@ -99,7 +99,12 @@ def _alone(name: str, train: Any, aux: Any, level: float) -> PerClassReport:
 
 
 def table_of(
-    reports: Sequence[PerClassReport], class_names: Sequence[str], **where: str
+    reports: Sequence[PerClassReport],
+    class_names: Sequence[str],
+    *,
+    victim: str,
+    defence: str,
+    aux: str,
 ) -> ClassTable:
     """The reports as one plain table in the order of the classes.
 
@@ -109,7 +114,7 @@ def table_of(
         From :func:`score`; every column that they hold is kept.
     class_names : sequence of str
         All classes.
-    **where : str
+    victim, defence, aux : str
         Victim, defence and auxiliary sample of the table.
 
     Returns
@@ -141,7 +146,9 @@ def table_of(
         columns=found,
         reasons=reasons,
         notes=notes,
-        **where,
+        victim=victim,
+        defence=defence,
+        aux=aux,
     )
 
 

@@ -10,12 +10,18 @@ from kldiv_attack.audit.blocks import (
     Drawing,
     Grid,
     Heading,
-    Photo,
     Points,
     Text,
 )
 from kldiv_attack.audit.content import ClassTable
-from kldiv_attack.audit.held_out import ALL
+from kldiv_attack.audit.evidence import (
+    attacks_section,
+    curves_section,
+    defences_section,
+    held_out_section,
+    membership_section,
+    nearest_section,
+)
 from kldiv_attack.audit.owasp import answers_to_owasp
 
 _NAMES = {
@@ -51,8 +57,8 @@ def all_blocks(report: Any) -> list[Block]:
     if report.remarks:
         parts.append(Points(report.remarks))
     for section in (
-        _verdicts, _leaks, _gate, _held_out, _defences, _curves, _membership,
-        _attacks, _nearest, _owasp, _method,
+        _verdicts, _leaks, _gate, held_out_section, defences_section, curves_section,
+        membership_section, attacks_section, nearest_section, _owasp, _method,
     ):  # fmt: skip
         parts += section(report)
     return parts
@@ -109,7 +115,10 @@ def _notes(table: ClassTable) -> list[Block]:
     if table.reasons:
         parts.append(
             Points(
-                [f"{c} cannot be scored, because {why}" for c, why in table.reasons.items()]
+                [
+                    f"{c} cannot be scored, because {why}"
+                    for c, why in table.reasons.items()
+                ]
             )
         )
     if table.notes:
@@ -117,9 +126,7 @@ def _notes(table: ClassTable) -> list[Block]:
         same: dict[str, list[str]] = {}
         for c, note in table.notes.items():
             same.setdefault(note, []).append(c)
-        parts.append(
-            Points([f"{', '.join(cs)}: {note}" for note, cs in same.items()])
-        )
+        parts.append(Points([f"{', '.join(cs)}: {note}" for note, cs in same.items()]))
     return parts
 
 
@@ -129,8 +136,8 @@ def _alt(table: ClassTable, order: Sequence[int]) -> str:
         return f"No class of {table.name} could be scored."
     first, last = known[0], known[-1]
     return (
-        f"Divergence per class of {table.name}: from {table.value('kl', first):.2f} nats "
-        f"({table.classes[first]}) to {table.value('kl', last):.2f} nats "
+        f"Divergence per class of {table.name}: from {table.value('kl', first):.2f} "
+        f"nats ({table.classes[first]}) to {table.value('kl', last):.2f} nats "
         f"({table.classes[last]})."
     )
 
@@ -217,252 +224,6 @@ def _gate(report: Any) -> list[Block]:
     return parts
 
 
-def _held_out(report: Any) -> list[Block]:
-    if not report.held_out:
-        return []
-    parts: list[Block] = [
-        Heading("Known class or leaked individuals?"),
-        Text(
-            "Coverage: share of rows that have an auxiliary row, put into their class "
-            "by the victim, as near as their fifth neighbour. A class that anybody "
-            "knows is covered alike whether a row was trained on or not. An interval "
-            "above 0 says that the victim's answers point at the very rows it was "
-            "trained on."
-        ),
-    ]
-    for found in report.held_out:
-        columns = (found.rows, found.train, found.held_out, found.difference,
-                   found.low, found.high)  # fmt: skip
-        rows = [
-            [c, *values]
-            for c, *values in zip(found.classes, *columns, strict=True)
-        ]
-        header = ["class", "rows of each kind", "coverage, trained on",
-                  "coverage, held out", "difference", "from", "to"]  # fmt: skip
-        parts.append(Grid(f"{found.victim}, {found.aux}", header, rows))
-        low, high = found.low[-1], found.high[-1]
-        if low is not None and high is not None:
-            parts.append(Text(_individuals(found.difference[-1], low, high)))
-    return parts
-
-
-def _individuals(value: float | None, low: float, high: float) -> str:
-    ends = f"{value:+.3f}, interval {low:+.3f} to {high:+.3f}"
-    if low > 0:
-        return f"Over all classes, training rows are covered more often ({ends}): individual rows leak."
-    if high < 0:
-        return f"Over all classes, held-out rows are covered more often ({ends}): no sign that individual rows leak."
-    return f"Over all classes, no difference is shown ({ends}): what is known is the class."
-
-
-def _defences(report: Any) -> list[Block]:
-    if not report.differences:
-        return []
-    parts: list[Block] = [
-        Heading("Defences compared"),
-        Text(
-            "Change of the indicator against the undefended victim, in nats: above 0 is "
-            "less exposed. Intervals are paired: both sides are measured on the same "
-            "training rows."
-        ),
-        Text(
-            "What this can show: whether a defence moves auxiliary rows to other "
-            "classes, which is all that an attacker who sorts rows by label uses. What "
-            "it cannot show: a defence that keeps every label leaves the indicator "
-            "exactly as it was, whatever it hides of the probabilities. Look at the "
-            "curve below and at an attack for that; an attack that follows no gradient "
-            "is always among them, because hiding gradients is no protection."
-        ),
-    ]
-    rows: list[list[Cell]] = []
-    for d in report.differences:
-        rows.append([
-            d.name, d.against, d.aux, d.difference[-1], d.low[-1], d.high[-1],
-            d.changed, d.accuracy,
-            None if d.accuracy is None or d.accuracy_before is None
-            else d.accuracy - d.accuracy_before,
-            d.refused,
-        ])  # fmt: skip
-    role = report.differences[0].measured_on or "no rows"
-    header = ["victim", "against", "auxiliary rows", "mean change (nats)", "from", "to",
-              "labels changed", f"accuracy ({role})", "change of accuracy",
-              "refused"]  # fmt: skip
-    parts.append(Grid("Mean over classes", header, rows))
-    parts += _trade_off(report)
-    for d in report.differences:
-        columns = zip(d.classes, d.difference, d.low, d.high, strict=True)
-        parts.append(
-            Grid(
-                f"{d.name} against {d.against}, {d.aux}: change per class",
-                ["class", "change (nats)", "from", "to"],
-                [list(row) for row in columns],
-                folded=True,
-            )
-        )
-    return parts
-
-
-def _trade_off(report: Any) -> list[Block]:
-    parts: list[Block] = []
-    for aux in dict.fromkeys(d.aux for d in report.differences):
-        own = [
-            d for d in report.differences
-            if d.aux == aux and d.accuracy is not None and d.low[-1] is not None
-            and d.against == report.victims[0].name
-        ]  # fmt: skip
-        if not own:
-            continue
-        points = [(own[0].against, own[0].accuracy_before, 0.0, 0.0, 0.0)]
-        points += [
-            (d.name, d.accuracy, d.difference[-1], d.low[-1], d.high[-1]) for d in own
-        ]
-        alt = "; ".join(
-            f"{i}: {label}, accuracy {x:.3f}, change {y:+.2f} nats"
-            for i, (label, x, y, *_) in enumerate(points)
-        )
-        svg = charts.scatter(
-            points, "accuracy", "change of the divergence (nats)", alt
-        )
-        caption = (
-            f"Privacy against accuracy, {aux}; further up is less exposed, further "
-            f"right more accurate. {alt}."
-        )
-        parts.append(Drawing(svg, alt, caption))
-    return parts
-
-
-def _curves(report: Any) -> list[Block]:
-    if not report.curves:
-        return []
-    parts: list[Block] = [
-        Heading("Leakage against queries"),
-        Text(
-            "How much an attacker learns with a number of queries, to size a rate limit "
-            "by. Random auxiliary rows are asked about, five times anew; bands are two "
-            "standard deviations between draws."
-        ),
-    ]
-    texts = {
-        "agreement": (
-            "Copying the victim",
-            "share of training rows called alike",
-            "A copy that answers like the nearest rows that were asked about, built "
-            "from labels, the three most probable classes, one decimal, or everything.",
-        ),
-        "coverage": (
-            "Reaching the training rows",
-            "share of training rows covered",
-            "Share of training rows that have a row that was asked about, put into "
-            "their class, as near as their own fifth neighbour.",
-        ),
-    }
-    for aux in dict.fromkeys(c.aux for c in report.curves):
-        for measure, (title, axis, says) in texts.items():
-            own = [c for c in report.curves if (c.aux, c.measure) == (aux, measure)]
-            lines = [
-                charts.Line(c.granularity, c.queries, c.value, c.low, c.high)
-                for c in own
-            ]
-            if not lines:
-                continue
-            enough = "; ".join(
-                f"{c.granularity}: {c.enough:,} of {c.queries[-1]:,} queries reach nine "
-                f"tenths of {c.value[-1]:.2f}"
-                for c in own
-            )
-            parts += [
-                Heading(f"{title}, {aux}", 3),
-                Drawing(
-                    charts.curves(lines, "queries", axis, enough),
-                    enough,
-                    f"{says} {enough}.",
-                ),
-            ]
-    return parts
-
-
-def _membership(report: Any) -> list[Block]:
-    if not report.membership:
-        return []
-    rows: list[list[Cell]] = []
-    for m in report.membership:
-        row: list[Cell] = [f"{m.victim}, {m.attack}", m.auc, _ends(m.auc_low, m.auc_high)]
-        for i in range(len(m.rates)):
-            row += [
-                m.tpr[i],
-                _ends(m.tpr_low[i], m.tpr_high[i]),
-                _ends(m.fpr_low[i], m.fpr_high[i]),
-            ]
-        rows.append(row)
-    header = ["attack", "area under the curve", "interval"]
-    for rate in report.membership[0].rates:
-        header += [
-            f"true positives at {100 * rate:g} %",
-            "exact interval",
-            "false positives, exact interval",
-        ]
-    facts = report.membership[0]
-    return [
-        Heading("Membership baseline"),
-        Text(
-            "Can a row that was trained on be told from one that was not? Two attacks "
-            "without shadow models, on the same rows: a threshold on the victim's loss, "
-            "and on the loss minus the usual loss around the row. An area of 0.5 is "
-            "guessing. One half of the held-out rows sets the thresholds, the other "
-            "half measures them; a dash means that there are too few for that rate."
-        ),
-        Grid(
-            f"{facts.members} training rows, {facts.non_members} held-out rows",
-            header,
-            rows,
-        ),
-    ]
-
-
-def _ends(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-
-
-def _attacks(report: Any) -> list[Block]:
-    if not report.attacks:
-        return []
-    parts: list[Block] = [
-        Heading("Attack"),
-        Text(
-            "Share of reconstructions that another classifier than the victim puts into "
-            "the class, beside two controls that need no attack: random auxiliary rows "
-            "that the victim puts into the class, and those of which it is surest."
-        ),
-    ]
-    for outcome in report.attacks:
-        columns = ("accuracy", "accuracy_low", "accuracy_high", "coverage")
-        rows: list[list[Cell]] = []
-        for c, label in enumerate(outcome.tables["attack"].classes):
-            row: list[Cell] = [label]
-            row += [outcome.tables["attack"].value(k, c) for k in columns]
-            row += [outcome.tables[k].value("accuracy", c) for k in ("random", "confident")]
-            rows.append(row)
-        header = ["class", "accuracy", "from", "to", "coverage", "random rows",
-                  "surest rows"]  # fmt: skip
-        caption = (
-            f"{outcome.attack} ({outcome.access}) on {outcome.name}, {outcome.aux}, "
-            f"{outcome.queries:,} queries"
-        )
-        parts.append(Grid(caption, header, rows))
-    parts += [Photo(p.png, p.alt, p.caption) for p in report.pictures if "Nearest" not in p.title]
-    return parts
-
-
-def _nearest(report: Any) -> list[Block]:
-    pictures = [p for p in report.pictures if "Nearest" in p.title]
-    if not pictures and not report.extras:
-        return []
-    parts: list[Block] = [Heading("Nearest auxiliary rows")]
-    parts += [Photo(p.png, p.alt, p.caption) for p in pictures]
-    parts += [Grid(t.title, t.header, t.rows) for t in report.extras]
-    return parts
-
-
 def _owasp(report: Any) -> list[Block]:
     rows = [list(row) for row in answers_to_owasp(report)]
     return [
@@ -483,17 +244,20 @@ def _method(report: Any) -> list[Block]:
     ]
     victims: list[list[Cell]] = []
     for v in report.victims:
-        roles = {k: f"{a:.3f} ({b:.3f} to {c:.3f})" for k, (a, b, c) in v.accuracy.items()}
-        victims.append([v.name, v.kind, v.spec, v.answers, v.queries,
-                        roles.get("train"), roles.get("held-out"), v.calibration])  # fmt: skip
+        roles = {
+            k: f"{a:.3f} ({b:.3f} to {c:.3f})" for k, (a, b, c) in v.accuracy.items()
+        }
+        ours = roles.get("train"), roles.get("held-out"), v.calibration
+        victims.append([v.name, v.kind, v.spec, v.answers, v.queries, *ours])
     parts: list[Block] = [
         Heading("Method and settings"),
         Text(
             "The indicator is that of Tanaka et al., Evaluation Indicator for Model "
-            "Inversion Attack (2020): a nearest-neighbour estimate of the divergence of "
-            "the training rows of a class from the auxiliary rows that the victim puts "
-            "into it. Estimates may be negative in small samples. Verdicts rest on the "
-            "auxiliary rows that were given: an attacker who owns better ones sees more."
+            "Inversion Attack (2020): a nearest-neighbour estimate of the divergence "
+            "of the training rows of a class from the auxiliary rows that the victim "
+            "puts into it. Estimates may be negative in small samples. Verdicts rest "
+            "on the auxiliary rows that were given: an attacker who owns better ones "
+            "sees more."
         ),
         Grid("Samples", ["role", "name", "rows", "shape", "SHA-256"], sources),
         Grid(
@@ -509,6 +273,3 @@ def _method(report: Any) -> list[Block]:
     facts += [f"{k} {v}" for k, v in report.versions.items()]
     facts += [f"made {report.created}, in {report.seconds} seconds"]
     return [*parts, Points([*cautions, *facts])]
-
-
-__all__ = ["ALL", "all_blocks"]

@@ -4,7 +4,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv_attack.audit.answers import Answers, read_answers
-from kldiv_attack.audit.paths import Sample, load_array, read_frame
-
-_PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pth", ".ckpt")
-_TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
-RUNS_CODE = "reading it runs the code that it holds: only audit files you trust"
+from kldiv_attack.audit.samples import Sample
 
 
 class VictimError(RuntimeError):
@@ -112,50 +107,19 @@ def load_model(
     common = {"spec": str(spec), "class_names": class_names}
     if not isinstance(spec, str | os.PathLike):
         label = name or type(spec).__name__
-        return _of_object(spec, device, name=label, **{**common, "spec": label})
+        return of_object(spec, device, name=label, **{**common, "spec": label})
+    from kldiv_attack.audit.model_files import SUFFIXES, model_of_file
+
     text = os.fspath(spec)
     common["name"] = name or text
     weights, sign, architecture = text.partition("@")
     if sign and weights.endswith(".safetensors"):
         network = _with_weights(_import(architecture), Path(weights), device)
-        return _of_object(network, device, **common)
+        return of_object(network, device, **common)
     path = Path(text)
-    if path.exists() or path.suffix.lower() in (*_PICKLES, *_TABLES, *_READERS):
-        return _from_file(path, device, common)
-    return _of_object(_import(text), device, **common)
-
-
-def _from_file(path: Path, device: str, common: dict[str, Any]) -> Model:
-    if not path.is_file():
-        raise FileNotFoundError(f"victim: {path} not found.")
-    suffix = path.suffix.lower()
-    if suffix in _TABLES:
-        return _of_table(path, common)
-    if suffix in _PICKLES or _is_pickle(path):
-        raise VictimError(
-            f"victim: {path} is a pickle, and reading a pickle runs whatever code it "
-            "holds. Store the model with skops (skops.io.dump), ONNX, torch.export or "
-            "safetensors, or name it in code of your own: --victim package.module:name."
-        )
-    if suffix not in _READERS:
-        raise VictimError(
-            f"victim: {path} ends in {suffix or 'nothing'}; expected one of "
-            f"{', '.join([*_READERS, *_TABLES])}, or package.module:name."
-        )
-    return _READERS[suffix](path, device, common)
-
-
-def _is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle, or an archive of ``torch.save`` without code."""
-    with open(path, "rb") as file:
-        start = file.read(2)
-    if start[:1] == b"\x80":
-        return True
-    if path.suffix.lower() not in (".pt", ".ts") or start != b"PK":
-        return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    return not any("/code/" in n or n.endswith("constants.pkl") for n in names)
+    if path.exists() or path.suffix.lower() in SUFFIXES:
+        return model_of_file(path, device, common)
+    return of_object(_import(text), device, **common)
 
 
 def _import(text: str) -> Any:
@@ -191,7 +155,7 @@ def _module(name: str) -> Any:
     return module
 
 
-def _of_object(found: Any, device: str, **common: Any) -> Model:
+def of_object(found: Any, device: str, **common: Any) -> Model:
     if isinstance(found, Model):
         return found
     if isinstance(found, type):
@@ -202,12 +166,12 @@ def _of_object(found: Any, device: str, **common: Any) -> Model:
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
         if isinstance(found, torch.nn.Module):
-            return _of_network(found, device, "torch module", **common)
+            return of_network(found, device, "torch module", **common)
     for method in ("predict_proba", "predict"):
         if hasattr(found, method):
             return _of_estimator(found, getattr(found, method), **common)
     if hasattr(found, "network") and hasattr(found, "query"):
-        return _of_victim(found, **common)
+        return of_victim(found, **common)
     if not callable(found):
         raise VictimError(
             f"victim: {common['spec']} is a {type(found).__name__}; expected an "
@@ -217,7 +181,7 @@ def _of_object(found: Any, device: str, **common: Any) -> Model:
     return Model(kind="function", ask=found, **common)
 
 
-def _of_victim(victim: Any, **common: Any) -> Model:
+def of_victim(victim: Any, **common: Any) -> Model:
     network = victim.network if victim.has_gradients else None
     return Model(
         kind="kldiv_attack.Victim",
@@ -255,7 +219,7 @@ def _whole(classes: Any) -> list[Any]:
     return found
 
 
-def _of_network(network: Any, device: str, kind: str, **common: Any) -> Model:
+def of_network(network: Any, device: str, kind: str, **common: Any) -> Model:
     import torch
 
     from kldiv_attack.victim import resolve_device
@@ -291,145 +255,3 @@ def _with_weights(network: Any, weights: Path, device: str) -> Any:
         why = " ".join(str(error).split())
         raise VictimError(f"victim: weights of {weights} do not fit: {why}") from error
     return network
-
-
-# -- files -----------------------------------------------------------------------------
-
-
-def _of_table(path: Path, common: dict[str, Any]) -> Model:
-    columns = None
-    if path.suffix.lower() in (".npy", ".npz"):
-        stored = load_array(path)
-        if path.suffix.lower() == ".npz":
-            if len(stored.files) != 1:
-                raise VictimError(
-                    f"victim: {path} holds {len(stored.files)} arrays; expected one, "
-                    "the answers to the auxiliary rows."
-                )
-            stored = stored[stored.files[0]]
-    else:
-        frame = read_frame(path)
-        columns = [str(column) for column in frame.columns]
-        stored = frame.to_numpy()
-        if stored.shape[1] == 1:
-            stored, columns = stored[:, 0], None
-    return Model(kind="answers only", table=stored, columns=columns, **common)
-
-
-def _of_onnx(path: Path, device: str, common: dict[str, Any]) -> Model:
-    del device
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError(
-            f"{path}: ONNX files need onnxruntime: pip install 'kldiv[onnx]'"
-        ) from error
-    try:
-        session = onnxruntime.InferenceSession(
-            os.fspath(path), providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime has exceptions of its own
-        why = " ".join(str(error).split())
-        raise VictimError(f"victim: {path} could not be read: {why}") from error
-    entry = session.get_inputs()[0]
-
-    def ask(rows: Any) -> Any:
-        kind = np.float64 if "double" in entry.type else np.float32
-        batch = np.ascontiguousarray(rows, dtype=kind)
-        if len(entry.shape) == 2:
-            batch = batch.reshape(len(batch), -1)
-        return _probabilities_of(session.run(None, {entry.name: batch}))
-
-    return Model(kind="ONNX", ask=ask, **common)
-
-
-def _probabilities_of(outputs: list[Any]) -> Any:
-    """The probabilities among the outputs of an ONNX graph, or the labels."""
-    for output in outputs:
-        if isinstance(output, list) and output and isinstance(output[0], dict):
-            return np.array([list(row.values()) for row in output])
-    arrays = [np.asarray(output) for output in outputs]
-    tables = [a for a in arrays if a.ndim == 2 and a.shape[1] > 1]
-    if not tables:
-        return arrays[0]
-    table = tables[0].astype(np.float64)
-    if table.min() < 0 or np.abs(table.sum(1) - 1).max() > 1e-3:
-        shifted = np.exp(table - table.max(1, keepdims=True))
-        table = shifted / shifted.sum(1, keepdims=True)
-    return table
-
-
-def _of_export(path: Path, device: str, common: dict[str, Any]) -> Model:
-    import torch
-
-    try:
-        network = torch.export.load(path).module()
-    except Exception as error:  # the reader raises what it likes
-        why = " ".join(str(error).split())[:300]
-        raise VictimError(f"victim: {path} could not be read: {why}") from error
-    kind = "torch.export file"
-    return _of_network(network, "cpu", kind, caution=RUNS_CODE, **common)
-
-
-def _of_script(path: Path, device: str, common: dict[str, Any]) -> Model:
-    import warnings
-
-    import torch
-
-    try:
-        with warnings.catch_warnings():  # of torch, about TorchScript itself
-            warnings.simplefilter("ignore", DeprecationWarning)
-            network = torch.jit.load(path, map_location="cpu").eval()
-    except Exception as error:  # the reader raises what it likes
-        why = " ".join(str(error).split())[:300]
-        raise VictimError(f"victim: {path} could not be read: {why}") from error
-    kind = "TorchScript file"
-    return _of_network(network, "cpu", kind, caution=RUNS_CODE, **common)
-
-
-def _of_skops(path: Path, device: str, common: dict[str, Any]) -> Model:
-    del device
-    try:
-        from skops import io
-    except ImportError as error:
-        raise ImportError(
-            f"{path}: skops files need skops: pip install 'kldiv[skops]'"
-        ) from error
-    try:
-        unknown = io.get_untrusted_types(file=path)
-        if unknown:
-            raise VictimError(
-                f"victim: {path} holds types that skops does not trust: "
-                f"{', '.join(unknown[:5])}. Load it in code of your own and name that: "
-                "--victim package.module:name."
-            )
-        model = io.load(path)
-    except VictimError:
-        raise
-    except Exception as error:  # a damaged archive
-        why = " ".join(str(error).split())
-        raise VictimError(f"victim: {path} could not be read: {why}") from error
-    return _of_object(model, "cpu", **common)
-
-
-def _of_safetensors(path: Path, device: str, common: dict[str, Any]) -> Model:
-    from kldiv_attack import Victim
-
-    try:
-        victim = Victim.load(path, device=device)
-    except (ValueError, KeyError) as error:
-        raise VictimError(
-            f"victim: {path} holds weights without their network; name its class: "
-            f"--victim {path}@package.module:Class."
-        ) from error
-    return _of_victim(victim, **common)
-
-
-_READERS: dict[str, Callable[[Path, str, dict[str, Any]], Model]] = {
-    ".onnx": _of_onnx,
-    ".pt2": _of_export,
-    ".pt": _of_script,
-    ".ts": _of_script,
-    ".skops": _of_skops,
-    ".safetensors": _of_safetensors,
-}
