@@ -2,11 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
+from scipy.spatial.distance import cdist
 
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.content import Curve
 from kldiv_attack.audit.defences import parse_defence
+from kldiv_attack.audit.distances import nearest, own_radius
 
 Rows = NDArray[np.float64]
 
@@ -20,7 +21,7 @@ GRANULARITIES: dict[str, str | None] = {
 }
 REPEATS = 5
 _LEAST = 20
-_MOST_ROWS = 2000
+_MOST_ROWS = 1000
 _NEIGHBOURS = 5
 
 
@@ -74,43 +75,41 @@ def leakage_curves(
     kept = np.flatnonzero(answers.answered)
     chosen = np.sort(rng.permutation(len(train))[:_MOST_ROWS])
     told = labels if victim_labels is None else victim_labels
-    goal, sample = told[chosen], train[chosen]
-    radius = _radii(train, labels, chosen)
+    sample, queries = train[chosen], budgets(len(kept))
     draws = [kept[rng.permutation(len(kept))] for _ in range(REPEATS)]
-    common = {"victim": victim, "aux": aux_name}
-    found = [
-        _curve(
-            [
-                [_coverage(sample, labels[chosen], radius, aux, answers, d[:q])
-                 for d in draws]
-                for q in budgets(len(kept))
-            ],
-            budgets(len(kept)),
-            measure=COVERAGE,
-            granularity="labels",
-            **common,
-        )
-    ]  # fmt: skip
-    for name, defence in GRANULARITIES.items():
-        if answers.probabilities is None and name != "labels":
-            continue
-        told_answers = answers
-        if defence is not None:
-            told_answers = parse_defence(defence)(answers, rng)
-        table = told_answers.one_hot(n_classes)
-        values = [
-            [_agreement(sample, goal, aux, table, d[:q]) for d in draws]
-            for q in budgets(len(kept))
+    tables = _tables(answers, n_classes, rng)
+    covered = _coverage(train, labels, chosen, aux, answers, draws, queries)
+    agreed = np.array(
+        [
+            [_agreement(sample, told[chosen], aux, tables, d[:q]) for d in draws]
+            for q in queries
         ]
-        found.append(
-            _curve(
-                values,
-                budgets(len(kept)),
-                measure=AGREEMENT,
-                granularity=name,
-                **common,
-            )
+    )
+    curves = {(COVERAGE, "labels"): covered}
+    for i, name in enumerate(tables):
+        curves[AGREEMENT, name] = agreed[:, :, i]
+    return [
+        _curve(
+            values,
+            queries,
+            victim=victim,
+            aux=aux_name,
+            measure=measure,
+            granularity=name,
         )
+        for (measure, name), values in curves.items()
+    ]
+
+
+def _tables(
+    answers: Answers, n_classes: int, rng: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """What an attacker is told at each granularity."""
+    found = {}
+    for name, defence in GRANULARITIES.items():
+        if name == "labels" or answers.probabilities is not None:
+            told = answers if defence is None else parse_defence(defence)(answers, rng)
+            found[name] = told.one_hot(n_classes)
     return found
 
 
@@ -118,32 +117,43 @@ def _agreement(
     sample: Rows,
     goal: NDArray[np.int64],
     aux: Rows,
-    table: NDArray[np.float64],
+    tables: dict[str, NDArray[np.float64]],
     asked: NDArray[np.int64],
-) -> float:
-    number = min(_NEIGHBOURS, len(asked))
-    near = NearestNeighbors(n_neighbors=number).fit(aux[asked])
-    found = near.kneighbors(sample, return_distance=False)
-    guessed = table[asked][found].mean(axis=1).argmax(axis=1)
-    return float((guessed == goal).mean())
+) -> list[float]:
+    """Share of rows that a copy calls right, for each granularity."""
+    found = asked[nearest(sample, aux[asked], _NEIGHBOURS)[1]]
+    guessed = [table[found].mean(axis=1).argmax(axis=1) for table in tables.values()]
+    return [float((labels == goal).mean()) for labels in guessed]
 
 
 def _coverage(
-    sample: Rows,
+    rows: Rows,
     labels: NDArray[np.int64],
-    radius: NDArray[np.float64],
+    chosen: NDArray[np.int64],
     aux: Rows,
     answers: Answers,
-    asked: NDArray[np.int64],
-) -> float:
-    covered = np.zeros(len(sample), dtype=bool)
-    for c in np.unique(labels):
-        known = asked[answers.labels[asked] == c]
-        own = np.flatnonzero(labels == c)
-        if len(known):
-            near = NearestNeighbors(n_neighbors=1).fit(aux[known])
-            covered[own] = near.kneighbors(sample[own])[0][:, 0] <= radius[own]
-    return float(covered[np.isfinite(radius)].mean())
+    draws: list[NDArray[np.int64]],
+    queries: list[int],
+) -> NDArray[np.float64]:
+    """Share of chosen rows that are covered, for each budget and draw."""
+    radius = _radii(rows, labels, chosen)
+    first = np.full((len(draws), len(chosen)), len(aux))  # query that covers the row
+    turn = np.empty((len(draws), len(aux)), dtype=np.int64)
+    for d, order in enumerate(draws):
+        turn[d, order] = np.arange(len(order))
+    for c in np.unique(labels[chosen]):
+        own = np.flatnonzero(labels[chosen] == c)
+        known = np.flatnonzero(answers.labels == c)
+        if not len(known):
+            continue
+        covers = cdist(rows[chosen[own]], aux[known]) <= radius[own, None]
+        for d in range(len(draws)):
+            turns = np.where(covers, turn[d, known], len(aux))
+            first[d, own] = turns.min(axis=1)
+    measured = np.isfinite(radius)
+    if not measured.any():
+        return np.zeros((len(queries), len(draws)))
+    return np.array([(first[:, measured] < q).mean(axis=1) for q in queries])
 
 
 def _radii(
@@ -155,17 +165,25 @@ def _radii(
         own = train[labels == c]
         if len(own) <= _NEIGHBOURS:
             continue
-        near = NearestNeighbors(n_neighbors=_NEIGHBOURS + 1).fit(own)
         mine = labels[chosen] == c
-        radius[mine] = near.kneighbors(train[chosen[mine]])[0][:, -1]
+        radii = np.empty(len(train))
+        radii[labels == c] = own_radius(own, _NEIGHBOURS)
+        radius[mine] = radii[chosen[mine]]
     return radius
 
 
-def _curve(values: list[list[float]], queries: list[int], **where: str) -> Curve:
-    table = np.asarray(values)
-    mean = table.mean(axis=1)
+def _curve(
+    values: NDArray[np.float64],
+    queries: list[int],
+    *,
+    victim: str,
+    aux: str,
+    measure: str,
+    granularity: str,
+) -> Curve:
+    mean = values.mean(axis=1)
     # Between draws of the rows that are asked about; the last budget asks all.
-    reach = table.std(axis=1, ddof=1) * 2
+    reach = values.std(axis=1, ddof=1) * 2
     enough = int(np.argmax(mean >= 0.9 * mean[-1]))
     return Curve(
         queries=queries,
@@ -173,5 +191,8 @@ def _curve(values: list[list[float]], queries: list[int], **where: str) -> Curve
         low=(mean - reach).tolist(),
         high=(mean + reach).tolist(),
         enough=queries[enough],
-        **where,
+        victim=victim,
+        aux=aux,
+        measure=measure,
+        granularity=granularity,
     )

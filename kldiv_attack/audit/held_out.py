@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
-from sklearn.neighbors import NearestNeighbors
 
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.content import HeldOut
+from kldiv_attack.audit.distances import nearest, own_radius
 
 Rows = NDArray[np.float64]
 
@@ -86,9 +86,9 @@ def _covered(both: Rows, known: Rows, n_neighbors: int) -> NDArray[np.bool_]:
     """Rows whose ball up to the k-th neighbour holds a row of `known`."""
     if not len(known):
         return np.zeros(len(both), dtype=bool)
-    within = NearestNeighbors(n_neighbors=n_neighbors).fit(both).kneighbors()[0][:, -1]
-    nearest = NearestNeighbors(n_neighbors=1).fit(known).kneighbors(both)[0][:, 0]
-    covered: NDArray[np.bool_] = nearest <= within
+    covered: NDArray[np.bool_] = nearest(both, known)[0][:, 0] <= own_radius(
+        both, n_neighbors
+    )
     return covered
 
 

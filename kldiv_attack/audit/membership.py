@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, rankdata
-from sklearn.neighbors import NearestNeighbors
 
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.content import Membership
+from kldiv_attack.audit.distances import nearest
 
 Rows = NDArray[np.float64]
 Values = NDArray[np.float64]
@@ -41,9 +41,7 @@ def usual_losses(
     were trained on or not.
     """
     kept = answers.answered
-    number = min(_NEIGHBOURS, int(kept.sum()))
-    near = NearestNeighbors(n_neighbors=number).fit(aux[kept])
-    found = near.kneighbors(rows, return_distance=False)
+    _, found = nearest(rows, aux[kept], _NEIGHBOURS)
     table = answers.one_hot(n_classes)[kept]
     if answers.probabilities is None:
         around = 1 - table[found, labels[:, None]]

@@ -2,11 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from kldiv_attack.audit.attacks import SHOWN, grid
 from kldiv_attack.audit.comparing import Scored
 from kldiv_attack.audit.content import Picture, TextTable
+from kldiv_attack.audit.distances import nearest
 from kldiv_attack.audit.samples import Sample
 
 _CLASSES = 10
@@ -90,8 +90,7 @@ def _pairs(
     called = np.flatnonzero(scored.answers.labels == c)
     if not len(own) or not len(called):
         return []
-    near = NearestNeighbors(n_neighbors=1).fit(aux_features[called])
-    distance, found = near.kneighbors(train_features[own])
+    distance, found = nearest(train_features[own], aux_features[called])
     order = np.argsort(distance[:, 0], kind="stable")[:SHOWN]
     return [(int(own[i]), int(called[found[i, 0]])) for i in order]
 
