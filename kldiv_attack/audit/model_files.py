@@ -131,14 +131,10 @@ def _of_export(path: Path, device: str, common: dict[str, Any]) -> Model:
 
 
 def _of_script(path: Path, device: str, common: dict[str, Any]) -> Model:
-    import warnings
-
     import torch
 
     try:
-        with warnings.catch_warnings():  # of torch, about TorchScript itself
-            warnings.simplefilter("ignore", DeprecationWarning)
-            network = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        network = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except Exception as error:  # the reader raises what it likes
         why = " ".join(str(error).split())[:300]
         raise VictimError(f"victim: {path} could not be read: {why}") from error
