@@ -10,6 +10,13 @@ from typing import Any
 from kldiv_attack.audit.result import AuditReport, write_text
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Texts may be functions: the list of attacks loads torch, for help alone."""
+
+    def add_text(self, text: Any) -> None:
+        super().add_text(text() if callable(text) else text)
+
+
 def add_audit(commands: Any) -> None:
     """Register ``audit``.
 
@@ -18,23 +25,13 @@ def add_audit(commands: Any) -> None:
     commands : object
         What ``ArgumentParser.add_subparsers`` returned.
     """
-    from kldiv_attack.audit.defences import DEFENCES
-    from kldiv_attack.audit.metrics import METRICS
-
     parser = commands.add_parser(
         "audit",
         help="is my model at risk, which class, and which defence helps?",
         description="Write a report on how exposed each class of a model is to model "
         "inversion, and decide on a release.",
-        epilog=_examples(
-            "kldiv audit --victim mymodels:classifier --train train.csv --aux "
-            "public.csv --held-out test.csv --out report",
-            "kldiv audit --victim model.onnx --train images/train --aux images/public "
-            "--defence label_only --defence rounding:1 --out report --fail-below 0.5",
-        )
-        + f"\ndefences: {', '.join(DEFENCES)}\nmetrics: {', '.join(METRICS)}\n"
-        + _lists(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_audit_epilog,
+        formatter_class=_Formatter,
     )
     parser.set_defaults(command=_audit)
     _what(parser)
@@ -170,6 +167,26 @@ def _common(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _audit_epilog() -> str:
+    from kldiv_attack.audit.defences import DEFENCES
+    from kldiv_attack.audit.metrics import METRICS
+
+    examples = _examples(
+        "kldiv audit --victim mymodels:classifier --train train.csv --aux public.csv "
+        "--held-out test.csv --out report",
+        "kldiv audit --victim model.onnx --train images/train --aux images/public "
+        "--defence label_only --defence rounding:1 --out report --fail-below 0.5",
+    )
+    return (
+        f"{examples}\ndefences: {', '.join(DEFENCES)}\nmetrics: {', '.join(METRICS)}\n"
+        f"{_lists()}"
+    )
+
+
+def _score_epilog() -> str:
+    return _examples("kldiv score train.csv answered.csv --label species") + _lists()
+
+
 def _lists() -> str:
     from kldiv_attack.audit.paths import NAMED
 
@@ -295,9 +312,8 @@ def add_score(commands: Any) -> None:
         help="only the numbers: divergence per class of two labelled samples",
         description="Print the divergence of the training rows of each class from the "
         "auxiliary rows that carry its label: the victim's answers.",
-        epilog=_examples("kldiv score train.csv answered.csv --label species")
-        + _lists(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_score_epilog,
+        formatter_class=_Formatter,
     )
     parser.set_defaults(command=_score)
     parser.add_argument("train", metavar="TRAIN", help="training rows with labels")

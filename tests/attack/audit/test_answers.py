@@ -81,7 +81,9 @@ def test_defences_by_hand(text, expected):
 
 
 def test_a_hot_victim_is_unsure_of_everything():
-    found = parse_defence("temperature:1000")(Answers(TABLE.argmax(1), TABLE), generator())
+    found = parse_defence("temperature:1000")(
+        Answers(TABLE.argmax(1), TABLE), generator()
+    )
     np.testing.assert_allclose(found.probabilities, 1 / 3, atol=2e-3)
     assert found.labels.tolist() == [0, 0, 2]
 

@@ -18,7 +18,9 @@ def names_of(sample):
     return [sample.class_names[c] for c in sample.labels]
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "npz", "npy", "pair", "frame"])
+@pytest.mark.parametrize(
+    "kind", ["csv", "tsv", "parquet", "npz", "npy", "pair", "frame"]
+)
 def test_a_table_is_read_alike_from_every_format(tmp_path, kind):
     path = tmp_path / f"a table.{kind}"
     frame = pd.DataFrame(X, columns=["p", "q", "r"]).assign(label=Y)
@@ -79,13 +81,18 @@ def test_an_idx_root(tmp_path, packed):
     labels = np.array([7, 3, 7, 3], dtype=np.uint8)
     (tmp_path / "raw").mkdir()
     for part, rows in (("train", slice(None)), ("t10k", slice(2))):
-        for what, array in (("images-idx3", images[rows]), ("labels-idx1", labels[rows])):
+        for what, array in (
+            ("images-idx3", images[rows]),
+            ("labels-idx1", labels[rows]),
+        ):
             head = bytes([0, 0, 8, array.ndim]) + b"".join(
                 size.to_bytes(4, "big") for size in array.shape
             )
             data = head + array.tobytes()
             name = f"{part}-{what}-ubyte" + (".gz" if packed else "")
-            (tmp_path / "raw" / name).write_bytes(gzip.compress(data) if packed else data)
+            (tmp_path / "raw" / name).write_bytes(
+                gzip.compress(data) if packed else data
+            )
     sample = read_sample(tmp_path, role="train")
     np.testing.assert_allclose(sample.rows[:, 0] * 255, images, rtol=1e-6)
     assert names_of(sample) == ["7", "3", "7", "3"]
@@ -141,11 +148,19 @@ def test_held_out_labels_take_the_order_of_the_training_classes():
 @pytest.mark.parametrize(
     ("source", "role", "message"),
     [
-        ("no/such/file.csv", "train", "is no file, no folder and none of the data sets"),
+        (
+            "no/such/file.csv",
+            "train",
+            "is no file, no folder and none of the data sets",
+        ),
         ("digits:train:more:x", "train", r"expected digits:\[part\]"),
         (X, "train", "holds no labels"),
         ((X, Y[:5]), "train", "one label per row"),
-        ((np.full((2, 3), np.nan), [0, 1]), "train", "hold NaN or infinity, first row 0"),
+        (
+            (np.full((2, 3), np.nan), [0, 1]),
+            "train",
+            "hold NaN or infinity, first row 0",
+        ),
         ((np.zeros((0, 3)), []), "train", "holds no row"),
         ((np.array([["a", "b"]]), [1]), "train", "expected numbers"),
         ((np.zeros(5), [1] * 5), "train", "expected a table"),
@@ -183,9 +198,9 @@ def test_a_table_without_a_label_column_lists_its_columns(tmp_path):
         read_sample(path, role="train")
     with pytest.raises(ValueError, match="has no column 'species'"):
         read_sample(path, role="train", label="species")
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(2500, 2)))
+    frame.set_axis(["p", "y"], axis=1).to_csv(path, index=False)
     with pytest.raises(ValueError, match="holds no classes"):
-        frame = pd.DataFrame(np.random.default_rng(0).normal(size=(2500, 2)))
-        frame.set_axis(["p", "y"], axis=1).to_csv(path, index=False)
         read_sample(path, role="train")
 
 

@@ -18,7 +18,7 @@ from kldiv_attack.audit.specs import VictimError
 from tests.attack.audit.conftest import cloud
 
 
-def test_rows_of_the_same_law_are_exposed_and_far_ones_are_not(run, train, tmp_path):
+def test_rows_of_the_same_law_are_exposed_and_far_ones_are_not(run):
     near = run()
     assert set(near.verdicts.values()) == {"exposed"}
     assert near.sentence.startswith("Of 3 classes of LogisticRegression, 3 are exposed")
@@ -68,7 +68,10 @@ def test_images_and_a_torch_victim(tmp_path):
 def test_mixed_columns(run, rng):
     y = np.arange(300) % 2
     frame = pd.DataFrame(
-        {"age": rng.normal(size=300) + 2 * y, "town": np.array(list("abc"))[y + (rng.random(300) < 0.3)]}
+        {
+            "age": rng.normal(size=300) + 2 * y,
+            "town": np.array(list("abc"))[y + (rng.random(300) < 0.3)],
+        }
     )
     victim = make_pipeline(
         make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough"),
@@ -99,7 +102,7 @@ def test_several_auxiliary_samples_are_scored_apart(run, public):
     assert set(report.verdicts.values()) == {"exposed"}  # the worst of both
 
 
-def test_a_class_without_answers_is_not_evaluable_with_a_reason(run, train, public):
+def test_a_class_without_answers_is_not_evaluable_with_a_reason(run):
     def never_two(rows):
         return np.where(rows[:, 0] > rows[:, 1], 0, 1)
 
@@ -143,9 +146,7 @@ def test_two_hundred_classes(run, rng):
 
 
 def test_wrappers_that_keep_every_label_change_nothing(run, unseen):
-    report = run(
-        defences=["label_only", "temperature:3", "top_k:2"], held_out=unseen
-    )
+    report = run(defences=["label_only", "temperature:3", "top_k:2"], held_out=unseen)
     for change in report.differences:
         assert change.changed == 0
         assert set(change.difference + change.low + change.high) == {0.0}
@@ -181,7 +182,7 @@ def test_several_victims_are_compared_with_the_first(run, model, train):
     assert set(same.differences[0].difference) == {0.0}
 
 
-# -- folder, resume, report -------------------------------------------------------------
+# -- folder, resume, report ------------------------------------------------------------
 
 
 class Unsteady:
@@ -262,7 +263,7 @@ def test_reports_of_other_kinds_are_refused(run, change, message):
         AuditReport.from_json(json.dumps(content))
 
 
-def test_no_private_row_is_shown_unless_asked_for(run, train, tmp_path):
+def test_no_private_row_is_shown_unless_asked_for(run, train):
     text = run().to_html() + run().to_markdown() + run().to_json()
     for value in train[0][:, 0]:
         assert f"{value:.4g}" not in text.replace("data-order", "") or abs(value) < 1
@@ -287,7 +288,7 @@ def test_one_seed_gives_one_report(run, unseen, seed):
     assert first.differences == second.differences
 
 
-# -- cheap refusals ---------------------------------------------------------------------
+# -- cheap refusals --------------------------------------------------------------------
 
 
 class Untouched:
@@ -330,9 +331,7 @@ def test_another_scale_is_noticed_before_anything_is_asked(run, public):
 def test_images_of_another_scale(tmp_path):
     train = load_dataset("digits", part="train")
     with pytest.raises(ValueError, match="on another scale"):
-        kldiv_attack.audit(
-            Untouched(), train, train.images * 255, tmp_path / "o"
-        )
+        kldiv_attack.audit(Untouched(), train, train.images * 255, tmp_path / "o")
 
 
 @pytest.mark.parametrize(
@@ -367,7 +366,7 @@ def test_a_victim_that_knows_nothing_is_remarked_on(run):
     assert "check the units" in report.remarks[0]
 
 
-def test_the_folder_and_its_function_share_a_name(tmp_path):
+def test_the_folder_and_its_function_share_a_name():
     import subprocess
     import sys
 

@@ -119,7 +119,9 @@ def test_a_saved_victim_and_weights_with_their_class(module, table, tmp_path):
     found = load_model(
         tmp_path / "v.safetensors", class_names=digits.class_names, device="cpu"
     )
-    assert found.answer(Sample(digits.images[:4], None, (), "digits")).labels.shape == (4,)
+    assert found.answer(Sample(digits.images[:4], None, (), "digits")).labels.shape == (
+        4,
+    )
     assert found.network is not None
 
 
@@ -243,7 +245,9 @@ class Bomb:
         return boom, ()
 
 
-@pytest.mark.parametrize("name", ["m.pkl", "m.joblib", "m.pth", "m.pt", "model", "m.onnx"])
+@pytest.mark.parametrize(
+    "name", ["m.pkl", "m.joblib", "m.pth", "m.pt", "model", "m.onnx"]
+)
 def test_pickles_are_refused_and_not_read(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(pickle.dumps(Bomb()))
