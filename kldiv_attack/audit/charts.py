@@ -269,7 +269,7 @@ def ticks(low: float, high: float) -> list[float]:
     Examples
     --------
     >>> ticks(0, 9)
-    [0.0, 2.0, 4.0, 6.0, 8.0]
+    [0, 2, 4, 6, 8]
     """
     raw = (high - low) / 5
     power = 10 ** math.floor(math.log10(raw))
@@ -327,7 +327,7 @@ def _axis(scale: _Scale, at: Sequence[float], y: float, label: str) -> str:
     )
 
 
-def _short(text: str, most: int = 15) -> str:
+def _short(text: str, most: int = 12) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

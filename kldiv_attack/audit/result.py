@@ -67,6 +67,23 @@ class AuditReport:
         What a reader must know.
     gate : Gate or None
         The decision, if one was asked for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from kldiv_attack import AuditReport, audit
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1], 100)
+    >>> train, aux = rng.normal(size=(2, 200, 2)) + 3 * y[:, None]
+    >>> with TemporaryDirectory() as folder:
+    ...     report = audit(
+    ...         lambda rows: (rows[:, 0] > 1.5).astype(int), (train, y), aux, folder,
+    ...         fail_below=0.5,
+    ...     )
+    ...     again = AuditReport.from_json(folder + "/report.json")
+    >>> report.verdicts, report.exit_code, again == report
+    ({'0': 'exposed', '1': 'exposed'}, 1, True)
     """
 
     created: str

@@ -61,7 +61,8 @@ const found = {
   contrast: Math.min(...texts.filter((t) => t.textContent.trim()).map(contrast)),
   paper: getComputedStyle(document.body).backgroundColor,
   script: typeof window.injected, external: all("[src], [href]").map((n) =>
-    n.getAttribute("src") ?? n.getAttribute("href")).filter((u) => !/^(data:|#)/.test(u)),
+    n.getAttribute("src") ?? n.getAttribute("href"))
+    .filter((u) => !/^(data:|#)/.test(u)),
 };
 const out = document.createElement("pre");
 out.id = "found"; out.textContent = JSON.stringify(found);
