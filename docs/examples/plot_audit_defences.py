@@ -51,5 +51,6 @@ for change in report.differences:
 for curve in report.curves:
     if curve.measure == "agreement":
         print(
-            f"{curve.granularity}: {curve.value[0]:.2f} with {curve.queries[0]} queries"
+            f"{curve.granularity}: {curve.enough} queries reach nine tenths of "
+            f"{curve.value[-1]:.2f}"
         )

@@ -14,6 +14,7 @@ Row = tuple[str, str, str, float | None, float | None, float | None, str]
 
 
 def _indicator(report: Any, baseline: Any) -> list[Row]:
+    """Divergence of a class, in nats; small is exposed."""
     del baseline
     rows: list[Row] = []
     for table in report.tables:
@@ -29,6 +30,7 @@ def _indicator(report: Any, baseline: Any) -> list[Row]:
 
 
 def _change(report: Any, baseline: Any) -> list[Row]:
+    """Change of the divergence against a stored report, in nats."""
     if baseline is None:
         raise ValueError("metric 'change' needs a stored report: --baseline FILE.")
     stored = {(t.name, t.aux): t for t in baseline.tables}
@@ -59,6 +61,7 @@ def _difference(table: Any, c: int, before: Any, label: str) -> tuple[Any, ...]:
 
 
 def _coverage(report: Any, baseline: Any) -> list[Row]:
+    """Share of training rows with an auxiliary row as near as their own neighbours."""
     del baseline
     rows: list[Row] = []
     for table in report.tables:
@@ -74,6 +77,7 @@ def _coverage(report: Any, baseline: Any) -> list[Row]:
 
 
 def _leaked(report: Any, baseline: Any) -> list[Row]:
+    """Training rows that are in an auxiliary sample."""
     del baseline
     return [
         ("", leak.aux, label, count, count, count, "")
@@ -85,6 +89,7 @@ def _leaked(report: Any, baseline: Any) -> list[Row]:
 
 
 def _held_out(report: Any, baseline: Any) -> list[Row]:
+    """Coverage of training rows minus that of held-out rows."""
     del baseline
     rows: list[Row] = []
     for table in report.held_out:
@@ -98,6 +103,7 @@ def _held_out(report: Any, baseline: Any) -> list[Row]:
 
 
 def _membership(report: Any, baseline: Any) -> list[Row]:
+    """Area under the curve of the membership baselines; 0.5 is guessing."""
     del baseline
     return [
         (m.victim, m.attack, ALL, m.auc, m.auc_low, m.auc_high, "")
@@ -106,6 +112,7 @@ def _membership(report: Any, baseline: Any) -> list[Row]:
 
 
 def _attack(report: Any, baseline: Any) -> list[Row]:
+    """Share of reconstructions that the judge puts into the class."""
     del baseline
     rows: list[Row] = []
     for outcome in report.attacks:
