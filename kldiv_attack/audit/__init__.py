@@ -22,6 +22,6 @@ class _Callable(ModuleType):
         return audit(*args, **kwargs)
 
 
-__doc__ = audit.__doc__
+__doc__ = str(audit.__doc__)
 __signature__ = inspect.signature(audit)
 sys.modules[__name__].__class__ = _Callable

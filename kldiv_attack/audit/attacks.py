@@ -1,6 +1,7 @@
 """An attack on the audited victim, beside both controls."""
 
 import base64
+import inspect
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,6 +57,14 @@ def check_attack(
                 "none that can be reached; choose a black-box attack."
             )
     return type(attacker)
+
+
+def accepted(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the parameters that an attacker has."""
+    from kldiv_attack.attackers import ATTACKERS
+
+    known = inspect.signature(ATTACKERS[name]).parameters
+    return {k: v for k, v in parameters.items() if k in known}
 
 
 class Arena:
@@ -142,17 +151,12 @@ class Arena:
         return outcome, _picture(outcome, sets, self.private.class_names)
 
     def _own(self, name: str) -> dict[str, Any]:
-        import inspect
-
-        from kldiv_attack.attackers import ATTACKERS
-
         ours = {
             "random_state": self.seed,
             "device": self.device,
             "verbose": self.verbose,
         }
-        accepted = inspect.signature(ATTACKERS[name]).parameters
-        return {k: v for k, v in ours.items() if k in accepted}
+        return accepted(name, ours)
 
     def _judged(self, images: Any) -> Any:
         import warnings

@@ -33,7 +33,9 @@ def add_audit(commands: Any) -> None:
         epilog=_audit_epilog,
         formatter_class=_Formatter,
     )
-    parser.set_defaults(command=_audit)
+    parser.set_defaults(
+        command=_audit, interrupted="The answers are kept; --resume goes on from there."
+    )
     _what(parser)
     _how(parser)
     _gate(parser)
@@ -251,6 +253,54 @@ def _audit(options: argparse.Namespace) -> int:
     return report.exit_code
 
 
+def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> int:
+    """Attack a model of the user's: an audit with an attack.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of the command ``attack``.
+    parameters : dict
+        Of the attacker.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from kldiv_attack.audit.run import audit
+
+    report = audit(
+        _victims([options.victim]),
+        options.train,
+        options.aux,
+        options.out,
+        attack=options.attacker,
+        attack_parameters=parameters,
+        data=options.data,
+        restart=options.restart,
+        random_state=options.seed,
+        verbose=0 if options.quiet else 1,
+    )
+    _print(_summary(report, Path(options.out)))
+    return report.exit_code
+
+
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Let a shell complete commands, options and files, where shtab is installed.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Gets ``--print-completion SHELL``.
+    """
+    try:
+        import shtab
+    except ImportError:
+        return
+    shtab.add_argument_to(parser, "--print-completion")
+
+
 def _victims(given: list[str]) -> dict[str | None, str]:
     """``NAME=SPEC`` or ``SPEC``, in order."""
     found: dict[str | None, str] = {}
@@ -315,7 +365,7 @@ def add_score(commands: Any) -> None:
         epilog=_score_epilog,
         formatter_class=_Formatter,
     )
-    parser.set_defaults(command=_score)
+    parser.set_defaults(command=_score, interrupted="Nothing was written.")
     parser.add_argument("train", metavar="TRAIN", help="training rows with labels")
     parser.add_argument(
         "aux", metavar="AUX", help="auxiliary rows, labelled by the victim"

@@ -13,7 +13,7 @@ import numpy as np
 from kldiv import __version__
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.asking import answers_of_table, ask
-from kldiv_attack.audit.attacks import NO_GRADIENT, Arena
+from kldiv_attack.audit.attacks import NO_GRADIENT, Arena, accepted
 from kldiv_attack.audit.comparing import Scored, differences_of
 from kldiv_attack.audit.content import Leak, Source, VictimFacts
 from kldiv_attack.audit.curves import leakage_curves
@@ -280,7 +280,10 @@ class Work:
                 if one.defence is not None:
                     attacks = {}  # a wrapper of answers has no gradient to follow
                 if self.inputs.defences:
-                    attacks = {**attacks, NO_GRADIENT: {}}
+                    attacks = {
+                        **attacks,
+                        NO_GRADIENT: accepted(NO_GRADIENT, parameters),
+                    }
             for chosen, options in attacks.items():
                 outcome, picture = arena.run(
                     chosen,

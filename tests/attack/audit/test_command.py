@@ -111,17 +111,21 @@ def test_both_programs_say_the_same(words, capsys):
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("module_name", ["kldiv", "kldiv_attack"])
-def test_version_and_help(module_name):
-    def say(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", module_name, *arguments],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return done.stdout
+@pytest.mark.parametrize("name", ["kldiv", "kldiv_attack"])
+def test_the_version_is_told_without_loading_torch(name):
+    words = [sys.executable, "-X", "importtime", "-m", name, "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["kldiv", kldiv.__version__]
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "kldiv_attack.audit.command" in loaded
+    assert "torch" not in loaded
 
-    assert say("--version").split() == ["kldiv", kldiv.__version__]
-    text = say("audit", "--help")
+
+def test_help_has_examples_and_lists(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["audit", "--help"])
+    assert done.value.code == 0
+    text = capsys.readouterr().out
     for word in ("examples:", "digits", "label_only", "cgan", "leaked_rows"):
         assert word in text
 
@@ -241,3 +245,22 @@ def test_victims_with_names(words, files):
     report = AuditReport.from_json(files["out"] / "report.json")
     assert [v.name for v in report.victims] == ["plain", "same"]
     assert set(report.differences[0].difference) == {0.0}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_shells_complete_commands_and_options(shell, capsys):
+    pytest.importorskip("shtab")
+    with pytest.raises(SystemExit) as done:
+        main(["--print-completion", shell], program="kldiv")
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("audit", "score", "fail-below"):
+        assert word in text
+
+
+def test_interrupts_say_how_to_go_on(words, files, module, capsys):
+    arguments = words()
+    name = module("def f(rows):\n    raise KeyboardInterrupt\n")
+    arguments[2] = f"{name}:f"
+    assert main(arguments) == 130
+    assert "--resume goes on" in capsys.readouterr().err
