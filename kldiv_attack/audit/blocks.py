@@ -133,7 +133,7 @@ def _cell(value: Cell, place: int) -> str:
     if isinstance(value, str) and value in _BADGES and place:
         return f'<td><span class="badge {_BADGES[value]}">{text}</span></td>'
     number = isinstance(value, int | float)
-    order = f' data-order="{value!r}"' if number else ""
+    order = f' data-order="{value}"' if number else ""
     kind = ' class="number"' if number or value is None else ""
     tag = 'th scope="row"' if place == 0 else "td"
     return f"<{tag}{order}{kind}>{text}</{tag.split()[0]}>"

@@ -104,7 +104,8 @@ def _columns(
             if one.table.digests[c] == other.table.digests[c]:
                 values = (0.0, 0.0, 0.0)  # the same rows: the same number
         for column, number in zip((difference, low, high), values, strict=True):
-            column.append(None if number is None or np.isnan(number) else number)
+            missing = number is None or np.isnan(number)
+            column.append(None if missing else float(number))
     used = [
         (d, a, b)
         for d, a, b in zip(difference, low, high, strict=True)

@@ -211,12 +211,15 @@ class Picture:
         Texts; `alt` is for those who do not see it.
     png : str
         The picture in base64.
+    private : bool
+        Whether it shows private rows.
     """
 
     title: str
     alt: str
     caption: str
     png: str
+    private: bool = False
 
 
 @dataclass(frozen=True)

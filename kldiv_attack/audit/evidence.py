@@ -264,17 +264,13 @@ def attacks_section(report: Any) -> list[Block]:
             f"{outcome.queries:,} queries"
         )
         parts.append(Grid(caption, header, rows))
-    parts += [
-        Photo(p.png, p.alt, p.caption)
-        for p in report.pictures
-        if "Nearest" not in p.title
-    ]
+    parts += [Photo(p.png, p.alt, p.caption) for p in report.pictures if not p.private]
     return parts
 
 
 def nearest_section(report: Any) -> list[Block]:
     """Nearest auxiliary rows, if they were asked for."""
-    pictures = [p for p in report.pictures if "Nearest" in p.title]
+    pictures = [p for p in report.pictures if p.private]
     if not pictures and not report.extras:
         return []
     parts: list[Block] = [Heading("Nearest auxiliary rows")]

@@ -61,6 +61,7 @@ def nearest_rows(
                 "shows private data."
             ),
             png=grid(rows),
+            private=True,
         )
     header = ["class", "row", *(train.columns or _numbered(train))[:_COLUMNS]]
     cells = [

@@ -141,6 +141,10 @@ def table_of(
             reasons[c] = "no training row has this label"
     notes = {str(c): note for r in reports for c, note in r.notes.items()}
     notes = {c: n if isinstance(n, str) else " ".join(n) for c, n in notes.items()}
+    for mapping, name in ((notes, "notes"), (reasons, "reason")):
+        for c, text in zip(class_names, found.pop(name, []), strict=False):
+            if text:
+                mapping.setdefault(c, text)
     return ClassTable(
         classes=list(class_names),
         columns=found,

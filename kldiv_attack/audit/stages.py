@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from kldiv import __version__
 from kldiv_attack.audit.answers import Answers
@@ -121,15 +122,20 @@ class Work:
         space = make_space(self.inputs.train, self.inputs.others, self.seed)
         self.space = space
         self.shared = [self._leak(a, space) for a in range(len(self.inputs.aux))]
+        self._check_held_out(space)
         rng = np.random.default_rng(self.seed)
-        for model in self.inputs.models:
-            for a, sample in enumerate(self.inputs.aux):
-                plain = self.answers[model.name, a]
-                for defence in (None, *self.inputs.defences):
-                    answers = plain if defence is None else defence(plain, rng)
-                    self.scored.append(
-                        self._scored(model, a, sample.name, defence, answers)
-                    )
+        jobs = [
+            (model, a, defence)
+            for model in self.inputs.models
+            for a in range(len(self.inputs.aux))
+            for defence in (None, *self.inputs.defences)
+        ]
+        for model, a, defence in tqdm(jobs, desc="score", disable=not self.verbose):
+            answers = self.answers[model.name, a]
+            if defence is not None:
+                answers = defence(answers, rng)
+            name = self.inputs.aux[a].name
+            self.scored.append(self._scored(model, a, name, defence, answers))
         self.found["differences"] = differences_of(
             self.scored, self._accuracy_under, self.names
         )
@@ -154,6 +160,18 @@ class Work:
         )
         table = replace(table, verdicts=words, digests=marks)
         return Scored(table, reports, answers, defence, a)
+
+    def _check_held_out(self, space: Space) -> None:
+        """Held-out rows that were trained on make both controls void."""
+        if self.inputs.held_out is None:
+            return
+        shared = int(np.isin(space.ids[-1], space.ids[0]).sum())
+        if shared:
+            self.found["remarks"].append(
+                f"{shared} of {len(self.inputs.held_out)} held-out rows are training "
+                "rows, word for word: the held-out control and the membership baseline "
+                "understate what they measure. Remove these rows."
+            )
 
     def _leak(self, a: int, space: Space) -> list[int]:
         """Training rows per class that are in an auxiliary sample."""

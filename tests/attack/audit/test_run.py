@@ -1,6 +1,7 @@
 """The audit from end to end: what it must see, keep and refuse."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 import kldiv_attack
+from kldiv import PerClassReport
 from kldiv_attack import AuditReport, load_dataset, train_victim
 from kldiv_attack.audit.asking import BATCH
 from kldiv_attack.audit.folder import FolderError
+from kldiv_attack.audit.scoring import table_of, verdict
+from kldiv_attack.audit.sections import _class_grid
 from kldiv_attack.audit.specs import VictimError
 from tests.attack.audit.conftest import cloud
 
@@ -359,6 +363,48 @@ def test_victims_of_one_name_are_refused(run, model):
 
     with pytest.raises(ValueError, match="two are called 'm'"):
         run(Named())
+
+
+def test_a_class_of_one_row_is_not_evaluable(run, train):
+    keep = np.flatnonzero((train[1] != 2) | (np.arange(300) == 2))
+    table = run(train=(train[0][keep], train[1][keep])).tables[0]
+    assert table.verdicts[2] == "not evaluable"
+    assert "1" in table.reasons["2"]
+    assert None not in table.columns["kl"][:2]
+
+
+def test_held_out_rows_that_were_trained_on_are_told(run, train, unseen):
+    mixed = tuple(
+        np.concatenate([a[:7], b]) for a, b in zip(train, unseen, strict=True)
+    )
+    report = run(held_out=mixed)
+    assert "7 of 247 held-out rows are training rows" in report.remarks[0]
+
+
+def test_columns_of_later_versions_are_shown(train):
+    names = ["0", "1", "2"]
+    report = PerClassReport(
+        np.array(names),
+        {
+            "kl": np.array([1.0, 2.0, 3.0]),
+            "low": np.array([0.5, 1.5, 2.5]),
+            "floor": np.array([0.1, 0.2, 0.3]),
+            "trust": np.array(["good", "caution", "do not use"]),
+            "notes": np.array(["", "mind this", ""]),
+            "novelty": np.array([7.0, 8.0, 9.0]),
+        },
+    )
+    table = table_of([report], names, victim="v", defence="", aux="a")
+    assert [table.evaluable(c) for c in range(3)] == [True, True, False]
+    assert [verdict(table, c, 0) for c in range(3)] == [
+        "apart",
+        "apart",
+        "not evaluable",
+    ]
+    assert table.notes == {"1": "mind this"}
+    header = _class_grid(replace(table, verdicts=["apart"] * 3)).header
+    for word in ("floor", "trust", "novelty"):
+        assert word in header
 
 
 def test_a_victim_that_knows_nothing_is_remarked_on(run):
