@@ -47,7 +47,7 @@ REGISTRIES = {
         ("Attackers", "kldiv_attack.attackers", "ATTACKERS", "make_attacker(name)"),
         ("Data sets", "kldiv_attack.datasets", "DATASETS", "load_dataset(name)"),
         ("Defences", "kldiv_attack.audit.defences", "DEFENCES", "--defence"),
-        ("Metrics of the gate", "kldiv_attack.audit.metrics", "METRICS", "--fail-below"),
+        ("Gate metrics", "kldiv_attack.audit.metrics", "METRICS", "--fail-below"),
     ],
 }
 KINDS = {

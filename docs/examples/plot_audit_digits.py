@@ -30,10 +30,10 @@ print(report.sentence)
 # that the classifier puts into it, with an interval of 95 %. Further left is more
 # exposed.
 table = report.tables[0]
-scored = [c for c in range(10) if table.value("low", c) is not None]
+scored = [c for c in range(10) if table.value("kl_low", c) is not None]
 scored.sort(key=lambda c: table.value("kl", c), reverse=True)
 values, low, high = (
-    [table.value(name, c) for c in scored] for name in ("kl", "low", "high")
+    [table.value(name, c) for c in scored] for name in ("kl", "kl_low", "kl_high")
 )
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 ax.hlines(range(len(scored)), low, high, color="#33658a")

@@ -20,7 +20,7 @@ def _indicator(report: Any, baseline: Any) -> list[Row]:
     for table in report.tables:
         for c, label in enumerate(table.classes):
             value = table.value("kl", c)
-            low, high = table.value("low", c), table.value("high", c)
+            low, high = table.value("kl_low", c), table.value("kl_high", c)
             why = ""
             if not table.evaluable(c):
                 why = table.reasons.get(label) or table.notes.get(label) or "no score"

@@ -197,7 +197,7 @@ def verdict(table: ClassTable, c: int, leaked: int) -> str:
         return "leaked"
     if not table.evaluable(c):
         return "not evaluable"
-    low, floor = table.value("low", c), table.value("floor", c)
+    low, floor = table.value("kl_low", c), table.value("floor", c)
     coverage = table.value("coverage", c) or 0.0
     floor = max(0.0, floor) if floor is not None else 0.0
     if coverage >= _EXPOSED_COVERAGE or (low is not None and low <= floor):

@@ -26,15 +26,15 @@ from kldiv_attack.audit.owasp import answers_to_owasp
 
 _NAMES = {
     "kl": "divergence (nats)",
-    "low": "from",
-    "high": "to",
+    "kl_low": "from",
+    "kl_high": "to",
     "standard_error": "standard error",
     "n_train": "training rows",
     "n_aux": "auxiliary rows",
     "n_duplicates": "repeated rows",
     "pvalue": "p-value",
 }
-_ORDER = ("kl", "low", "high", "standard_error", "floor", "trust", "pvalue",
+_ORDER = ("kl", "kl_low", "kl_high", "standard_error", "floor", "trust", "pvalue",
           "coverage", "n_train", "n_aux", "n_duplicates")  # fmt: skip
 _GROUPS = {"leaked": "bad", "exposed": "bad", "partly exposed": "mild", "apart": "fine"}
 _MOST_DRAWN = 40
@@ -91,8 +91,8 @@ def _table_blocks(table: ClassTable) -> list[Block]:
         charts.Point(
             table.classes[c],
             table.value("kl", c),
-            table.value("low", c),
-            table.value("high", c),
+            table.value("kl_low", c),
+            table.value("kl_high", c),
             _GROUPS.get(table.verdicts[c], "mild"),
         )
         for c in order[:_MOST_DRAWN]

@@ -18,8 +18,8 @@ def report_of(kl, low, high, *, error=0.1, trust=None, digests=("a", "b", "c"), 
     names = ["x", "y", "z"][: len(kl)]
     columns = {
         "kl": kl,
-        "low": low,
-        "high": high,
+        "kl_low": low,
+        "kl_high": high,
         "standard_error": [error] * len(kl),
         "coverage": [0.3] * len(kl),
         "n_train": [100] * len(kl),
@@ -98,7 +98,7 @@ def test_only_the_release_is_decided_on():
     report = report_of([2.0], [1.5], [2.5])
     worse = replace(
         report.tables[0], defence="noise:1",
-        columns=report.tables[0].columns | {"low": [0.0]},
+        columns=report.tables[0].columns | {"kl_low": [0.0]},
     )  # fmt: skip
     report = replace(report, tables=[report.tables[0], worse])
     assert decide(report, below(1.0)).exit_code == 0

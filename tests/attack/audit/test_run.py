@@ -387,7 +387,7 @@ def test_columns_of_later_versions_are_shown(train):
         np.array(names),
         {
             "kl": np.array([1.0, 2.0, 3.0]),
-            "low": np.array([0.5, 1.5, 2.5]),
+            "kl_low": np.array([0.5, 1.5, 2.5]),
             "floor": np.array([0.1, 0.2, 0.3]),
             "trust": np.array(["good", "caution", "do not use"]),
             "notes": np.array(["", "mind this", ""]),
