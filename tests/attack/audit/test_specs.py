@@ -1,6 +1,7 @@
 """Victims of every kind answer alike; what cannot be audited says why."""
 
 import pickle
+import re
 import zipfile
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from kldiv import ConditionalKLScorer
 from kldiv_attack import Victim, load_dataset, train_victim
 from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.specs import VictimError, load_model
@@ -292,3 +294,15 @@ def test_what_a_model_raises_is_said_in_one_line(table):
         load(broken).answer(table)
     assert "KeyError" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_advice_for_a_torch_module_works(rng):
+    labels = np.arange(200) % 2
+    rows, aux = rng.normal(size=(2, 200, 3))
+    module = torch.nn.Linear(3, 2)
+    with pytest.raises(TypeError, match="takes tensors and may") as caught:
+        ConditionalKLScorer(victim=module).fit((rows, labels), aux)
+    advice = re.search(r"lambda rows: .*\.numpy\(\)", str(caught.value))[0]
+    victim = eval(advice, {"module": module.eval(), "torch": torch})
+    scores = ConditionalKLScorer(victim=victim).fit((rows, labels), aux)
+    assert np.isfinite(scores.score_per_class()).all()
