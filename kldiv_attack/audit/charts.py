@@ -8,6 +8,7 @@ from html import escape
 WIDTH = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 120, 16, 12, 44
 _ROW = 22
+_CLOSE = 16
 SHAPES = ("circle", "square", "diamond", "triangle")
 
 
@@ -225,7 +226,9 @@ def scatter(
         )
     numbers: dict[tuple[float, float], str] = {}
     for i, (label, x, y, below, above) in enumerate(points):
-        place = round(across(x)), round(up(y))
+        place = across(x), up(y)
+        near = (p for p in numbers if math.dist(p, place) < _CLOSE)
+        place = next(near, place)  # labels would hide each other
         numbers[place] = f"{numbers[place]}, {i}" if place in numbers else str(i)
         parts.append(
             f'<g class="point"><title>{escape(label)}</title>'
@@ -236,7 +239,7 @@ def scatter(
     for (x, y), text in numbers.items():
         left_of = x > (left + WIDTH) / 2
         parts.append(
-            f'<text class="name" x="{x - 7 if left_of else x + 7}" y="{y - 7}" '
+            f'<text class="name" x="{x + (-7 if left_of else 7):.1f}" y="{y - 7:.1f}" '
             f'text-anchor="{"end" if left_of else "start"}">{text}</text>'
         )
     parts.append(

@@ -154,7 +154,7 @@ class Membership:
         Area under the curve with its interval.
     rates : list of float
         False positive rates that were aimed at.
-    tpr, tpr_low, tpr_high, fpr, fpr_low, fpr_high : list
+    true_rate, true_low, true_high, false_rate, false_low, false_high : list
         What was reached, with exact intervals; None where the rows do not suffice.
     """
 
@@ -166,12 +166,12 @@ class Membership:
     auc_low: float
     auc_high: float
     rates: list[float]
-    tpr: list[float | None]
-    tpr_low: list[float | None]
-    tpr_high: list[float | None]
-    fpr: list[float | None]
-    fpr_low: list[float | None]
-    fpr_high: list[float | None]
+    true_rate: list[float | None]
+    true_low: list[float | None]
+    true_high: list[float | None]
+    false_rate: list[float | None]
+    false_low: list[float | None]
+    false_high: list[float | None]
 
 
 @dataclass(frozen=True)

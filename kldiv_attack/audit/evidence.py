@@ -13,6 +13,7 @@ from kldiv_attack.audit.blocks import (
     Photo,
     Text,
 )
+from kldiv_attack.audit.held_out import differences
 
 
 def held_out_section(report: Any) -> list[Block]:
@@ -201,9 +202,9 @@ def membership_section(report: Any) -> list[Block]:
         ]
         for i in range(len(m.rates)):
             row += [
-                m.tpr[i],
-                _ends(m.tpr_low[i], m.tpr_high[i]),
-                _ends(m.fpr_low[i], m.fpr_high[i]),
+                m.true_rate[i],
+                _ends(m.true_low[i], m.true_high[i]),
+                _ends(m.false_low[i], m.false_high[i]),
             ]
         rows.append(row)
     header = ["attack", "area under the curve", "interval"]
@@ -264,8 +265,47 @@ def attacks_section(report: Any) -> list[Block]:
             f"{outcome.queries:,} queries"
         )
         parts.append(Grid(caption, header, rows))
+    parts += _attack_changes(report)
     parts += [Photo(p.png, p.alt, p.caption) for p in report.pictures if not p.private]
     return parts
+
+
+def _attack_changes(report: Any) -> list[Block]:
+    """Success under each defence minus success without it."""
+    plain = {(o.victim, o.aux, o.attack): o for o in report.attacks if not o.defence}
+    overall: list[list[Cell]] = []
+    grids: list[Block] = []
+    for outcome in report.attacks:
+        before = plain.get((outcome.victim, outcome.aux, outcome.attack))
+        if not outcome.defence or before is None:
+            continue
+        names, strata = [], []
+        for c, label in enumerate(outcome.tables["attack"].classes):
+            shares = [
+                o.tables["attack"].value("accuracy", c) for o in (outcome, before)
+            ]
+            made = outcome.tables["attack"].value("reconstructions", c)
+            if None not in shares and made:
+                names.append(label)
+                strata.append((int(made), (shares[0], shares[1])))
+        if not strata:
+            continue
+        title = f"{outcome.attack} on {outcome.name}, {outcome.aux}"
+        overall.append([title, *differences(strata)])
+        rows = [
+            [label, *differences([one])]
+            for label, one in zip(names, strata, strict=True)
+        ]
+        header = ["class", "with it", "without", "change", "from", "to"]
+        caption = f"{title}: change of accuracy per class"
+        grids.append(Grid(caption, header, rows, folded=True))
+    if not overall:
+        return []
+    header = ["attack", "accuracy with the defence", "without", "change", "from", "to"]
+    return [
+        Grid("Change of attack success, mean over classes", header, overall),
+        *grids,
+    ]
 
 
 def nearest_section(report: Any) -> list[Block]:

@@ -116,17 +116,30 @@ def _result(
             add(*share, share[0] - share[1], low, high)
     used = [(n, s) for n, s in zip(rows, shares, strict=True) if s is not None]
     if used:
-        add(*_overall(used, level))
+        add(*differences(used, level))
     else:
         add(None, None, None, None, None)
     total = sum(n for n, _ in used)
     return HeldOut(victim, aux_name, [*class_names, ALL], [*rows, total], **found)
 
 
-def _overall(
-    used: list[tuple[int, tuple[float, float]]], level: float
+def differences(
+    used: list[tuple[int, tuple[float, float]]], level: float = 0.95
 ) -> tuple[float, float, float, float, float]:
-    """All classes as strata, weighted by their rows."""
+    """Two shares and their difference, over strata weighted by their rows.
+
+    Parameters
+    ----------
+    used : list of (int, (float, float))
+        Rows of either kind, and both shares of them.
+    level : float, default=0.95
+        Of the interval.
+
+    Returns
+    -------
+    tuple of float
+        Both shares, the first minus the second, and the ends of its interval.
+    """
     weights = np.array([n for n, _ in used], dtype=np.float64)
     weights /= weights.sum()
     inside = float(weights @ [s[0] for _, s in used])

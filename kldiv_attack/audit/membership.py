@@ -88,7 +88,14 @@ def membership(
     order = np.random.default_rng(random_state).permutation(len(outside))
     half = len(outside) // 2
     setting, checking = np.sort(outside[order[:half]]), outside[order[half:]]
-    names = ("tpr", "tpr_low", "tpr_high", "fpr", "fpr_low", "fpr_high")
+    names = (
+        "true_rate",
+        "true_low",
+        "true_high",
+        "false_rate",
+        "false_low",
+        "false_high",
+    )
     found: dict[str, list[float | None]] = {name: [] for name in names}
     for rate in RATES:
         allowed = int(np.floor(rate * half))
@@ -98,10 +105,10 @@ def membership(
             continue
         # Strictly below the next value, so that ties never raise the rate.
         limit = setting[allowed]
-        for name, values in (("tpr", inside), ("fpr", checking)):
+        for name, values in (("true", inside), ("false", checking)):
             hits = int((values < limit).sum())
             exact = binomtest(hits, len(values)).proportion_ci(level, method="exact")
-            found[name].append(hits / len(values))
+            found[f"{name}_rate"].append(hits / len(values))
             found[f"{name}_low"].append(float(exact.low))
             found[f"{name}_high"].append(float(exact.high))
     area, low, high = _area(inside, outside, level)

@@ -131,12 +131,15 @@ class AuditReport:
         groups = {w: [c for c, v in verdicts.items() if v == w] for w in _RANK}
         parts = []
         for word, says in (
-            ("leaked", "have training rows in the auxiliary data"),
-            ("exposed", "are exposed"),
-            ("partly exposed", "are partly exposed"),
+            ("leaked", "{has} training rows in the auxiliary data"),
+            ("exposed", "{is} exposed"),
+            ("partly exposed", "{is} partly exposed"),
         ):
             if groups[word]:
-                parts.append(f"{len(groups[word])} {says} ({_some(groups[word])})")
+                one = len(groups[word]) == 1
+                verb = {"has": "has" if one else "have", "is": "is" if one else "are"}
+                text = f"{len(groups[word])} {says.format(**verb)}"
+                parts.append(f"{text} ({_some(groups[word])})")
         text = f"Of {len(verdicts)} classes of {self.victims[0].name}, "
         text += ", ".join(parts) if parts else "none is shown to be exposed"
         text += "."

@@ -13,7 +13,7 @@ from kldiv_attack.audit.blocks import (
     Points,
     Text,
 )
-from kldiv_attack.audit.content import ClassTable
+from kldiv_attack.audit.content import Check, ClassTable
 from kldiv_attack.audit.evidence import (
     attacks_section,
     curves_section,
@@ -205,23 +205,30 @@ def _gate(report: Any) -> list[Block]:
         "fail": "At least one number does not keep its limit with certainty.",
         "not evaluable": "No number fails, but at least one could not be evaluated.",
     }[gate.outcome]
-    rows: list[list[Cell]] = [
-        [k.label, k.outcome, k.metric, k.victim, k.aux, k.value, k.bound, k.limit]
-        for outcome in ("fail", "not evaluable", "waived", "pass")
-        for k in gate.of(outcome)
-    ]
-    header = ["class", "outcome", "metric", "victim", "against", "value",
-              "deciding bound", "limit"]  # fmt: skip
     parts: list[Block] = [
         Heading("Gate"),
         Text(f"{gate.outcome.upper()} (exit code {gate.exit_code}). {decided}"),
         Points([*gate.rules, *gate.remarks]),
-        Grid("Every check, failures first", header, rows),
     ]
+    other = [k for o in ("fail", "not evaluable", "waived") for k in gate.of(o)]
+    if other:
+        parts.append(_checks("Checks that did not pass", other))
+    if gate.of("pass"):
+        parts.append(_checks("Checks that passed", gate.of("pass"), folded=True))
     broken = [k for k in gate.checks if k.outcome == "not evaluable"]
     if broken:
         parts.append(Points([f"{k.label}: {k.message}" for k in broken]))
     return parts
+
+
+def _checks(caption: str, checks: Sequence[Check], *, folded: bool = False) -> Grid:
+    header = ["class", "outcome", "metric", "victim", "against", "value",
+              "deciding bound", "limit"]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [k.label, k.outcome, k.metric, k.victim, k.aux, k.value, k.bound, k.limit]
+        for k in checks
+    ]
+    return Grid(caption, header, rows, folded)
 
 
 def _owasp(report: Any) -> list[Block]:

@@ -52,6 +52,9 @@ def test_defences_are_attacked_without_gradients_too(attacked, monkeypatch):
         ("net", "label_only"),
         ("net + label_only", "label_only"),
     ]
+    page = report.to_html()
+    assert "Change of attack success, mean over classes" in page
+    assert "label_only on net + label_only, digits/test: change of accuracy" in page
 
 
 def test_the_gate_sees_the_attack(attacked):

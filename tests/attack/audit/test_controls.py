@@ -90,9 +90,9 @@ def test_intervals_of_differences_have_a_width_at_the_ends():
 
 def test_members_that_are_known_for_sure():
     found = membership(np.zeros(400), np.ones(400), victim="v", attack="a")
-    assert (found.auc, found.tpr[1], found.fpr[1]) == (1.0, 1.0, 0.0)
+    assert (found.auc, found.true_rate[1], found.false_rate[1]) == (1.0, 1.0, 0.0)
     exact = binomtest(400, 400).proportion_ci(0.95, method="exact")
-    assert found.tpr_low[1] == pytest.approx(exact.low)
+    assert found.true_low[1] == pytest.approx(exact.low)
 
 
 def test_nothing_is_known_where_members_are_like_others():
@@ -102,7 +102,7 @@ def test_nothing_is_known_where_members_are_like_others():
         inside, outside = rng.normal(size=300), rng.normal(size=300)
         found = membership(inside, outside, victim="v", attack="a", random_state=seed)
         holds += found.auc_low <= 0.5 <= found.auc_high
-        right.append(found.fpr[2])
+        right.append(found.false_rate[2])
     assert holds >= 36
     assert np.mean(right) == pytest.approx(0.1, abs=0.02)
 
@@ -119,14 +119,14 @@ def test_the_area_is_that_of_scikit_learn_also_with_ties(rng):
 
 def test_rates_that_the_rows_cannot_measure_are_left_out():
     found = membership(np.zeros(50), np.ones(50), victim="v", attack="a")
-    assert found.tpr[0] is None
-    assert found.tpr[1] is None
-    assert found.tpr[2] == 1
+    assert found.true_rate[0] is None
+    assert found.true_rate[1] is None
+    assert found.true_rate[2] == 1
 
 
 def test_ties_never_raise_the_false_positive_rate():
     found = membership(np.zeros(100), np.zeros(2000), victim="v", attack="a")
-    assert found.fpr == [0.0, 0.0, 0.0]
+    assert found.false_rate == [0.0, 0.0, 0.0]
 
 
 def test_losses_and_their_surroundings():

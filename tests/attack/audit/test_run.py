@@ -43,7 +43,7 @@ def test_a_leaky_model_is_called_so(run, train, public):
     pairs = report.leaks[0].rows
     for i, j in pairs:
         np.testing.assert_array_equal(train[0][i], aux[j])
-    assert "have training rows in the auxiliary data (1)" in report.sentence
+    assert "1 has training rows in the auxiliary data (1)" in report.sentence
 
 
 def test_repeats_of_discrete_rows_are_no_leak(run, rng):
