@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kldiv import __version__
-from kldiv_attack.audit.command import (
-    add_audit,
-    add_completion,
-    add_score,
-    attack_victim,
-)
+from kldiv_attack.audit.arguments import add_audit, add_completion, add_score
+from kldiv_attack.audit.command import attack_victim
 
 INSTALL = 'python -m pip install "kldiv[attack,plot]"'
 

@@ -52,7 +52,6 @@ class Inputs:
     held_out: Sample | None
     models: list[Model]
     defences: list[Defence]
-    demands: Demands
 
     @property
     def others(self) -> list[Sample]:
@@ -74,7 +73,26 @@ def read_inputs(
     budget: int | None,
     seed: int,
 ) -> Inputs:
+    if budget is not None and budget < 1:
+        raise ValueError(f"budget={budget}: expected at least 1.")
     common: dict[str, Any] = {"label": label, "root": data}
+    private, public, outside = _samples(train, aux, held_out, any_scale, common)
+    many = victim if isinstance(victim, Mapping) else {None: victim}
+    models = [
+        load_model(spec, name, class_names=private.class_names, device=device)
+        for name, spec in many.items()
+    ]
+    names = [model.name for model in models]
+    if len(set(names)) < len(names):
+        raise ValueError(f"victim: two are called {max(names, key=names.count)!r}.")
+    public = _probe(models, public, defences, budget, seed)
+    return Inputs(private, public, outside, models, defences)
+
+
+def _samples(
+    train: Any, aux: Any, held_out: Any, any_scale: bool, common: dict[str, Any]
+) -> tuple[Sample, list[Sample], Sample | None]:
+    """Training, auxiliary and held-out rows in one shape and one scale."""
     private = read_sample(train, role="train", **common)
     if len(private.class_names) < 2 or len(private) < 2:
         raise ValueError(
@@ -92,16 +110,7 @@ def read_inputs(
     if not any_scale:
         for sample in [*public, *([outside] if outside is not None else [])]:
             check_scale(private, sample, "held-out" if sample is outside else "aux")
-    many = victim if isinstance(victim, Mapping) else {None: victim}
-    models = [
-        load_model(spec, name, class_names=private.class_names, device=device)
-        for name, spec in many.items()
-    ]
-    names = [model.name for model in models]
-    if len(set(names)) < len(names):
-        raise ValueError(f"victim: two are called {max(names, key=names.count)!r}.")
-    public = _probe(models, public, defences, budget, seed)
-    return Inputs(private, public, outside, models, defences, Demands([]))
+    return private, public, outside
 
 
 def _distinct_names(samples: list[Sample]) -> list[Sample]:

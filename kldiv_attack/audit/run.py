@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kldiv_attack.audit.attacks import check_attack
+from kldiv_attack.audit.content import Source
 from kldiv_attack.audit.defences import parse_defence
 from kldiv_attack.audit.folder import open_folder
 from kldiv_attack.audit.gate import Rule, decide, parse_rule, read_waivers
@@ -141,8 +142,6 @@ def audit(
         "device": device,
         "n_jobs": n_jobs,
     }
-    if budget is not None and budget < 1:
-        raise ValueError(f"budget={budget}: expected at least 1.")
     rules = _rules(fail_below, fail_above, fail_below_change, baseline)
     stored = None if baseline is None else AuditReport.from_json(Path(baseline))
     inputs = read_inputs(
@@ -150,53 +149,55 @@ def audit(
         label=label, data=data, device=device, any_scale=any_scale,
         budget=budget, seed=random_state,
     )  # fmt: skip
+    parameters = attack_parameters or {}
     if attack is not None:
-        check_attack(attack, attack_parameters or {}, inputs.models, inputs.train)
-    excused = []
-    if waivers is not None:
-        excused = read_waivers(Path(waivers), inputs.train.class_names)
+        check_attack(attack, parameters, inputs.models, inputs.train)
+    names = inputs.train.class_names
+    excused = [] if waivers is None else read_waivers(Path(waivers), names)
     demands = Demands(rules, excused, stored, overall, _release(release, inputs))
-    inputs = replace(inputs, demands=demands)
-    place = Path(folder)
-    sources = sources_of(inputs)
-    open_folder(
-        place,
-        {
-            "victims": {m.name: m.spec for m in inputs.models},
-            "samples": {f"{s.role} {s.name}": s.digest for s in sources},
-            "budget": budget,
-            "seed": random_state,
-        },
-        resume=resume,
-        restart=restart,
-    )
+    sources, place = sources_of(inputs), Path(folder)
+    kept = _kept(inputs, sources, budget, random_state)
+    open_folder(place, kept, resume=resume, restart=restart)
     work = Work(inputs, place, random_state, n_jobs, verbose)
     work.ask()
     work.score()
     work.control()
     if attack is not None:
-        work.attack(attack, attack_parameters or {}, budget, device)
+        work.attack(attack, parameters, budget, device)
     if show_private:
         work.show_nearest()
-    report = work.report(
-        settings={k: as_plain(v) for k, v in settings.items()},
-        sources=sources,
-        seconds=time.perf_counter() - started,
-    )
-    if demands.rules:
-        report = replace(
-            report,
-            gate=decide(
-                report,
-                demands.rules,
-                release=demands.release,
-                waivers=demands.waivers,
-                baseline=demands.baseline,
-                overall=overall,
-            ),
-        )
+    texts = {key: as_plain(value) for key, value in settings.items()}
+    report = work.report(texts, sources, time.perf_counter() - started)
+    report = _decided(report, demands)
     report.write(place)
     return report
+
+
+def _kept(
+    inputs: Inputs, sources: Sequence[Source], budget: int | None, seed: int
+) -> dict[str, Any]:
+    """What the answers in the folder depend on."""
+    return {
+        "victims": {model.name: model.spec for model in inputs.models},
+        "samples": {f"{s.role} {s.name}": s.digest for s in sources},
+        "budget": budget,
+        "seed": seed,
+    }
+
+
+def _decided(report: AuditReport, demands: Demands) -> AuditReport:
+    """The report with the decision of the gate, if there is one."""
+    if not demands.rules:
+        return report
+    gate = decide(
+        report,
+        demands.rules,
+        release=demands.release,
+        waivers=demands.waivers,
+        baseline=demands.baseline,
+        overall=demands.overall,
+    )
+    return replace(report, gate=gate)
 
 
 def _rules(below: Any, above: Any, change: Any, baseline: Any) -> list[Rule]:
