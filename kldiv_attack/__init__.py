@@ -1,10 +1,16 @@
 """Model inversion attackers, victims and audits around :mod:`kldiv`."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what type checkers see of the names that are loaded on first use
+    from kldiv_attack.audit import AuditReport, audit
+    from kldiv_attack.evaluate import CONTROLS
 
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {
     "AuditReport": "kldiv_attack.audit",
+    "CONTROLS": "kldiv_attack.evaluate",
     "LabelledImages": "kldiv_attack.datasets",
     "Victim": "kldiv_attack.victim",
     "audit": "kldiv_attack.audit",
@@ -20,6 +26,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CONTROLS",
     "AuditReport",
     "LabelledImages",
     "Victim",

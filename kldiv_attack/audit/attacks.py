@@ -118,8 +118,8 @@ class Arena:
         tuple
             The outcome, and a picture of reconstructions and controls.
         """
+        from kldiv_attack import CONTROLS
         from kldiv_attack.attackers import make_attacker
-        from kldiv_attack.evaluate import CONTROLS
 
         attacker = make_attacker(name, **{**self._own(name), **parameters})
         victim = self._victim(model, defence, attacker.access, budget)

@@ -222,9 +222,9 @@ def _whole(classes: Any) -> list[Any]:
 def of_network(network: Any, device: str, kind: str, **common: Any) -> Model:
     import torch
 
-    from kldiv_attack.victim import resolve_device
-
-    place = resolve_device(device)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = torch.device(device)
     if hasattr(network, "eval") and kind == "torch module":
         network = network.to(place).eval().requires_grad_(False)
 
