@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -26,6 +27,8 @@ def run_audit(options: argparse.Namespace) -> int:
     from kldiv_attack.audit.gate import junit
     from kldiv_attack.audit.run import audit
 
+    for target in filter(None, (options.junit, options.json)):
+        _check_target(Path(target))
     report = audit(
         _victims(options.victim),
         options.train,
@@ -96,6 +99,12 @@ def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> in
     )
     _print(_summary(report, Path(options.out)))
     return report.exit_code
+
+
+def _check_target(path: Path) -> None:
+    """A decision that could not be written would leave an exit code without it."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path} cannot be written.")
 
 
 def _victims(given: list[str]) -> dict[str | None, str]:

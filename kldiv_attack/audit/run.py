@@ -142,6 +142,10 @@ def audit(
         "device": device,
         "n_jobs": n_jobs,
     }
+    if n_jobs == 0:
+        raise ValueError(
+            "n_jobs=0: expected a number of classes, -1 for all processors."
+        )
     rules = _rules(fail_below, fail_above, fail_below_change, baseline)
     stored = None if baseline is None else AuditReport.from_json(Path(baseline))
     inputs = read_inputs(

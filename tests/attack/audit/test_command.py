@@ -155,6 +155,10 @@ def test_score_prints_numbers(files, capsys):
         ({"--waivers": "none.toml"}, "none.toml"),
         ({"--set": "steps"}, "expected NAME=VALUE"),
         ({"--budget": "0"}, "expected at least 1"),
+        ({"--n-jobs": "0"}, "n_jobs=0"),
+        ({"--junit": "no folder/gate.xml"}, "gate.xml cannot be written"),
+        ({"--json": "."}, "cannot be written"),
+        ({"--release": "somebody"}, "release 'somebody'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, files, capsys, change, message):
