@@ -12,10 +12,11 @@ from kldiv_attack.audit.content import Source
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.features import check_scale
 from kldiv_attack.audit.gate import Rule, Waiver
+from kldiv_attack.audit.loading import load_model
 from kldiv_attack.audit.paths import read_sample
 from kldiv_attack.audit.result import AuditReport
 from kldiv_attack.audit.samples import Sample
-from kldiv_attack.audit.specs import Model, load_model
+from kldiv_attack.audit.specs import Model
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from torch import nn
 
 from kldiv import ConditionalKLScorer
 from kldiv_attack import Victim, load_dataset, train_victim
+from kldiv_attack.audit.loading import load_model
 from kldiv_attack.audit.samples import Sample
-from kldiv_attack.audit.specs import VictimError, load_model
+from kldiv_attack.audit.specs import VictimError
 
 NAMES = ("0", "1", "2")
 MODULE = """
