@@ -151,6 +151,13 @@ def _ask_victim(victim: Any, rows: ArrayLike) -> NDArray[Any]:
                 "victim must have predict_proba or predict, or be callable on a batch "
                 f"of rows; got {type(victim).__name__}."
             )
+        if hasattr(victim, "state_dict") and hasattr(victim, "forward"):
+            raise TypeError(
+                "victim is a torch module, which takes tensors and may return logits. "
+                "Wrap it in a function: lambda rows: module(torch.as_tensor(rows, "
+                "dtype=torch.float32)).softmax(1).detach().numpy(), with module.eval() "
+                "before."
+            )
         ask = victim
     return as_array(ask(rows), "the victim's answer")
 
