@@ -1,11 +1,19 @@
 """Model inversion attackers, victims and audits around :mod:`kldiv`."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what type checkers see of the names that are loaded on first use
+    from kldiv_attack.audit import AuditReport, audit
+    from kldiv_attack.evaluate import CONTROLS
 
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {
+    "AuditReport": "kldiv_attack.audit",
+    "CONTROLS": "kldiv_attack.evaluate",
     "LabelledImages": "kldiv_attack.datasets",
     "Victim": "kldiv_attack.victim",
+    "audit": "kldiv_attack.audit",
     "evaluate_attack": "kldiv_attack.evaluate",
     "evaluate_pairs": "kldiv_attack._fidelity",
     "figure_2": "kldiv_attack.paper",
@@ -18,8 +26,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "CONTROLS",
+    "AuditReport",
     "LabelledImages",
     "Victim",
+    "audit",
     "evaluate_attack",
     "evaluate_pairs",
     "figure_2",
