@@ -17,13 +17,18 @@ from threadpoolctl import threadpool_limits
 from kldiv._errors._differences import TracedEffects
 from kldiv._estimators import KNNDivergence
 from kldiv._labelled_pair import LabelledPair, labelled_pair, too_few, train_rows_of
-from kldiv._neighbors import n_threads
 from kldiv._report import PerClassReport
 from kldiv._results import DivergenceResult
 from kldiv._soft import SoftTerms, soft_result, soft_terms
 from kldiv._transformer import make_transformer
 from kldiv._typing import FloatArray
-from kldiv._validation import check_choice, check_level, check_pair, column_names
+from kldiv._validation import (
+    check_choice,
+    check_level,
+    check_pair,
+    column_names,
+    n_threads,
+)
 from kldiv._warnings import DivergenceWarning, Note, warn_of
 
 # A class with its training and auxiliary rows.
@@ -244,7 +249,8 @@ class ConditionalKLScorer(BaseEstimator):
         PerClassReport
             Columns ``kl`` (nats), ``n_train``, ``n_aux``, ``coverage``,
             ``n_duplicates``; with a confidence level ``standard_error``, ``kl_low``,
-            ``kl_high``; ``trust``, the verdict on each score; for soft conditioning the three terms.
+            ``kl_high``; ``trust``, the verdict on each score; for soft conditioning
+            the three terms.
         """
         check_is_fitted(self)
         return self.report_
@@ -261,34 +267,28 @@ class ConditionalKLScorer(BaseEstimator):
         }
         if self.confidence_level is not None:
             columns["standard_error"] = self._column("standard_error")
+            none = (np.nan, np.nan)
+            ends = {c: r.confidence_interval or none for c, r in self.results_.items()}
             for i, name in enumerate(("kl_low", "kl_high")):
-                columns[name] = self._gather(
-                    {
-                        c: (r.confidence_interval or (np.nan, np.nan))[i]
-                        for c, r in self.results_.items()
-                    }
-                )
-        trust = {c: r.trust for c, r in self.results_.items()}
-        columns["trust"] = np.array(
-            [trust.get(c, "not scored") for c in self.classes_.tolist()], dtype=object
-        )
+                columns[name] = self._gather({c: end[i] for c, end in ends.items()})
+        columns["trust"] = self._verdicts()
         if self.conditioning == "soft":
             columns["kl_marginal"] = self._gather(
                 {c: t.marginal.value for c, t in self.terms_.items()}
             )
-            for name in (
-                "log_answer",
-                "log_answer_error",
-                "log_share",
-                "log_share_error",
-            ):
-                columns[name] = self._gather(
-                    {c: getattr(terms, name) for c, terms in self.terms_.items()}
-                )
+            for term in ("log_answer", "log_share"):
+                for name in (term, f"{term}_error"):
+                    values = {c: getattr(one, name) for c, one in self.terms_.items()}
+                    columns[name] = self._gather(values)
         return columns
 
     def _column(self, name: str) -> NDArray[np.float64]:
         return self._gather({c: getattr(r, name) for c, r in self.results_.items()})
+
+    def _verdicts(self) -> NDArray[Any]:
+        scored, classes = self.results_, self.classes_.tolist()
+        trust = [scored[c].trust if c in scored else "not scored" for c in classes]
+        return np.array(trust, dtype=object)
 
     def _gather(self, values: dict[Any, Any]) -> NDArray[np.float64]:
         """One number per class, NaN where there is none."""

@@ -15,7 +15,7 @@ from kldiv._divergences import DIVERGENCES, Divergence, of_generator
 from kldiv._duplicates import DUPLICATE_POLICIES
 from kldiv._errors._permutations import permutation_pvalue
 from kldiv._errors._standard_errors import effects_of, spread_of
-from kldiv._neighbors import check_algorithm, check_metric, n_threads
+from kldiv._neighbors import check_algorithm, check_metric
 from kldiv._overlap import apart_notes, coverage_of
 from kldiv._preparation import PreparedPair, prepare
 from kldiv._ratio._coordinates import SCALES
@@ -36,6 +36,7 @@ from kldiv._validation import (
     check_order,
     check_pair,
     metric_name,
+    n_threads,
     on_host,
 )
 from kldiv._warnings import SingularSampleWarning, warn_of

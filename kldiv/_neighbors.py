@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 
 from kldiv._backends import BACKENDS, METRICS, check_user_metric, choose_algorithm
@@ -19,6 +18,7 @@ from kldiv._validation import (
     check_pair,
     check_sizes,
     metric_name,
+    n_threads,
 )
 
 BLOCKS = ("xx", "xy", "yy", "yx")
@@ -82,11 +82,6 @@ class NeighborDistances:
         if values is None:
             raise ValueError(f"block {name!r} was not asked for in neighbor_distances.")
         return values
-
-
-def n_threads(n_jobs: int | None) -> int:
-    """Threads that ``n_jobs`` stands for: None is one, -1 all that joblib counts."""
-    return 1 if n_jobs is None else int(effective_n_jobs(n_jobs))
 
 
 def neighbor_distances(

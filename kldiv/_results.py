@@ -146,8 +146,8 @@ class DivergenceResult(Record):
 
     @classmethod
     def _sequence(cls, name: str, value: list[Any]) -> Any:
-        if name == "notes":
-            return tuple(value)
+        if name == "notes":  # a stored note does not warn again
+            return tuple(Note(text, None) for text in value)
         return tuple(array_of(value).tolist())
 
 

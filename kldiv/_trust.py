@@ -23,9 +23,9 @@ TRUST = ("good", "caution", "do not use")
 _FEW_ROWS, _TOO_FEW_ROWS = 50, 20
 _LOW_COVERAGE = 0.5
 _OTHER_SCALE = 20.0
-# Rows at the edge of a sample, and how much closer together than further inside they
-# are where a density ends at an edge: 1/3 for a uniform one, 1.5 for a Gaussian.
-_EDGE_ROWS, _SHARP = 20, 0.6
+# The outermost tenth of the rows spans this share of what the three tenths before it
+# span where a density ends at an edge: 1/3 for a uniform one, 1.7 for a Gaussian.
+_SHARP, _ROWS_FOR_EDGES = 0.55, 200
 _BEYOND, _ROWS_BEYOND = 0.01, 5
 _CORRELATED, _VERY_CORRELATED, _SURE = 0.2, 0.5, 5.0
 _APART, _RELATIVELY_APART = 0.1, 0.2
@@ -82,11 +82,12 @@ class Check:
 def notes_of(found: Found) -> tuple[Note, ...]:
     """All that stands against a result, in the order of ``NOTES``."""
     notes = []
+    told = any(note.category is not None for note in found.facts["notes"])
     for name, check in NOTES.items():
         said = check.look(found)
         if said is not None:
             severity, text = said
-            category = TrustWarning if check.warns else None
+            category = TrustWarning if check.warns and not told else None
             notes.append(Note(text, category, severity, name))
     return tuple(notes)
 
@@ -145,7 +146,7 @@ def _beyond_support(found: Found) -> tuple[str, str] | None:
     if not found.unbounded:
         return None
     X, Y = found.pair.X, found.pair.Y
-    if len(Y) < 10 * _EDGE_ROWS:
+    if len(Y) < _ROWS_FOR_EDGES:
         return None
     for column in range(X.shape[1]):
         for sign in (1.0, -1.0):
@@ -162,8 +163,8 @@ def _beyond_support(found: Found) -> tuple[str, str] | None:
 
 def _sharp(y: FloatArray) -> bool:
     """Whether the largest values lie as dense as those before them."""
-    last = y[-1] - y[-1 - _EDGE_ROWS]
-    before = y[-1 - _EDGE_ROWS] - y[-1 - 4 * _EDGE_ROWS]
+    tenth = len(y) // 10
+    last, before = y[-1] - y[-1 - tenth], y[-1 - tenth] - y[-1 - 4 * tenth]
     return bool(before > 0 and last < _SHARP * before)
 
 

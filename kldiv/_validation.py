@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
@@ -265,3 +266,8 @@ def check_order(order: Any) -> None:
         raise TypeError(f"order must be a positive number, got {order!r}.")
     if not 0 < float(order) < np.inf:
         raise ValueError(f"order must be a positive number, got {order!r}.")
+
+
+def n_threads(n_jobs: int | None) -> int:
+    """Threads that ``n_jobs`` stands for: None is one, -1 all that joblib counts."""
+    return 1 if n_jobs is None else int(effective_n_jobs(n_jobs))

@@ -14,7 +14,6 @@ from kldiv._ks._pvalues import PVALUE_METHODS
 from kldiv._ks._rows import rows
 from kldiv._ks._slices import max_sliced, sliced
 from kldiv._ks._task import Task
-from kldiv._neighbors import n_threads
 from kldiv._results import KSResult
 from kldiv._validation import (
     check_choice,
@@ -22,6 +21,7 @@ from kldiv._validation import (
     check_n_jobs,
     check_pair,
     check_sample,
+    n_threads,
 )
 
 METHODS: dict[str, Callable[[Task], KSResult]] = {
