@@ -93,22 +93,34 @@ def positive_balls(
     Rows with a positive k-th distance keep it and k. The others get the first
     positive distance and the number of rows at most that far away.
     """
-    rho, nu = neighbors.block("xx")[:, -1].copy(), neighbors.block("xy")[:, -1].copy()
-    k_rho = np.full(len(X), neighbors.n_neighbors, dtype=np.intp)
-    k_nu = k_rho.copy()
-    # the row itself is a member of its own sample; it does not count
-    for radius, count, data, name, itself in (
-        (rho, k_rho, X, "X", 1),
-        (nu, k_nu, Y, "Y", 0),
-    ):
-        rows = np.flatnonzero(radius == 0)
-        if rows.size == 0:
-            continue
-        queries = np.ascontiguousarray(X[rows])
-        radius[rows] = _first_positive(queries, data, name, threads, metric)
-        members = _closed_balls(queries, data, radius[rows], False, threads, metric)[0]
-        count[rows] = members - itself
+    own, other = neighbors.block("xx"), neighbors.block("xy")
+    rho, k_rho = grown_balls(X, X, own, "X", threads, metric)
+    nu, k_nu = grown_balls(X, Y, other, "Y", threads, metric)
     return Balls(rho, nu, k_rho, k_nu)
+
+
+def grown_balls(
+    queries: FloatArray,
+    data: FloatArray,
+    distances: Floats,
+    name: str,
+    threads: int,
+    metric: str | UserMetric = "euclidean",
+) -> tuple[Floats, Rows]:
+    """Radii of the balls around queries in one sample, and rows of it within them.
+
+    `distances` are those to the nearest rows; a query that is itself in the sample
+    called X does not count.
+    """
+    radius = distances[:, -1].copy()
+    count = np.full(len(queries), distances.shape[1], dtype=np.intp)
+    rows = np.flatnonzero(radius == 0)
+    if rows.size:
+        some = np.ascontiguousarray(queries[rows])
+        radius[rows] = _first_positive(some, data, name, threads, metric)
+        members = _closed_balls(some, data, radius[rows], False, threads, metric)[0]
+        count[rows] = members - (name == "X")
+    return radius, count
 
 
 def refuse_zeros(neighbors: NeighborDistances) -> None:

@@ -89,11 +89,15 @@ def _judge(
     return largest + np.log(np.exp(logs - largest).sum(axis=0))
 
 
+def quarters(n_rows: int) -> list[Mask]:
+    """Every row in one of four parts."""
+    order = np.random.default_rng(0).permutation(n_rows) % _FOLDS
+    return [order == fold for fold in range(_FOLDS)]
+
+
 def folds(n_rows: int) -> list[Mask]:
     """Which rows to judge: a quarter, in turn until enough rows have been judged."""
-    order = np.random.default_rng(0).permutation(n_rows) % _FOLDS
-    turns = min(_FOLDS, -(-_FOLDS * _ROWS_TO_JUDGE // n_rows))
-    return [order == fold for fold in range(turns)]
+    return quarters(n_rows)[: -(-_FOLDS * _ROWS_TO_JUDGE // n_rows)]
 
 
 def _merges(counts: Floats, means: Floats) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from scipy.special import digamma
 
 from kldiv._neighbors import search
 from kldiv._preparation import PreparedPair
+from kldiv._ratio._balls import grown_balls
 from kldiv._ratio._classifier import fit_classifier
 from kldiv._ratio._correction import Correction, Evidence, search_balls
 from kldiv._ratio._log_ratio import LogRatio, Settings
@@ -89,6 +90,10 @@ class _Side:
     def fit(cls, rows: Floats) -> _Side:
         return cls(rows, fit_marginals(rows))
 
+    def scores_of(self, rows: Floats) -> Floats:
+        """Normal scores of any rows."""
+        return self.marginals.scores(rows)[0]
+
     def log_density(self, rows: Floats) -> Floats:
         """Log density at rows that were not fitted."""
         scores, log_slopes = self.marginals.scores(rows)
@@ -101,7 +106,7 @@ class _Side:
 
     def effects(self, judged: Floats, weights: Floats) -> Floats:
         """Effects of the fitted rows on a weighted sum of log densities elsewhere."""
-        scores = self.marginals.scores(judged)[0]
+        scores = self.scores_of(judged)
         through_gaussian = self.gaussian.effects(self.scores, scores, weights)
         return through_gaussian + self.marginals.effects(self.rows, judged, weights)
 
@@ -117,16 +122,19 @@ def _ratio_in_scores(
     """log p/q at the rows of X: densities of scores from balls, and slopes of maps."""
     k, threads, n, m = settings.n_neighbors, settings.threads, len(X), len(Y)
     scores, log_slopes = of_y.marginals.scores(X)
-    own = search(of_x.scores, Y, k, blocks=("xx",), threads=threads).block("xx")[:, -1]
-    other = search(scores, of_y.scores, k, blocks=("xy",), threads=threads)
-    radii = other.block("xy")[:, -1]
+    at_x, _ = pair.with_equal_rows(of_x.scores, of_x.scores_of(Y))
+    scores, at_y = pair.with_equal_rows(scores, of_y.scores)
+    near = search(at_x, at_y, k, blocks=("xx",), threads=threads).block("xx")
+    own, k_own = grown_balls(at_x, at_x, near, "X", threads)
+    near = search(scores, at_y, k, blocks=("xy",), threads=threads).block("xy")
+    radii, k_radii = grown_balls(scores, at_y, near, "Y", threads)
     rng = np.random.default_rng(0)
     x_bias = bias_of_x(of_x.gaussian, of_x.scores, k, threads, rng)
     y_bias = bias_of_y(of_y.gaussian, of_y.scores, scores, radii, threads, rng)
     # half of what the splines owe to the rows that they have seen
     x_bias += float(of_x.marginals.influence(X).mean()) / 2
-    log_p = of_x.gaussian.log_ratio_to_ball(of_x.scores, own, threads) + digamma(k)
-    log_q = of_y.gaussian.log_ratio_to_ball(scores, radii, threads) + digamma(k)
+    log_p = of_x.gaussian.log_ratio_to_ball(at_x, own, threads) + digamma(k_own)
+    log_q = of_y.gaussian.log_ratio_to_ball(scores, radii, threads) + digamma(k_radii)
     log_p += of_x.log_slopes - digamma(n) - x_bias
     log_q += log_slopes - digamma(m + 1) - y_bias
     neighbors, balls = search_balls(pair.X, pair.Y, pair.dimension, settings)

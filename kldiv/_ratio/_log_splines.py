@@ -150,12 +150,15 @@ def _maximise(moments: Floats, n: int, penalty: Floats, start: Floats) -> Floats
         smooth = 0.5 * coefficients @ penalty @ coefficients
         return float(moments @ coefficients - n * _normalised(coefficients)[0] - smooth)
 
+    def newton_step(coefficients: Floats) -> Floats:
+        mean, covariance = _moments(_normalised(coefficients)[1])
+        gradient = moments - n * mean - penalty @ coefficients
+        found: Floats = np.linalg.solve(n * covariance + penalty, gradient)
+        return found
+
     coefficients, current = start, value(start)
     for _ in range(_NEWTON_STEPS):
-        _, shares = _normalised(coefficients)
-        mean, covariance = _moments(shares)
-        gradient = moments - n * mean - penalty @ coefficients
-        step = np.linalg.solve(n * covariance + penalty, gradient)
+        step = newton_step(coefficients)
         for _ in range(_HALVINGS):
             tried = value(coefficients + step)
             if tried >= current:
@@ -167,7 +170,8 @@ def _maximise(moments: Floats, n: int, penalty: Floats, start: Floats) -> Floats
         coefficients = coefficients + step
         if gained < _CONVERGED:
             break
-    return coefficients
+    # so near the top the last step is exact, and rounding does not decide where it ends
+    return coefficients + newton_step(coefficients)
 
 
 def _moments(shares: Floats) -> tuple[Floats, Floats]:

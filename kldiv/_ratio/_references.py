@@ -22,7 +22,7 @@ from scipy.special import digamma
 
 from kldiv._neighbors import search
 from kldiv._ratio._balls import Balls
-from kldiv._ratio._clusters import Hierarchy, folds
+from kldiv._ratio._clusters import Hierarchy, quarters
 from kldiv._ratio._mixtures import (
     Mixture,
     fit_gaussian,
@@ -75,7 +75,7 @@ def left_out_densities(X: Floats, reference: Mixture) -> Floats:
     if n_components == 1:
         return reference.log_density_left_out(X)
     found = np.empty(len(X))
-    for judged in folds(len(X)):
+    for judged in quarters(len(X)):
         rows = rows_to_fit(X[~judged])
         most = min(max(COMPONENTS), len(rows) // ROWS_PER_COMPONENT)
         labels = Hierarchy(rows, most).labels(n_components)
