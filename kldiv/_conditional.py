@@ -286,9 +286,8 @@ class ConditionalKLScorer(BaseEstimator):
         return self._gather({c: getattr(r, name) for c, r in self.results_.items()})
 
     def _verdicts(self) -> NDArray[Any]:
-        scored, classes = self.results_, self.classes_.tolist()
-        trust = [scored[c].trust if c in scored else "not scored" for c in classes]
-        return np.array(trust, dtype=object)
+        trust = {c: result.trust for c, result in self.results_.items()}
+        return np.array([trust.get(c, "not scored") for c in self.classes_.tolist()])
 
     def _gather(self, values: dict[Any, Any]) -> NDArray[np.float64]:
         """One number per class, NaN where there is none."""

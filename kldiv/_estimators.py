@@ -39,7 +39,7 @@ from kldiv._validation import (
     n_threads,
     on_host,
 )
-from kldiv._warnings import SingularSampleWarning, warn_of
+from kldiv._warnings import Note, SingularSampleWarning, warn_of
 
 
 def kl_divergence(
@@ -470,12 +470,8 @@ class KNNDivergence(BaseEstimator):
             check_algorithm(self.algorithm, self.metric, pair.X.shape[1])
             if n_permutations:
                 facts["pvalue"] = self._pvalue(pair, n_permutations)
-            measured, ratio = self._measure(pair, entry, confidence_level)
-            facts |= measured
-            asked = confidence_level is not None
-            unbounded = not entry.is_finite(self.order)
-            found = Found(pair, ratio, facts, asked, unbounded)
-            facts["notes"] += notes_of(found)
+            facts |= self._measure(pair, entry, confidence_level)
+            facts["notes"] += self._notes(pair, entry, facts, confidence_level)
         facts["trust"] = verdict(facts["notes"])
         return DivergenceResult(
             n=len(pair.X),
@@ -497,8 +493,8 @@ class KNNDivergence(BaseEstimator):
 
     def _measure(
         self, pair: PreparedPair, entry: Divergence, confidence_level: float | None
-    ) -> tuple[dict[str, Any], LogRatio | None]:
-        """Value, interval and circumstances; and the log ratios, if they were used."""
+    ) -> dict[str, Any]:
+        """Value, interval and circumstances from log ratios, or from the samples."""
         settings = self._settings()
         correction = self.correction
         if correction == "auto" and not entry.linear:
@@ -513,10 +509,11 @@ class KNNDivergence(BaseEstimator):
             facts["value"] = entry.compute(
                 pair.X.astype(np.float64), pair.Y.astype(np.float64)
             )
-            return facts, None
+            return facts
         facts["correction"], facts["scale"] = first.correction, first.scale
         facts["n_components"] = first.n_components
         facts["weights"] = {str(one.correction): w for w, one in first.parts}
+        facts["values"] = [float(one.values.mean()) for _, one in first.parts]
         infinite = any(note.category is SingularSampleWarning for note in pair.notes)
         if not (infinite or entry.is_finite(self.order)):
             facts["notes"] = pair.notes + apart_notes(first)
@@ -532,8 +529,28 @@ class KNNDivergence(BaseEstimator):
 
         facts["value"] = value = functional(*(ratio.values for ratio in ratios))
         if confidence_level is None or not np.isfinite(value):
-            return facts, first
-        return facts | _error_of(ratios, functional, value, confidence_level), first
+            return facts
+        return facts | _error_of(ratios, functional, value, confidence_level)
+
+    def _notes(
+        self,
+        pair: PreparedPair,
+        entry: Divergence,
+        facts: dict[str, Any],
+        confidence_level: float | None,
+    ) -> tuple[Note, ...]:
+        """What is found to stand against the result."""
+        weights, values = facts.get("weights", {}), facts.pop("values", [])
+        found = Found(
+            pair.X,
+            pair.Y,
+            pair.dimension,
+            list(zip(weights, weights.values(), values, strict=True)),
+            facts,
+            confidence_level is not None,
+            not entry.is_finite(self.order),
+        )
+        return notes_of(found)
 
     def _settings(self) -> Settings:
         return Settings(

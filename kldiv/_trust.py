@@ -6,14 +6,12 @@ how bad that is. The verdict of a result is the worst of its notes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kldiv._preparation import PreparedPair
-from kldiv._ratio._log_ratio import LogRatio
 from kldiv._typing import FloatArray
 from kldiv._warnings import Note, TrustWarning
 
@@ -22,11 +20,11 @@ TRUST = ("good", "caution", "do not use")
 
 _FEW_ROWS, _TOO_FEW_ROWS = 50, 20
 _LOW_COVERAGE = 0.5
-_OTHER_SCALE = 20.0
+_OTHER_SCALE = 100.0
 # The outermost tenth of the rows spans this share of what the three tenths before it
 # span where a density ends at an edge: 1/3 for a uniform one, 1.7 for a Gaussian.
 _SHARP, _ROWS_FOR_EDGES = 0.55, 200
-_BEYOND, _ROWS_BEYOND = 0.01, 5
+_BEYOND, _ROWS_BEYOND = 0.02, 10
 _CORRELATED, _VERY_CORRELATED, _SURE = 0.2, 0.5, 5.0
 _APART, _RELATIVELY_APART = 0.1, 0.2
 _NO_DIFFERENCE = 0.1
@@ -38,10 +36,12 @@ class Found:
 
     Attributes
     ----------
-    pair : PreparedPair
+    X, Y : ndarray of shape (n, d) and (m, d)
         The samples.
-    ratio : LogRatio or None
-        Log ratios that the value was computed from, if it was.
+    dimension : int
+        Of the plane that holds their rows.
+    candidates : sequence of (str, float, float)
+        Name, weight and value of each estimate that was averaged.
     facts : mapping of str to object
         Fields of the result so far.
     level_asked : bool
@@ -50,8 +50,10 @@ class Found:
         Whether the divergence can be infinite.
     """
 
-    pair: PreparedPair
-    ratio: LogRatio | None
+    X: FloatArray
+    Y: FloatArray
+    dimension: int
+    candidates: Sequence[tuple[str, float, float]]
     facts: dict[str, Any]
     level_asked: bool
     unbounded: bool
@@ -98,7 +100,7 @@ def verdict(notes: tuple[Note, ...]) -> str:
 
 
 def _few_rows(found: Found) -> tuple[str, str] | None:
-    n, m, d = len(found.pair.X), len(found.pair.Y), found.pair.dimension
+    n, m, d = len(found.X), len(found.Y), found.dimension
     least = min(n, m)
     if least >= max(_FEW_ROWS, d + 2):
         return None
@@ -122,8 +124,7 @@ def _low_coverage(found: Found) -> tuple[str, str] | None:
 def _other_scale(found: Found) -> tuple[str, str] | None:
     """Columns whose middle halves are far apart, or of very different width."""
     (low, high), (other_low, other_high) = (
-        np.quantile(sample, [0.25, 0.75], axis=0)
-        for sample in (found.pair.X, found.pair.Y)
+        np.quantile(sample, [0.25, 0.75], axis=0) for sample in (found.X, found.Y)
     )
     width, other = high - low, other_high - other_low
     known = (width > 0) & (other > 0)
@@ -145,7 +146,7 @@ def _beyond_support(found: Found) -> tuple[str, str] | None:
     """Rows of X beyond a sharp edge of Y, where the truth is infinite."""
     if not found.unbounded:
         return None
-    X, Y = found.pair.X, found.pair.Y
+    X, Y = found.X, found.Y
     if len(Y) < _ROWS_FOR_EDGES:
         return None
     for column in range(X.shape[1]):
@@ -171,7 +172,7 @@ def _sharp(y: FloatArray) -> bool:
 def _dependent_rows(found: Found) -> tuple[str, str] | None:
     """Correlation of each row with the next one, the largest over columns."""
     worst, name = 0.0, ""
-    for label, sample in (("X", found.pair.X), ("Y", found.pair.Y)):
+    for label, sample in (("X", found.X), ("Y", found.Y)):
         if len(sample) < _FEW_ROWS:
             continue
         correlation = _next_row_correlation(sample)
@@ -196,18 +197,14 @@ def _next_row_correlation(sample: FloatArray) -> float:
 
 def _candidates_apart(found: Found) -> tuple[str, str] | None:
     """Candidates that evidence cannot tell apart, and that differ."""
-    if found.ratio is None or not found.ratio.parts:
+    if not found.candidates:
         return None
-    weights = np.array([weight for weight, _ in found.ratio.parts])
-    values = np.array([part.values.mean() for _, part in found.ratio.parts])
-    centre = float(weights @ values)
-    spread = float(np.sqrt(weights @ (values - centre) ** 2))
+    names, weights, values = zip(*found.candidates, strict=True)
+    centre = float(np.dot(weights, values))
+    spread = float(np.sqrt(np.dot(weights, (np.array(values) - centre) ** 2)))
     if spread <= max(_APART, _RELATIVELY_APART * abs(centre)):
         return None
-    each = ", ".join(
-        f"{part.correction} {value:.2f}"
-        for (_, part), value in zip(found.ratio.parts, values, strict=True)
-    )
+    each = ", ".join(f"{n} {value:.2f}" for n, value in zip(names, values, strict=True))
     return "caution", (
         f"the data do not say which of several estimates is right ({each} nats); the "
         "value is their mean, and the standard error holds their spread."
@@ -215,12 +212,12 @@ def _candidates_apart(found: Found) -> tuple[str, str] | None:
 
 
 def _beyond_evidence(found: Found) -> tuple[str, str] | None:
-    most = float(np.log(len(found.pair.Y)))
+    most = float(np.log(len(found.Y)))
     value = found.facts["value"]
     if found.facts.get("correction") is None or not value > most:
         return None
     return "caution", (
-        f"{value:.1f} nats are more than {len(found.pair.Y)} rows of Y can prove "
+        f"{value:.1f} nats are more than {len(found.Y)} rows of Y can prove "
         f"(about {most:.1f}): beyond, the value is what a fitted model says."
     )
 
@@ -268,15 +265,14 @@ NOTES: dict[str, Check] = {
     "low coverage": Check("coverage", "below 0.5: caution", _low_coverage),
     "another scale": Check(
         "distance and ratio of the interquartile ranges of a column",
-        "above 20: do not use",
+        "above 100: do not use",
         _other_scale,
         warns=True,
     ),
     "beyond the support": Check(
         "rows of X beyond an edge at which the rows of Y lie densely",
-        "1 % of the rows of X, and at least 5: do not use",
+        "2 % of the rows of X, and at least 10: do not use",
         _beyond_support,
-        warns=True,
     ),
     "dependent rows": Check(
         "rank correlation of rows with the next row, largest over the columns",

@@ -76,7 +76,7 @@ def test_short_text(samples):
     )
     assert repr(result) == (
         "DivergenceResult(kl=1.235, standard_error=0.032, "
-        "confidence_interval=(1.171, 1.298), n=60, m=70, notes=1)"
+        "confidence_interval=(1.171, 1.298), n=60, m=70, trust='good', notes=1)"
     )
     for each in results(samples):
         assert "\n" not in repr(each)
