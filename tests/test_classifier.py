@@ -129,3 +129,10 @@ def test_more_rows_than_are_fitted(rng):
     found = fit_classifier(X, Y)
     assert (found.residuals == 0).sum() >= 1500
     assert found.held_out[:6000].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_many_columns_have_fewer_bends(rng):
+    X, Y = shifted(rng, 300, 200, 300, shift=0.1)
+    found = fit_classifier(X, Y)
+    assert found.features.shape[1] < 2 * 300 + 12
+    assert found.held_out[:300].mean() > 0.2

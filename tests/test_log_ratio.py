@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 from kldiv import _ranges, datasets, estimate_divergence
-from kldiv._ratio import _clusters, _coordinates, _corrections, _mixtures, _selection
+from kldiv._ratio import (
+    _clusters,
+    _coordinates,
+    _corrections,
+    _mixtures,
+    _references,
+    _selection,
+)
 
 # Targets of the accuracy study: share of the truth, or this many nats.
 SHARE = {"gaussian": 0.05, "skewed": 0.07}
@@ -65,8 +72,12 @@ def test_mixtures_need_a_mixture_reference():
     ["constant column", "linear image", "scaled column", "collinear column", "moved"],
 )
 def test_the_value_does_not_depend_on_linear_coordinates(kind, change, rng):
+    """Some candidates of "auto" look at columns, and a plane has none of its own."""
+    turned = change in ("linear image", "collinear column")
     X, Y, _ = datasets.make_gaussian_pair(kind, random_state=0)
-    expected = estimate_divergence(X, Y).value
+    options = {"confidence_level": None}
+    auto = estimate_divergence(X, Y, **options).value
+    expected = estimate_divergence(X, Y, correction="mixture", **options).value
     pooled = np.concatenate([X, Y])
     if change == "constant column":
         pooled = np.column_stack([pooled, np.full(len(pooled), 7.0)])
@@ -78,9 +89,12 @@ def test_the_value_does_not_depend_on_linear_coordinates(kind, change, rng):
         pooled = np.column_stack([pooled, pooled @ [2.0, -1.0] + 3])
     else:
         pooled = pooled + 1e4
-    found = estimate_divergence(pooled[: len(X)], pooled[len(X) :])
+    changed = pooled[: len(X)], pooled[len(X) :]
+    found = estimate_divergence(*changed, correction="mixture", **options)
     assert found.n_features == 2
     assert found.value == pytest.approx(expected, rel=1e-6)
+    again = estimate_divergence(*changed, **options).value
+    assert again == pytest.approx(auto, abs=0.05 if turned else 1e-6 * auto)
 
 
 def test_scaled_column_in_ten_dimensions():
@@ -274,13 +288,29 @@ def test_threads_do_not_change_the_value(rng):
     assert one == two
 
 
-def test_choose_correction():
-    choose = _corrections.choose_correction
-    assert choose("auto", 100, 100, 50) == "mixture"
-    assert choose("auto", 100, 100, 784) == "gaussian"
-    assert choose("auto", 100, 10, 2) == "adaptive"
-    assert choose("auto", 100, 10, 20) is None
-    assert choose(None, 100, 100, 2) is None
+def test_choose_corrections():
+    choose = _corrections.choose_corrections
+    candidates = ("adaptive", "mixture", "marginal", "classifier")
+    assert choose("auto", 100, 100, 50) == candidates
+    assert choose("auto", 100, 100, 784) == ("adaptive", "gaussian", "classifier")
+    assert choose("auto", 100, 10, 2) == ("adaptive",)
+    assert choose("auto", 100, 10, 20) == (None,)
+    assert choose("auto", 100, 100, 2, "manhattan") == ("adaptive",)
+    assert choose(None, 100, 100, 2) == (None,)
+
+
+@pytest.mark.parametrize("n", [100, 700, 3000])
+def test_left_out_densities_at_every_row(n, rng):
+    centres = rng.normal(size=(3, 2)) * 8
+    X = centres[rng.integers(0, 3, n)] + rng.normal(size=(n, 2))
+    labels = ((X[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+    fitted = _mixtures.fit_mixture(X, labels, _references.SMOOTHING)
+    found = _references.left_out_densities(X, fitted)
+    apart = ((X[:, None] - centres) ** 2).sum(axis=2)
+    truth = np.log(np.exp(-apart / 2).mean(axis=1) / (2 * np.pi))
+    # 17 parameters, each of which costs half a row
+    assert (truth - found).mean() == pytest.approx(0, abs=3 * 17 / n)
+    assert found.mean() < fitted.log_density(X).mean()
 
 
 def test_clusters_learn_along_which_directions_they_are_narrow(rng):

@@ -21,6 +21,8 @@ from kldiv._typing import Floats, Mask, Rows
 
 _REACH, _N_SPLINES = 2.6, 10
 _PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1)
+# With many columns each gets fewer bends, the smoothest, so that the fit stays cheap.
+_MOST_FEATURES = 600
 # Products of two columns up to this many columns; their number grows with the square.
 _COLUMNS_FOR_PRODUCTS = 25
 _NEWTON_STEPS, _HALVINGS, _CONVERGED = 30, 14, 1e-7
@@ -122,7 +124,8 @@ def _feature_sets(Z: Floats) -> list[Floats]:
     if d > 1:
         distance = pooled_scores(_distances(Z)[:, None], _distances(Z)[:, None])[0]
         Z = np.concatenate([Z, distance], axis=1)
-    additive = np.concatenate([_spline_features(z) for z in Z.T], axis=1)
+    n_bends = _MOST_FEATURES // d - 1
+    additive = np.concatenate([_spline_features(z, n_bends) for z in Z.T], axis=1)
     additive -= additive.mean(axis=0)
     additive = np.concatenate([np.ones((len(Z), 1)), additive], axis=1)
     if not 1 < d <= _COLUMNS_FOR_PRODUCTS:
@@ -140,13 +143,14 @@ def _distances(Z: Floats) -> Floats:
     return np.einsum("ij,ij->i", centred @ np.linalg.inv(covariance), centred)
 
 
-def _spline_features(z: Floats) -> Floats:
-    """Straight line and bends of one column, to be penalised alike."""
+def _spline_features(z: Floats, n_bends: int) -> Floats:
+    """Straight line and so many bends of one column, to be penalised alike."""
     inner = np.linspace(-_REACH, _REACH, _N_SPLINES - 2)
     knots = np.concatenate([[-_REACH] * 3, inner, [_REACH] * 3])
     differences = np.diff(np.eye(_N_SPLINES), 2, axis=0)
     values, basis = np.linalg.eigh(differences.T @ differences)
-    bends = basis[:, 2:] / np.sqrt(values[2:])
+    most = slice(2, 2 + max(n_bends, 0))  # the smoothest first
+    bends = basis[:, most] / np.sqrt(values[most])
     splines = BSpline.design_matrix(np.clip(z, -_REACH, _REACH), knots, 3)
     return np.concatenate([z[:, None], splines @ bends], axis=1)
 

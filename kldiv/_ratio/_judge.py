@@ -51,9 +51,9 @@ def weights_of(losses: Floats) -> Floats:
     totals = losses.sum(axis=1)
     more = losses - losses[totals.argmin()]
     error = np.sqrt(more.shape[1]) * more.std(axis=1)
-    surplus = np.divide(
-        more.sum(axis=1), error, out=np.zeros(len(losses)), where=error > 0
-    )
+    # a loss that is larger by the same at every row is larger for sure
+    certain = np.where(more.sum(axis=1) > 0, np.inf, 0.0)
+    surplus = np.divide(more.sum(axis=1), error, out=certain, where=error > 0)
     weights = np.exp(-0.5 * surplus**2)
     weights /= weights.sum()
     weights[weights < _SMALLEST_WEIGHT] = 0.0

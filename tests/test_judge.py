@@ -1,0 +1,177 @@
+"""How "auto" weighs its candidates, and what it then finds."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+from scipy.special import logsumexp
+from sklearn.datasets import load_breast_cancer
+
+from kldiv import DiscreteDataWarning, datasets, estimate_divergence
+from kldiv._ratio._classifier import log_loss
+from kldiv._ratio._correction import Evidence
+from kldiv._ratio._corrections import CANDIDATES
+from kldiv._ratio._judge import judged_ratio, weights_of
+from kldiv._ratio._log_ratio import Settings
+from tests.ratios import log_ratio
+
+# What counts as right: this many nats, or this share of the truth.
+FLOOR, SHARE = 0.1, 0.15
+
+
+def losses_of(log_ratios, n):
+    return np.array([log_loss(ratio, n) for ratio in log_ratios])
+
+
+@given(st.integers(0, 1000), st.integers(1, 6))
+def test_weights_sum_to_one(seed, candidates):
+    rng = np.random.default_rng(seed)
+    weights = weights_of(rng.exponential(size=(candidates, 50)))
+    assert weights.sum() == pytest.approx(1)
+    assert ((weights == 0) | (weights >= 0.05)).all()
+
+
+def test_equal_candidates_have_equal_weights(rng):
+    losses = rng.exponential(size=50)
+    np.testing.assert_allclose(weights_of(np.tile(losses, (4, 1))), 0.25)
+
+
+def test_the_order_of_candidates_and_rows_does_not_count(rng):
+    losses = rng.exponential(size=(4, 300)) + 0.02 * np.arange(4)[:, None]
+    expected = weights_of(losses)
+    np.testing.assert_allclose(weights_of(losses[::-1])[::-1], expected)
+    np.testing.assert_allclose(weights_of(losses[:, rng.permutation(300)]), expected)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.0, 2.0])
+def test_the_truth_has_most_weight(shift, rng):
+    n, m = 1000, 500
+    rows = np.concatenate([rng.normal(shift, 1, n), rng.normal(size=m)])
+    truth = shift * rows - shift**2 / 2
+    nothing, too_large, noisy = 0 * truth, 2 * truth, truth + rng.normal(size=n + m)
+    weights = weights_of(losses_of([nothing, truth, too_large, noisy], n))
+    assert weights.argmax() == 1
+    assert weights[1] > 0.99
+
+
+def test_candidates_that_no_row_tells_apart_share_the_weight(rng):
+    rows = rng.normal(size=800)
+    close = [0.1 * rows, 0.1 * rows + 0.01 * rng.normal(size=800), 0.1 * rows + 0.002]
+    assert (weights_of(losses_of(close, 400)) > 0.05).all()
+
+
+def test_the_estimate_is_the_weighed_mean():
+    X, Y, _ = datasets.make_gaussian_pair(
+        n_features=3, n_samples=(300, 200), random_state=0
+    )
+    found = log_ratio(X, Y, correction="auto")
+    assert len(found.parts) > 1
+    weights = np.array([weight for weight, _ in found.parts])
+    assert weights.sum() == pytest.approx(1)
+    means = np.array([part.values.mean() for _, part in found.parts])
+    assert found.values.mean() == pytest.approx(weights @ means)
+    best = found.parts[weights.argmax()][1]
+    assert found.correction == best.correction
+    alone = {name: log_ratio(X, Y, correction=name).values for name in CANDIDATES}
+    for _, part in found.parts:
+        np.testing.assert_array_equal(part.values, alone[part.correction])
+
+
+def test_what_candidates_differ_by_is_in_the_standard_error():
+    X, Y, _ = datasets.make_gaussian_pair(
+        n_features=3, n_samples=(300, 200), random_state=0
+    )
+    found = estimate_divergence(X, Y)
+    parts = log_ratio(X, Y, correction="auto").parts
+    weights = np.array([weight for weight, _ in parts])
+    means = np.array([part.values.mean() for _, part in parts])
+    between = weights @ (means - weights @ means) ** 2
+    assert found.standard_error**2 > between
+
+
+def test_only_candidates_with_weight_are_estimated():
+    class Candidate:
+        def __init__(self, ratios):
+            self.ratios = ratios
+
+        def evidence(self, *_):
+            return Evidence(self.ratios, self.estimate)
+
+        def estimate(self):
+            if self.ratios is wrong:
+                raise AssertionError("an estimate that nobody needs")
+            return "right"
+
+    class Pair:
+        X = np.zeros(200)
+
+    right = np.repeat([2.0, -2.0], 200)
+    wrong = -right
+    candidates = {"right": Candidate(right), "wrong": Candidate(wrong)}
+    assert judged_ratio(candidates, Pair(), Settings(5)) == "right"
+
+
+def two_peaks(x):
+    peaks = stats.norm.logpdf(np.asarray(x)[..., None], [-1.5, 1.5], 0.5)
+    return logsumexp(peaks, axis=-1) - np.log(2)
+
+
+def bimodal_pair(rng, d=10):
+    X = rng.choice([-1.5, 1.5], (1000, d)) + 0.5 * rng.normal(size=(1000, d))
+    other = stats.norm(0, 1.6)
+    truth = integrate.quad(
+        lambda x: np.exp(two_peaks(x)) * (two_peaks(x) - other.logpdf(x)), -8, 8
+    )[0]
+    return X, rng.normal(0, 1.6, (500, d)), d * truth
+
+
+def beta_pair(rng, d=5):
+    truth = -stats.beta(2, 5).entropy()
+    return rng.beta(2, 5, (1000, d)), rng.uniform(size=(500, d)), d * truth
+
+
+def sheet_pair(rng):
+    """Two latent dimensions bent into 20 columns."""
+    fixed = np.random.default_rng(5)
+    inner = fixed.normal(size=(2, 20))
+    outer = fixed.normal(size=(20, 20)) / np.sqrt(20)
+
+    def bent(Z):
+        return np.tanh(Z @ inner) @ outer + 0.01 * rng.normal(size=(len(Z), 20))
+
+    return bent(rng.normal(0.7, 1, (1000, 2))), bent(rng.normal(size=(500, 2))), 0.49
+
+
+@pytest.mark.parametrize("make", [bimodal_pair, beta_pair, sheet_pair])
+def test_laws_that_are_far_from_gaussian(make):
+    found, truth = [], 0.0
+    for seed in range(3):
+        X, Y, truth = make(np.random.default_rng(seed))
+        found.append(estimate_divergence(X, Y, confidence_level=None).value)
+    assert np.mean(found) == pytest.approx(truth, abs=FLOOR, rel=SHARE)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_halves_of_breast_cancer(label):
+    data, labels = load_breast_cancer(return_X_y=True)
+    rows = data[labels == label]
+    for seed in range(2):
+        order = np.random.default_rng(seed).permutation(len(rows))
+        half = len(rows) // 2
+        found = estimate_divergence(rows[order[:half]], rows[order[half:]])
+        assert found.value == pytest.approx(0, abs=0.2)
+        low, high = found.confidence_interval
+        assert low <= 0 <= high
+
+
+@pytest.mark.parametrize("correction", ["auto", "marginal", "classifier"])
+def test_flags_and_columns_that_are_almost_the_same(correction, rng):
+    X, Y = rng.normal(0.5, 1, (300, 3)), rng.normal(size=(200, 3))
+    X = np.column_stack([X, X[:, 0] + 1e-7 * rng.normal(size=300)])
+    Y = np.column_stack([Y, Y[:, 0] + 1e-7 * rng.normal(size=200)])
+    X, Y = (np.column_stack([Z, rng.random(len(Z)) < 0.5]) for Z in (X, Y))
+    with pytest.warns(DiscreteDataWarning):
+        found = estimate_divergence(X, Y, correction=correction)
+    assert np.isfinite(found.value)
+    assert found.standard_error > 0
