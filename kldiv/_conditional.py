@@ -248,9 +248,8 @@ class ConditionalKLScorer(BaseEstimator):
         -------
         PerClassReport
             Columns ``kl`` (nats), ``n_train``, ``n_aux``, ``coverage``,
-            ``n_duplicates``; with a confidence level ``standard_error``, ``kl_low``,
-            ``kl_high``; ``trust``, the verdict on each score; for soft conditioning
-            the three terms.
+            ``n_duplicates``, ``trust``; with a confidence level ``standard_error``,
+            ``kl_low``, ``kl_high``; for soft conditioning the three terms.
         """
         check_is_fitted(self)
         return self.report_

@@ -7,16 +7,17 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import digamma
 
-from kldiv._neighbors import search
+from kldiv._neighbors import NeighborDistances, search
 from kldiv._preparation import PreparedPair
-from kldiv._ratio._balls import grown_balls
+from kldiv._ratio._balls import Balls, grown_balls
 from kldiv._ratio._classifier import fit_classifier
+from kldiv._ratio._coordinates import coordinates
 from kldiv._ratio._correction import Correction, Evidence, search_balls
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._marginals import Marginals, fit_marginals
 from kldiv._ratio._mixtures import Mixture, fit_gaussian
 from kldiv._ratio._references import bias_of_x, bias_of_y
-from kldiv._typing import Floats
+from kldiv._typing import FloatArray, Floats
 
 
 class ClassifierRatio(Correction):
@@ -36,17 +37,17 @@ class ClassifierRatio(Correction):
             return both[:n] * n, both[n:] * len(Y)
 
         def ratio() -> LogRatio:
-            neighbors, balls = search_balls(pair.X, pair.Y, pair.dimension, settings)
+            rows, others, neighbors, balls = _in_units(pair, settings)
             # what the fit has seen is too large about as much as what it has not is
             # too small
             return LogRatio(
                 (seen + held_out) / 2,
-                pair.X,
-                pair.Y,
+                rows,
+                others,
                 balls,
                 neighbors,
                 self.name,
-                None,
+                "standard",
                 settings,
                 row_effects=effects,
                 fit_error=float(seen.mean() - held_out.mean()) / 2,
@@ -73,7 +74,24 @@ class MarginalReferences(Correction):
         held_out = np.concatenate([p_at_x - q_at_x, p_at_y - q_at_y])
 
         def ratio() -> LogRatio:
-            return _ratio_in_scores(pair, X, Y, of_x, of_y, settings)
+            log_p, p_bias = _log_p(pair, of_x, Y, settings)
+            log_q, q_bias = _log_q(pair, of_y, X, settings)
+            rows, others, neighbors, balls = _in_units(pair, settings)
+            return LogRatio(
+                log_p - log_q - p_bias + q_bias,
+                rows,
+                others,
+                balls,
+                neighbors,
+                self.name,
+                "own",
+                settings,
+                row_effects=effects,
+            )
+
+        def effects(weights: Floats) -> tuple[Floats, Floats]:
+            # a maximum of the likelihood does not change with the rows to first order
+            return np.zeros(len(X)), -of_y.effects(X, weights)
 
         return Evidence(held_out, ratio)
 
@@ -111,46 +129,45 @@ class _Side:
         return through_gaussian + self.marginals.effects(self.rows, judged, weights)
 
 
-def _ratio_in_scores(
-    pair: PreparedPair,
-    X: Floats,
-    Y: Floats,
-    of_x: _Side,
-    of_y: _Side,
-    settings: Settings,
-) -> LogRatio:
-    """log p/q at the rows of X: densities of scores from balls, and slopes of maps."""
-    k, threads, n, m = settings.n_neighbors, settings.threads, len(X), len(Y)
-    scores, log_slopes = of_y.marginals.scores(X)
-    at_x, _ = pair.with_equal_rows(of_x.scores, of_x.scores_of(Y))
-    scores, at_y = pair.with_equal_rows(scores, of_y.scores)
-    near = search(at_x, at_y, k, blocks=("xx",), threads=threads).block("xx")
-    own, k_own = grown_balls(at_x, at_x, near, "X", threads)
-    near = search(scores, at_y, k, blocks=("xy",), threads=threads).block("xy")
-    radii, k_radii = grown_balls(scores, at_y, near, "Y", threads)
+def _log_p(
+    pair: PreparedPair, of_x: _Side, Y: Floats, settings: Settings
+) -> tuple[Floats, float]:
+    """log p at the rows of X, and how much too large it is on average."""
+    k, threads = settings.n_neighbors, settings.threads
+    scores, others = pair.with_equal_rows(of_x.scores, of_x.scores_of(Y))
+    near = search(scores, others, k, blocks=("xx",), threads=threads).block("xx")
+    radii, counts = grown_balls(scores, scores, near, "X", threads)
+    rows = scores.astype(np.float64)
+    log_p = of_x.gaussian.log_ratio_to_ball(rows, radii, threads) + of_x.log_slopes
+    log_p += digamma(counts) - digamma(len(rows))
     rng = np.random.default_rng(0)
-    x_bias = bias_of_x(of_x.gaussian, of_x.scores, k, threads, rng)
-    y_bias = bias_of_y(of_y.gaussian, of_y.scores, scores, radii, threads, rng)
+    bias = bias_of_x(of_x.gaussian, of_x.scores, k, threads, rng)
     # half of what the splines owe to the rows that they have seen
-    x_bias += float(of_x.marginals.influence(X).mean()) / 2
-    log_p = of_x.gaussian.log_ratio_to_ball(at_x, own, threads) + digamma(k_own)
-    log_q = of_y.gaussian.log_ratio_to_ball(scores, radii, threads) + digamma(k_radii)
-    log_p += of_x.log_slopes - digamma(n) - x_bias
-    log_q += log_slopes - digamma(m + 1) - y_bias
-    neighbors, balls = search_balls(pair.X, pair.Y, pair.dimension, settings)
+    return log_p, bias + float(of_x.marginals.influence(of_x.rows).mean()) / 2
 
-    def effects(weights: Floats) -> tuple[Floats, Floats]:
-        # a maximum of the likelihood does not change with the rows to first order
-        return np.zeros(n), -of_y.effects(X, weights)
 
-    return LogRatio(
-        log_p - log_q,
-        pair.X,
-        pair.Y,
-        balls,
-        neighbors,
-        MarginalReferences.name,
-        "own",
-        settings,
-        row_effects=effects,
-    )
+def _log_q(
+    pair: PreparedPair, of_y: _Side, X: Floats, settings: Settings
+) -> tuple[Floats, float]:
+    """log q at the rows of X, and how much too large it is on average."""
+    threads = settings.threads
+    at_x, log_slopes = of_y.marginals.scores(X)
+    scores, others = pair.with_equal_rows(at_x, of_y.scores)
+    near = search(
+        scores, others, settings.n_neighbors, blocks=("xy",), threads=threads
+    ).block("xy")
+    radii, counts = grown_balls(scores, others, near, "Y", threads)
+    rows = scores.astype(np.float64)
+    log_q = of_y.gaussian.log_ratio_to_ball(rows, radii, threads) + log_slopes
+    log_q += digamma(counts) - digamma(len(others) + 1)
+    rng = np.random.default_rng(0)
+    return log_q, bias_of_y(of_y.gaussian, of_y.scores, rows, radii, threads, rng)
+
+
+def _in_units(
+    pair: PreparedPair, settings: Settings
+) -> tuple[FloatArray, FloatArray, NeighborDistances, Balls]:
+    """Rows with columns of one size and their neighbours, which coverage needs."""
+    common = coordinates(pair.X, pair.Y, "standard")
+    X, Y = pair.with_equal_rows(common.X, common.Y)
+    return X, Y, *search_balls(X, Y, pair.dimension, settings)

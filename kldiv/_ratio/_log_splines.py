@@ -153,8 +153,8 @@ def _maximise(moments: Floats, n: int, penalty: Floats, start: Floats) -> Floats
     def newton_step(coefficients: Floats) -> Floats:
         mean, covariance = _moments(_normalised(coefficients)[1])
         gradient = moments - n * mean - penalty @ coefficients
-        found: Floats = np.linalg.solve(n * covariance + penalty, gradient)
-        return found
+        curvature = n * covariance + penalty
+        return np.linalg.solve(curvature, gradient).astype(np.float64)
 
     coefficients, current = start, value(start)
     for _ in range(_NEWTON_STEPS):
