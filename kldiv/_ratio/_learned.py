@@ -20,6 +20,11 @@ from kldiv._ratio._references import bias_of_x, bias_of_y
 from kldiv._typing import FloatArray, Floats
 
 
+# What the ratio of a classifier misses, as a share of the value: the root mean square
+# over families with a known truth (benchmarks/accuracy.py --robust).
+_MISSED = 0.15
+
+
 class ClassifierRatio(Correction):
     """Logit of a classifier that tells the samples apart."""
 
@@ -50,10 +55,15 @@ class ClassifierRatio(Correction):
                 "standard",
                 settings,
                 row_effects=effects,
-                fit_error=float(seen.mean() - held_out.mean()) / 2,
+                fit_error=_fit_error(float(seen.mean()), float(held_out.mean())),
             )
 
         return Evidence(fitted.held_out, ratio)
+
+
+def _fit_error(seen: float, held_out: float) -> float:
+    """Half the distance of the two means, and what no penalty lets the fit see."""
+    return float(np.hypot((seen - held_out) / 2, _MISSED * (seen + held_out) / 2))
 
 
 class MarginalReferences(Correction):
