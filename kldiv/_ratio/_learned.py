@@ -19,7 +19,6 @@ from kldiv._ratio._mixtures import Mixture, fit_gaussian
 from kldiv._ratio._references import bias_of_x, bias_of_y
 from kldiv._typing import FloatArray, Floats
 
-
 # What the ratio of a classifier misses, as a share of the value: the root mean square
 # over families with a known truth (benchmarks/accuracy.py --robust).
 _MISSED = 0.15
