@@ -16,7 +16,7 @@ from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._marginals import Marginals, fit_marginals
 from kldiv._ratio._mixtures import Mixture, fit_gaussian
 from kldiv._ratio._references import bias_of_x, bias_of_y
-from kldiv._typing import Floats
+from kldiv._typing import Floats, Rows
 
 
 class ClassifierRatio(Correction):
@@ -111,6 +111,15 @@ class _Side:
         return through_gaussian + self.marginals.effects(self.rows, judged, weights)
 
 
+def _balls(
+    queries: Floats, data: Floats, name: str, k: int, threads: int
+) -> tuple[Floats, Rows]:
+    """Radii of the balls around rows of X in one of the samples, and rows in them."""
+    block = "xx" if name == "X" else "xy"
+    near = search(queries, data, k, blocks=(block,), threads=threads)
+    return grown_balls(queries, data, near.block(block), name, threads)
+
+
 def _ratio_in_scores(
     pair: PreparedPair,
     X: Floats,
@@ -124,10 +133,8 @@ def _ratio_in_scores(
     scores, log_slopes = of_y.marginals.scores(X)
     at_x, _ = pair.with_equal_rows(of_x.scores, of_x.scores_of(Y))
     scores, at_y = pair.with_equal_rows(scores, of_y.scores)
-    near = search(at_x, at_y, k, blocks=("xx",), threads=threads).block("xx")
-    own, k_own = grown_balls(at_x, at_x, near, "X", threads)
-    near = search(scores, at_y, k, blocks=("xy",), threads=threads).block("xy")
-    radii, k_radii = grown_balls(scores, at_y, near, "Y", threads)
+    own, k_own = _balls(at_x, at_x, "X", k, threads)
+    radii, k_radii = _balls(scores, at_y, "Y", k, threads)
     rng = np.random.default_rng(0)
     x_bias = bias_of_x(of_x.gaussian, of_x.scores, k, threads, rng)
     y_bias = bias_of_y(of_y.gaussian, of_y.scores, scores, radii, threads, rng)
