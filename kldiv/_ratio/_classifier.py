@@ -197,7 +197,7 @@ def _describe(
     weights[0] = _RIDGE
     logits, n = features @ coefficients, int(of_x.sum())
     seen, shares = features[fitted], expit(logits[fitted])
-    inverse: Floats = np.linalg.inv(_hessian(seen, shares, weights))
+    inverse = np.linalg.inv(_hessian(seen, shares, weights)).astype(np.float64)
     spread = np.einsum("ij,ij->i", seen @ inverse, seen)
     residuals = np.zeros(len(of_x))
     residuals[fitted] = of_x[fitted] - shares

@@ -111,6 +111,12 @@ class _Side:
         return through_gaussian + self.marginals.effects(self.rows, judged, weights)
 
 
+def _equal_rows(pair: PreparedPair, X: Floats, Y: Floats) -> tuple[Floats, Floats]:
+    """Scores of both samples, the same for rows that were equal."""
+    scores = pair.with_equal_rows(X, Y)
+    return scores[0].astype(np.float64), scores[1].astype(np.float64)
+
+
 def _balls(
     queries: Floats, data: Floats, name: str, k: int, threads: int
 ) -> tuple[Floats, Rows]:
@@ -131,8 +137,8 @@ def _ratio_in_scores(
     """log p/q at the rows of X: densities of scores from balls, and slopes of maps."""
     k, threads, n, m = settings.n_neighbors, settings.threads, len(X), len(Y)
     scores, log_slopes = of_y.marginals.scores(X)
-    at_x, _ = pair.with_equal_rows(of_x.scores, of_x.scores_of(Y))
-    scores, at_y = pair.with_equal_rows(scores, of_y.scores)
+    at_x, _ = _equal_rows(pair, of_x.scores, of_x.scores_of(Y))
+    scores, at_y = _equal_rows(pair, scores, of_y.scores)
     own, k_own = _balls(at_x, at_x, "X", k, threads)
     radii, k_radii = _balls(scores, at_y, "Y", k, threads)
     rng = np.random.default_rng(0)

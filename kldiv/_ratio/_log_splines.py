@@ -131,7 +131,8 @@ def _counts(z: Floats) -> Floats:
     left = np.minimum(place.astype(np.intp), _GRID.size - 2)
     share = place - left
     counts = np.bincount(left, 1 - share, _GRID.size)
-    return counts + np.bincount(left + 1, share, _GRID.size)
+    counts += np.bincount(left + 1, share, _GRID.size)
+    return counts.astype(np.float64)
 
 
 def _normalised(coefficients: Floats) -> tuple[float, Floats]:
@@ -151,8 +152,8 @@ def _maximise(moments: Floats, n: int, penalty: Floats, start: Floats) -> Floats
     def newton_step(coefficients: Floats) -> Floats:
         mean, covariance = _moments(_normalised(coefficients)[1])
         gradient = moments - n * mean - penalty @ coefficients
-        found: Floats = np.linalg.solve(n * covariance + penalty, gradient)
-        return found
+        step = np.linalg.solve(n * covariance + penalty, gradient)
+        return step.astype(np.float64)
 
     coefficients, current = start, value(start)
     for _ in range(_NEWTON_STEPS):
@@ -181,7 +182,7 @@ def _moments(shares: Floats) -> tuple[Floats, Floats]:
 def _describe(coefficients: Floats, n: int, penalty: Floats) -> LogSpline:
     total, shares = _normalised(coefficients)
     mean, covariance = _moments(shares)
-    inverse: Floats = np.linalg.inv(n * covariance + penalty)
+    inverse = np.linalg.inv(n * covariance + penalty).astype(np.float64)
     centred = _SPLINES - mean
     influence = np.einsum("ij,ij->i", centred @ inverse, centred)
     return LogSpline(
