@@ -62,13 +62,16 @@ def kl_divergence(
         Sample of Q, the reference; m is at least ``n_neighbors``.
     n_neighbors : int, default=5
         k of the k-nearest-neighbour estimator.
-    correction : {"auto", None, "adaptive", "gaussian", "mixture"}, default="auto"
+    correction : str or None, default="auto"
         None is the published estimator with fixed k, "adaptive" chooses k per row
         (Wang, Kulkarni and Verdu 2009, section IV). "gaussian" and "mixture" take the
         masses of the neighbour balls from references fitted to the samples instead of
-        "density times volume", which in more than five columns is far off. "auto" is
-        "mixture", whose number of components is chosen by held-out likelihood, up to
-        150 columns, "gaussian" beyond, and one of the first two below 20 rows.
+        "density times volume", which in more than five columns is far off; "marginal"
+        does so after each sample was made Gaussian column by column. "classifier" is
+        the logit of a classifier that tells the samples apart. "auto" is a mean of
+        "adaptive", "mixture", "marginal" and "classifier", weighed by the log loss of
+        telling samples apart at rows unseen; "adaptive" or None where a sample has
+        less than 20 rows. See the user guide, "Accuracy".
     algorithm : str, default="auto"
         How neighbours are searched; all ways give the same distances.
     duplicates : {"raise", "drop", "expand", "dither"}, default="raise"
@@ -277,7 +280,7 @@ class KNNDivergence(BaseEstimator):
         Key of the divergence, or the generator of an f-divergence.
     n_neighbors : int, default=5
         k.
-    correction : {"auto", None, "adaptive", "gaussian", "mixture"}, default="auto"
+    correction : str or None, default="auto"
         As in :func:`kl_divergence`.
     algorithm : str, default="auto"
         How neighbours are searched.
