@@ -6,7 +6,8 @@ from scipy.ndimage import uniform_filter
 
 from kldiv import PerClassReport
 from kldiv_attack.datasets import LabelledImages, check_images
-from kldiv_attack.victim import Judge, Victim, check_judge
+from kldiv_attack.judge import Judge, check_judge
+from kldiv_attack.victim import Victim
 
 __all__ = ["evaluate_pairs", "psnr", "ssim"]
 
@@ -136,7 +137,7 @@ def evaluate_pairs(
     Examples
     --------
     >>> from kldiv_attack import evaluate_pairs, load_dataset
-    >>> from kldiv_attack.victim import train_judge
+    >>> from kldiv_attack import train_judge
     >>> private = load_dataset("digits")
     >>> judge = train_judge(private, epochs=2, batch_size=32)
     >>> report = evaluate_pairs(private.images * 0.9, private, judge)

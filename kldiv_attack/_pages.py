@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from kldiv_attack._run_folder import write_atomic
+from kldiv_attack._files import write_atomic
 
 __all__ = ["Figure", "Heading", "Listing", "Paragraph", "Part", "Table", "write_pages"]
 

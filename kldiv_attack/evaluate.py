@@ -14,7 +14,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
 from kldiv_attack.datasets import LabelledImages, check_images
-from kldiv_attack.victim import Judge, Victim, check_judge
+from kldiv_attack.judge import Judge, check_judge
+from kldiv_attack.victim import Victim
 
 __all__ = ["CONTROLS", "confident_rows", "evaluate_attack", "random_rows"]
 
@@ -106,7 +107,7 @@ def evaluate_attack(
     Examples
     --------
     >>> from kldiv_attack import evaluate_attack, load_dataset
-    >>> from kldiv_attack.victim import train_judge
+    >>> from kldiv_attack import train_judge
     >>> private = load_dataset("digits", part="train")
     >>> public = load_dataset("digits", part="test")
     >>> judge = train_judge(private, epochs=3, batch_size=32)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kldiv_attack import evaluate_pairs
 from kldiv_attack._fidelity import psnr, ssim
-from kldiv_attack.victim import Judge
+from kldiv_attack.judge import Judge
 from tests import reference
 
 

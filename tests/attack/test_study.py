@@ -10,16 +10,12 @@ import pytest
 from kldiv import kl_divergence
 from kldiv_attack import study as module
 from kldiv_attack.__main__ import main
-from kldiv_attack._run_folder import RunError
-from kldiv_attack._study_pages import summary_rows
-from kldiv_attack.study import (
-    OUTCOMES,
-    PREDICTORS,
-    load_study,
-    run_study,
-    study_config,
-    write_study,
-)
+from kldiv_attack._files import RunError
+from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
+from kldiv_attack._studies.pages import summary_rows, write_study
+from kldiv_attack._studies.result import load_study
+from kldiv_attack._studies.settings import study_config
+from kldiv_attack._studies.study import run_study
 
 LETTERS = {"name": "glyphs", "split": "letters", "size": 8, "n_per_class": 40}
 
@@ -69,7 +65,7 @@ def test_every_combination_is_observed_once(finished):
 
 
 def test_observations_are_what_the_runs_hold(finished):
-    from kldiv_attack.experiment import load_run
+    from kldiv_attack._run import load_run
 
     run = load_run(finished.folder / "seed_1" / "letters" / "cgan")
     rows = [

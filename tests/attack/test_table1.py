@@ -8,17 +8,19 @@ from scipy import integrate, stats
 
 from kldiv._divergences import CORRECTIONS
 from kldiv_attack.__main__ import main
-from kldiv_attack._table1 import (
+from kldiv_attack._studies.readings import (
+    MAIN_READING,
+    READINGS,
+    ideal_reconstructions,
+    simulate,
+)
+from kldiv_attack._studies.table_1 import (
     DIMENSIONS,
     LEVELS,
-    MAIN_READING,
     PUBLISHED_TABLE_1,
-    READINGS,
     estimated_divergences,
     half_space_divergence,
-    ideal_reconstructions,
     run_table_1,
-    simulate,
     table_1,
 )
 
@@ -128,14 +130,14 @@ def test_processes_do_not_change_the_table(tmp_path):
 
 def test_gan_learns_the_condition(monkeypatch):
     pytest.importorskip("torch")
-    from kldiv_attack import _table1_gan
+    from kldiv_attack._studies import table_1_gan
 
-    monkeypatch.setattr(_table1_gan, "STEPS", 400)
+    monkeypatch.setattr(table_1_gan, "STEPS", 400)
     rng = np.random.default_rng(0)
     aux = rng.standard_normal((2, 500, 2))
     answers = (aux[:, :, 0] > 0).astype(int)
-    made = _table1_gan.gan_reconstructions(aux, answers, n=300, seed=0)
-    again = _table1_gan.gan_reconstructions(aux, answers, n=300, seed=0)
+    made = table_1_gan.gan_reconstructions(aux, answers, n=300, seed=0)
+    again = table_1_gan.gan_reconstructions(aux, answers, n=300, seed=0)
     for one, same in zip(made, again, strict=True):
         assert one.shape == (300, 2)
         np.testing.assert_array_equal(one, same)

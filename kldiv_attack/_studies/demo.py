@@ -5,14 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kldiv_attack._pages import (
-    Heading,
-    Listing,
-    Paragraph,
-    Part,
-    Table,
-    write_pages,
-)
+from kldiv_attack._models import discard_models
+from kldiv_attack._pages import Heading, Listing, Paragraph, Part, Table, write_pages
+from kldiv_attack._run import Run
 from kldiv_attack._summary import (
     SUCCESS_TERMS,
     facts_of,
@@ -24,7 +19,7 @@ from kldiv_attack._summary import (
     success_header,
     success_rows,
 )
-from kldiv_attack.experiment import Run, discard_models, run_experiment
+from kldiv_attack.experiment import run_experiment
 
 __all__ = ["AUXILIARY", "demo_table", "run_demo"]
 
