@@ -23,13 +23,13 @@ import numpy as np
 import torch
 
 from kldiv_attack import evaluate_attack, evaluate_pairs, load_dataset, make_attacker
+from kldiv_attack._controls import CONTROLS
 from kldiv_attack._files import read_json
 from kldiv_attack._models import owner_answers, prepare_models
 from kldiv_attack._ranks import spearman_interval
 from kldiv_attack._settings import complete_settings
 from kldiv_attack._studies.result import load_study
 from kldiv_attack.attackers import Blur, Mask
-from kldiv_attack.evaluate import CONTROLS
 from kldiv_attack.experiment import evaluate_run, run_attack
 
 #: Kusano and Sakuma (2018), Table 2, private digits and public letters.

@@ -37,11 +37,11 @@ from kldiv_attack import (
     train_judge,
     train_victim,
 )
+from kldiv_attack._controls import CONTROLS
 from kldiv_attack._studies.demo import demo_table
 from kldiv_attack._studies.paper import write_paper
 from kldiv_attack._studies.table_1 import run_table_1
 from kldiv_attack.attackers import ATTACKERS, Blur, Mask
-from kldiv_attack.evaluate import CONTROLS
 
 SMALL = {
     "steps": 8,

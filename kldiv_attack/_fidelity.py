@@ -6,6 +6,7 @@ from scipy.ndimage import uniform_filter
 
 from kldiv import PerClassReport
 from kldiv_attack.datasets import LabelledImages, check_images
+from kldiv_attack.datasets._base import to_array
 from kldiv_attack.judge import Judge, check_judge
 from kldiv_attack.victim import Victim
 
@@ -146,9 +147,7 @@ def evaluate_pairs(
     """
     if victim is not None:
         check_judge(judge, victim)
-    if hasattr(reconstructions, "detach"):
-        reconstructions = reconstructions.detach().cpu().numpy()
-    images = np.asarray(reconstructions, dtype=np.float32)
+    images = np.asarray(to_array(reconstructions), dtype=np.float32)
     if images.shape != truth.images.shape:
         raise ValueError(
             f"reconstructions: expected shape {truth.images.shape}, one image for each "

@@ -33,6 +33,23 @@ class Run:
     indicators : dict of str to PerClassReport
         Divergence per class, columns ``kl``, ``floor``, ``n_train``, ``n_aux`` and
         ``coverage``; the first entry is the score of the run.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from kldiv_attack import load_run, run_experiment
+    >>> config = {
+    ...     "victim": {"epochs": 1},
+    ...     "judge": {"epochs": 1},
+    ...     "attacker": {"name": "mi_face", "steps": 2},
+    ...     "evaluate": {"n_reconstructions": 10},
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = run_experiment(config, folder, verbose=0)
+    ...     run = load_run(folder)
+    ...     examples = run.images("private")
+    >>> len(run.class_names), examples[0].shape
+    (10, (8, 1, 8, 8))
     """
 
     folder: Path
@@ -94,6 +111,22 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     ------
     RunError
         If the folder holds no finished run of this format.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from kldiv_attack import load_run, run_experiment
+    >>> config = {
+    ...     "victim": {"epochs": 1},
+    ...     "judge": {"epochs": 1},
+    ...     "attacker": {"name": "mi_face", "steps": 2},
+    ...     "evaluate": {"n_reconstructions": 10},
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = run_experiment(config, folder, verbose=0)
+    ...     run = load_run(folder)
+    >>> run.facts["access"]
+    'gradients'
     """
     folder = Path(folder)
     config = check_format(folder)["config"]

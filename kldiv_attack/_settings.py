@@ -45,13 +45,7 @@ ACCESS: dict[str, Any] = {"answers": "probabilities", "budget": None}
 
 def complete_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """All settings, spelled out, with one seed per stage."""
-    unknown = sorted(set(config) - set(DEFAULTS))
-    if unknown:
-        raise ValueError(
-            f"config has no setting {', '.join(unknown)}; it accepts "
-            f"{', '.join(DEFAULTS)}."
-        )
-    settings = {**DEFAULTS, **config}
+    settings = with_defaults("config", DEFAULTS, config)
     settings["evaluate"] = with_defaults(
         "evaluate", DEFAULTS["evaluate"], settings["evaluate"]
     )

@@ -1,7 +1,7 @@
-"""How far an attack got: success per class, and two controls without a GAN."""
+"""How far an attack got: success per class under a judge that is not the victim."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
 from kldiv_attack.datasets import LabelledImages, check_images
+from kldiv_attack.datasets._base import to_array
 from kldiv_attack.judge import Judge, check_judge
 from kldiv_attack.victim import Victim
 
-__all__ = ["CONTROLS", "confident_rows", "evaluate_attack", "random_rows"]
-
 Images = NDArray[np.float32]
+
 
 #: Feature distances that differ by less than this share of the largest feature
 #: are ties: a network's features of one image vary that much with the batch.
@@ -190,88 +190,6 @@ _COLUMNS = (
 )
 
 
-def random_rows(
-    images: ArrayLike, responses: ArrayLike, n: int, *, random_state: int = 0
-) -> dict[int, Images]:
-    """Control without a GAN: random auxiliary rows that the victim puts in a class.
-
-    Parameters
-    ----------
-    images : array of shape (n_aux, channels, height, width)
-        Auxiliary images.
-    responses : array of shape (n_aux, n_classes)
-        The victim's answers to them.
-    n : int
-        Rows per class; fewer where the victim gave the class fewer rows.
-    random_state : int, default=0
-        Seed.
-
-    Returns
-    -------
-    dict of int to ndarray
-        Images per class, without the classes that the victim never answered.
-    """
-    rng = np.random.default_rng(random_state)
-    return _pick(images, responses, lambda rows, _: rng.permutation(rows)[:n])
-
-
-def confident_rows(
-    images: ArrayLike, responses: ArrayLike, n: int, *, random_state: int = 0
-) -> dict[int, Images]:
-    """Control without a GAN: the auxiliary rows most surely put in a class.
-
-    Parameters
-    ----------
-    images : array of shape (n_aux, channels, height, width)
-        Auxiliary images.
-    responses : array of shape (n_aux, n_classes)
-        The victim's answers to them.
-    n : int
-        Rows per class; fewer where the victim gave the class fewer rows.
-    random_state : int, default=0
-        Seed that decides between equally sure rows.
-
-    Returns
-    -------
-    dict of int to ndarray
-        Images per class, without the classes that the victim never answered.
-    """
-    rng = np.random.default_rng(random_state)
-
-    def surest(rows: NDArray[np.intp], sure: NDArray[Any]) -> NDArray[np.intp]:
-        mixed = rng.permutation(len(rows))
-        return rows[mixed[np.argsort(-sure[mixed], kind="stable")[:n]]]
-
-    return _pick(images, responses, surest)
-
-
-#: The attackers that every attack must be printed beside.
-CONTROLS: dict[str, Callable[..., dict[int, Images]]] = {
-    "random": random_rows,
-    "confident": confident_rows,
-}
-
-
-def _pick(
-    images: ArrayLike,
-    responses: ArrayLike,
-    choose: Callable[[NDArray[np.intp], NDArray[Any]], NDArray[np.intp]],
-) -> dict[int, Images]:
-    pictures, answers = check_images(images), np.asarray(responses)
-    if answers.ndim != 2 or len(answers) != len(pictures):
-        raise ValueError(
-            f"responses: expected shape ({len(pictures)}, n_classes), one row of class "
-            f"probabilities per auxiliary image, got {answers.shape}."
-        )
-    label = answers.argmax(axis=1)
-    chosen = {}
-    for c in range(answers.shape[1]):
-        rows = np.flatnonzero(label == c)
-        if len(rows):
-            chosen[c] = pictures[choose(rows, answers[rows, c])]
-    return chosen
-
-
 def _check_options(n_neighbors: int, max_rows: int, level: float) -> None:
     if not isinstance(n_neighbors, int | np.integer) or n_neighbors < 1:
         raise ValueError(
@@ -293,7 +211,7 @@ def _by_label(
     if isinstance(reconstructions, Mapping):
         given = {int(label): value for label, value in reconstructions.items()}
     else:
-        given = dict(enumerate(_as_array(reconstructions)))
+        given = dict(enumerate(to_array(reconstructions)))
         if len(given) != private.n_classes:
             raise ValueError(
                 f"reconstructions: expected {private.n_classes} classes on the first "
@@ -308,7 +226,7 @@ def _by_label(
         )
     kept = {}
     for label, value in given.items():
-        array = _as_array(value)
+        array = to_array(value)
         if not len(array) or np.isnan(array).all():
             continue
         array = check_images(array, name=f"reconstructions of class {label}")
@@ -321,12 +239,6 @@ def _by_label(
     return kept
 
 
-def _as_array(value: Any) -> NDArray[Any]:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    return np.asarray(value)
-
-
 def _score_class(
     label: int,
     images: Images | None,
@@ -337,7 +249,7 @@ def _score_class(
 ) -> tuple[dict[str, float], str]:
     if images is None:
         return {"reconstructions": 0}, "no reconstruction of this class"
-    hits = int((_as_array(judge.predict(images)) == label).sum())
+    hits = int((to_array(judge.predict(images)) == label).sum())
     interval = binomtest(hits, len(images)).proportion_ci(level, method="wilson")
     scored = {
         "reconstructions": len(images),
@@ -350,8 +262,8 @@ def _score_class(
             f"coverage with n_neighbors={n_neighbors} needs at least "
             f"{n_neighbors + 1} private rows, the class has {len(private)}"
         )
-    seen = _as_array(judge.features(private)).astype(np.float64)
-    made = _as_array(judge.features(images)).astype(np.float64)
+    seen = to_array(judge.features(private)).astype(np.float64)
+    made = to_array(judge.features(images)).astype(np.float64)
     within = cdist(seen, seen)
     np.fill_diagonal(within, np.inf)
     across = cdist(seen, made)

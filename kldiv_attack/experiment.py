@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kldiv import PerClassReport, __version__
+from kldiv_attack._controls import CONTROLS
 from kldiv_attack._files import write_atomic, write_json
 from kldiv_attack._indicator import score_indicators
 from kldiv_attack._models import (
@@ -38,7 +39,7 @@ from kldiv_attack._settings import (
 from kldiv_attack._summary import write_report
 from kldiv_attack.attackers import Attacker, make_attacker
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.evaluate import CONTROLS, evaluate_attack
+from kldiv_attack.evaluate import evaluate_attack
 from kldiv_attack.judge import Judge
 from kldiv_attack.victim import Victim
 

@@ -23,11 +23,21 @@ class Judge(Classifier):
         Channels, height and width that the network accepts.
     device : str, default="auto"
         Where to compute.
+    settings : dict, optional
+        How the network was trained, for its file.
 
     See Also
     --------
     train_judge : Train one.
     check_judge : Refuses a judge that is the victim.
+
+    Examples
+    --------
+    >>> from kldiv_attack import load_dataset, train_judge
+    >>> digits = load_dataset("digits")
+    >>> judge = train_judge(digits, epochs=1, batch_size=32)
+    >>> judge.predict(digits.images[:3]).shape, judge.features(digits.images[:3]).shape
+    ((3,), (3, 64))
     """
 
     kind = "judge"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kldiv_attack._classifier import Classifier
-from kldiv_attack.datasets._base import check_choice
+from kldiv_attack.datasets._base import check_choice, to_array
 from kldiv_attack.networks import ImageShape
 
 
@@ -242,9 +242,7 @@ def check_answers(
     ValueError
         Wrong shape, NaN, negative values, or rows that do not sum to one.
     """
-    if hasattr(answers, "detach"):
-        answers = answers.detach().cpu().numpy()
-    array = np.asarray(answers)
+    array = to_array(answers)
     expected = (n,) if kind == "labels" else (n, n_classes)
     if array.shape != expected:
         raise ValueError(

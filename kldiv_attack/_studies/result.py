@@ -29,6 +29,21 @@ class Study:
         One per seed, auxiliary set, class and attacker: the divergences, the outcomes
         and what the attacker was allowed. Controls without a generator are listed as
         attackers.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from kldiv_attack import load_study, run_study, study_config
+    >>> config = study_config(["mi_face"], demo=True) | {
+    ...     "auxiliary": {"digits": {"name": "digits", "part": "test"}},
+    ...     "max_rows": 30,
+    ...     "n_reconstructions": 10,
+    ...     "n_permutations": 20,
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     study = run_study(config, folder, verbose=0)
+    >>> study.correlations("mi_face", "accuracy").rho.shape
+    (8,)
     """
 
     folder: Path
@@ -102,6 +117,22 @@ def load_study(folder: str | os.PathLike[str]) -> Study:
     ------
     RunError
         If the folder holds no finished study of this format.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from kldiv_attack import load_study, run_study, study_config
+    >>> config = study_config(["mi_face"], demo=True) | {
+    ...     "auxiliary": {"digits": {"name": "digits", "part": "test"}},
+    ...     "max_rows": 30,
+    ...     "n_reconstructions": 10,
+    ...     "n_permutations": 20,
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = run_study(config, folder, verbose=0)
+    ...     study = load_study(folder)
+    >>> len(study.rows)  # classes times attackers and controls
+    30
     """
     folder = Path(folder)
     stored = read_json(folder / "study.json")

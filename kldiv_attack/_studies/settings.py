@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kldiv_attack._settings import with_defaults
 from kldiv_attack._studies.demo import AUXILIARY
 from kldiv_attack.attackers import ATTACKERS, make_attacker
 
@@ -70,6 +71,13 @@ def study_config(
     -------
     dict
         What :func:`run_study` takes.
+
+    Examples
+    --------
+    >>> from kldiv_attack import study_config
+    >>> config = study_config(["cgan", "gmi"], parameters={"gmi.steps": 500})
+    >>> config["attackers"], list(config["auxiliary"])[0]
+    ({'cgan': {}, 'gmi': {'steps': 500}}, 'held-out_digits')
     """
     names = list(ATTACKERS) if attackers is None else list(attackers)
     chosen = {name: {**_DEMO} if demo else {} for name in names}
@@ -124,13 +132,7 @@ def _emnist(root: str) -> dict[str, Any]:
 
 
 def complete_study(config: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(config) - set(_SETTINGS))
-    if unknown:
-        raise ValueError(
-            f"the study has no setting {', '.join(unknown)}; it accepts "
-            f"{', '.join(_SETTINGS)}."
-        )
-    settings = {**_SETTINGS, **config}
+    settings = with_defaults("the study", _SETTINGS, config)
     for name in ("auxiliary", "attackers", "seeds"):
         if not settings[name]:
             raise ValueError(f"{name}: expected at least one, got none.")

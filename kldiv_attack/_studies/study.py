@@ -62,6 +62,21 @@ def run_study(
         If the folder holds runs with other settings.
     ValueError
         For settings that do not exist.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from kldiv_attack import load_study, run_study, study_config
+    >>> config = study_config(["mi_face"], demo=True) | {
+    ...     "auxiliary": {"digits": {"name": "digits", "part": "test"}},
+    ...     "max_rows": 30,
+    ...     "n_reconstructions": 10,
+    ...     "n_permutations": 20,
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     study = run_study(config, folder, verbose=0)
+    >>> study.attackers
+    ['mi_face', 'control: random', 'control: confident']
     """
     folder = Path(folder)
     settings = complete_study(config)

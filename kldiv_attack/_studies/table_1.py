@@ -20,6 +20,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from kldiv import KNNDivergence
+from kldiv_attack._files import write_atomic
 from kldiv_attack._studies.readings import (
     N_RECONSTRUCTIONS,
     READINGS,
@@ -140,9 +141,11 @@ def run_table_1(
     rows = [{"d": d, "estimates": estimates[d], **attacks[d]} for d in dimensions]
     settings = {"seed": seed, "n_seeds": n_seeds, "attackers": list(attackers)}
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "table_1.json", json.dumps({**settings, "rows": rows}, indent=1))
-    _write(folder / "table_1.md", table_1(folder))
+    write_atomic(
+        folder / "table_1.json",
+        json.dumps({**settings, "rows": rows}, indent=1).encode(),
+    )
+    write_atomic(folder / "table_1.md", table_1(folder).encode())
 
 
 def _estimate(
@@ -188,12 +191,6 @@ def _attack(
             for attacker, samples in made.items()
         },
     }
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def table_1(folder: str | os.PathLike[str]) -> str:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kldiv_attack._controls import CONTROLS
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.evaluate import CONTROLS, evaluate_attack
+from kldiv_attack.evaluate import evaluate_attack
 
 SHAPE = (1, 4, 4)
 

@@ -9,11 +9,11 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer
 
 from kldiv import ConditionalKLScorer, KNNDivergence
-from kldiv_attack import paper
 from kldiv_attack._classifier_training import train_judge, train_victim
 from kldiv_attack._files import RunError
 from kldiv_attack._indicator import INDICATOR, score_indicators
 from kldiv_attack._run import load_run
+from kldiv_attack._studies import paper
 from kldiv_attack._studies.paper import write_paper
 from kldiv_attack.datasets import load_dataset
 from kldiv_attack.experiment import run_experiment

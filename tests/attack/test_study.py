@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from kldiv import kl_divergence
-from kldiv_attack import study as module
 from kldiv_attack.__main__ import main
 from kldiv_attack._files import RunError
+from kldiv_attack._studies import settings
+from kldiv_attack._studies import study as module
 from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
 from kldiv_attack._studies.pages import summary_rows, write_study
 from kldiv_attack._studies.result import load_study
@@ -242,11 +243,11 @@ def test_emnist_is_an_option():
 
 
 def test_from_the_command_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(module, "AUXILIARY", {"glyph letters": LETTERS})
+    monkeypatch.setattr(settings, "AUXILIARY", {"glyph letters": LETTERS})
     out = tmp_path / "out"
     command = ["study", "--demo", "--attackers", "mi_face", "--quiet"]
-    settings = ["--set", "steps=5", "--out", str(out)]
-    assert main([*command, *settings]) == 0
+    small = ["--set", "steps=5", "--out", str(out)]
+    assert main([*command, *small]) == 0
     first = capsys.readouterr().out
     assert "Correlation with coverage, all" in first
     assert str(out / "report.html") in first
