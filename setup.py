@@ -2,7 +2,7 @@
 
 `kldiv/_kernels/_<name>.pyx` is one extension. It is linked with `<name>.c`, compiled
 once, and with every `<name>_*.c`, compiled once per instruction set: the macro
-KLDIV_ISA holds the name of the set, and `<name>.c` chooses among them at load.
+KLDIV_ISA holds the name of the set, and the tables in `<name>.c` the functions of each.
 """
 
 import os
@@ -39,6 +39,8 @@ INSTRUCTION_SETS = {
         *("-mavx512vnni", "-mprefer-vector-width=512"),
     ],
 }
+# Only these gain from products of bytes; the others use what AVX-512 has.
+BYTE_KERNELS = {"knn_filter.c", "knn_int8.c"}
 OPENMP_PROGRAM = """
 #include <omp.h>
 int main(void) { return omp_get_max_threads() > 0 ? 0 : 1; }
@@ -126,6 +128,7 @@ class BuildKernels(build_ext):
             (str(source), name, flags)
             for source in variant_sources(extension)
             for name, flags in self.variants.items()
+            if name != "vnni" or source.name in BYTE_KERNELS
         ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(self.compile_variant, jobs))
@@ -150,7 +153,7 @@ class BuildKernels(build_ext):
 
 
 def headers():
-    return [Path("setup.py"), *sorted(KERNELS.glob("*.h"))]
+    return [Path("setup.py"), *sorted(KERNELS.glob("*.h")), *KERNELS.glob("*.pxd")]
 
 
 def variant_sources(extension):
@@ -169,7 +172,12 @@ def extensions():
             py_limited_api=LIMITED_API,
         )
         extension.depends = [
-            str(path) for path in [*headers(), *variant_sources(extension)]
+            str(path)
+            for path in [
+                *headers(),
+                *KERNELS.glob("*.pxd"),
+                *variant_sources(extension),
+            ]
         ]
         yield extension
 

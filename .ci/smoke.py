@@ -34,9 +34,11 @@ def main():
 
     loaded = HEAVY & set(sys.modules)
     assert not loaded, f"importing kldiv loaded {sorted(loaded)}"
-    shared = [path.name for path in home.parent.glob("_kernels/*.[sp][oy]*")]
+    shared = [path.name for path in home.parent.glob("_kernels/*.*")]
     assert any(name.endswith((".so", ".pyd")) for name in shared), "no compiled kernel"
-    assert not any(name.endswith((".pyx", ".c", ".h")) for name in shared), shared
+    assert not any(name.endswith((".pyx", ".pxd", ".c", ".h")) for name in shared), (
+        shared
+    )
     kldiv.show_versions()
     if "--openmp" in sys.argv:
         built = versions()["openmp"]

@@ -13,8 +13,8 @@ from joblib import Parallel, delayed
 from scipy.stats import binom
 
 from kldiv import ks_test
-from kldiv._ks import METHODS
-from kldiv._ks_orthants import LARGEST_DIMENSION
+from kldiv._ks._methods import METHODS
+from kldiv._ks._orthants import LARGEST_DIMENSION
 
 PERMUTATIONS, LEVEL = 199, 0.05
 

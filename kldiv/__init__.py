@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what type checkers see of the names that are loaded on first use
+    from kldiv import datasets as datasets
+    from kldiv import plots as plots
     from kldiv._conditional import ConditionalKLScorer
     from kldiv._estimators import (
         KNNDivergence,
@@ -15,25 +17,42 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
         estimate_divergence,
         kl_divergence,
     )
+    from kldiv._ks._distance import KSDistance
+    from kldiv._ks._methods import ks_test
     from kldiv._neighbors import NeighborDistances, neighbor_distances
-    from kldiv._report import DivergenceResult, PerClassReport
+    from kldiv._report import PerClassReport
+    from kldiv._results import DivergenceResult, KSResult
     from kldiv._versions import show_versions
+    from kldiv._warnings import (
+        DiscreteDataWarning,
+        DivergenceWarning,
+        SameSampleWarning,
+        SamplesApartWarning,
+        SingularSampleWarning,
+        ZeroProbabilityWarning,
+    )
 
 __version__ = "0.1.0.dev0"
 
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {
     "ConditionalKLScorer": "kldiv._conditional",
-    "DivergenceResult": "kldiv._report",
+    "DiscreteDataWarning": "kldiv._warnings",
+    "DivergenceResult": "kldiv._results",
+    "DivergenceWarning": "kldiv._warnings",
     "KNNDivergence": "kldiv._estimators",
-    "KSDistance": "kldiv._ks_distance",
-    "KSResult": "kldiv._report",
+    "KSDistance": "kldiv._ks._distance",
+    "KSResult": "kldiv._results",
     "NeighborDistances": "kldiv._neighbors",
     "PerClassReport": "kldiv._report",
+    "SameSampleWarning": "kldiv._warnings",
+    "SamplesApartWarning": "kldiv._warnings",
+    "SingularSampleWarning": "kldiv._warnings",
+    "ZeroProbabilityWarning": "kldiv._warnings",
     "divergence": "kldiv._estimators",
     "estimate_divergence": "kldiv._estimators",
     "kl_divergence": "kldiv._estimators",
-    "ks_test": "kldiv._ks",
+    "ks_test": "kldiv._ks._methods",
     "neighbor_distances": "kldiv._neighbors",
     "show_versions": "kldiv._versions",
 }
@@ -41,12 +60,18 @@ _MODULES = ["datasets", "plots"]
 
 __all__ = [
     "ConditionalKLScorer",
+    "DiscreteDataWarning",
     "DivergenceResult",
+    "DivergenceWarning",
     "KNNDivergence",
     "KSDistance",
     "KSResult",
     "NeighborDistances",
     "PerClassReport",
+    "SameSampleWarning",
+    "SamplesApartWarning",
+    "SingularSampleWarning",
+    "ZeroProbabilityWarning",
     "divergence",
     "estimate_divergence",
     "kl_divergence",

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from kldiv._backends._user_metric import metric_name
-from kldiv._comparison import Pairing
 from kldiv._duplicates import count_duplicates, fingerprint, row_ids
-from kldiv._estimators import KNNDivergence, warn_of
-from kldiv._inference import Effects, spread_of
+from kldiv._errors._differences import TracedEffects
+from kldiv._estimators import KNNDivergence
+from kldiv._labelled_pair import LabelledPair, labelled_pair, train_rows_of
 from kldiv._neighbors import n_threads
-from kldiv._report import DivergenceResult, PerClassReport
+from kldiv._report import PerClassReport
+from kldiv._results import DivergenceResult
+from kldiv._soft import SoftTerms, soft_result, soft_terms
+from kldiv._typing import FloatArray
 from kldiv._validation import (
-    FloatArray,
-    as_array,
     check_choice,
-    check_labels,
     check_level,
     check_pair,
-    check_probabilities,
     column_names,
+    metric_name,
 )
+from kldiv._warnings import DivergenceWarning, Note, warn_of
 
 # "auto" keeps this many principal components of wider data: with fewer, classes are put
 # in the wrong order because too much is lost, with more because estimates from some
@@ -43,38 +41,8 @@ from kldiv._validation import (
 AUTO_COMPONENTS = 15
 
 
-@dataclass(frozen=True)
-class LabelledPair:
-    """Checked training and auxiliary rows with labels, flattened to features."""
-
-    train: FloatArray
-    train_labels: NDArray[Any]
-    aux: FloatArray
-    aux_labels: NDArray[Any]
-    classes: NDArray[Any]
-    train_answers: NDArray[np.float64] | None = None
-    aux_answers: NDArray[np.float64] | None = None
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The three terms of a soft score: kl(F_c || F') - log_answer + log_share.
-
-    Attributes
-    ----------
-    marginal : DivergenceResult
-        Divergence of the training rows of c from all auxiliary rows.
-    log_answer, log_answer_error : float
-        Mean log probability of c at the training rows of c, and its standard error.
-    log_share, log_share_error : float
-        Log of the mean probability of c at the auxiliary rows, and its standard error.
-    """
-
-    marginal: DivergenceResult
-    log_answer: float
-    log_answer_error: float
-    log_share: float
-    log_share_error: float
+# A class with its training and auxiliary rows.
+Job = tuple[Any, FloatArray, FloatArray]
 
 
 class ConditionalKLScorer(BaseEstimator):
@@ -125,6 +93,8 @@ class ConditionalKLScorer(BaseEstimator):
         Class label to :class:`DivergenceResult`, scored classes only.
     terms_ : dict
         Class label to the three terms of a soft score; empty for hard conditioning.
+    report_ : PerClassReport
+        What :meth:`report` returns.
     transformer_ : transformer or None
         The fitted transformer.
     n_features_in_ : int
@@ -237,25 +207,33 @@ class ConditionalKLScorer(BaseEstimator):
         final = self._final_estimator()
         final.check_parameters()
         check_level(self.confidence_level)
-        pair = self._check(train, aux)
+        soft = self.conditioning == "soft"
+        pair = labelled_pair(train, aux, self.victim, soft=soft)
         self.classes_ = pair.classes
         self.n_features_in_ = pair.train.shape[1]
+        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
+        names = column_names(train_rows_of(train))
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        self.transformer_, described = self._make_transformer(*pair.train.shape)
         features, shared = self._transform(pair)
-        self.results_: dict[Any, DivergenceResult] = {}
-        self.terms_: dict[Any, Terms] = {}
-        self.reasons_: dict[Any, str] = {}
-        self._score(features, final.n_neighbors)
-        self._pairing = self._pair(pair)
-        self._settings = {
-            "transformer": self.transformer_description_,
+        jobs, reasons = self._jobs(features, final.n_neighbors)
+        notes = self._score(features, jobs)
+        settings = {
+            "transformer": described,
             "conditioning": self.conditioning,
             "estimator": repr(final),
             "shared rows": shared,
             "seconds": round(time.perf_counter() - started, 3),
         }
-        self._sizes = (
-            [int((pair.train_labels == c).sum()) for c in pair.classes],
-            [int((pair.aux_labels == c).sum()) for c in pair.classes],
+        self.report_ = PerClassReport(
+            classes=pair.classes,
+            columns=self._columns(pair),
+            reasons=reasons,
+            settings=settings,
+            title="Kullback-Leibler divergence per class (nats; small means exposed)",
+            notes=notes,
+            pairing=self._pair(pair),
         )
         return self
 
@@ -269,7 +247,7 @@ class ConditionalKLScorer(BaseEstimator):
             be negative in small samples.
         """
         check_is_fitted(self)
-        return self._column("value")
+        return self.report_["kl"].copy()
 
     def report(self) -> PerClassReport:
         """Scores, sizes and diagnostics per class, and how they were obtained.
@@ -278,21 +256,25 @@ class ConditionalKLScorer(BaseEstimator):
         -------
         PerClassReport
             Columns ``kl`` (nats), ``n_train``, ``n_aux``, ``coverage``,
-            ``n_duplicates``; with a confidence level ``standard_error``, ``low``,
-            ``high``; for soft conditioning the three terms.
+            ``n_duplicates``; with a confidence level ``standard_error``, ``kl_low``,
+            ``kl_high``; for soft conditioning the three terms.
         """
         check_is_fitted(self)
-        n_train, n_aux = self._sizes
-        columns = {
+        return self.report_
+
+    def _columns(self, pair: LabelledPair) -> dict[str, NDArray[Any]]:
+        """The table of the report."""
+        n_train, n_aux = pair.sizes()
+        columns: dict[str, NDArray[Any]] = {
             "kl": self._column("value"),
-            "n_train": np.array(n_train),
-            "n_aux": np.array(n_aux),
+            "n_train": n_train,
+            "n_aux": n_aux,
             "coverage": self._column("coverage"),
             "n_duplicates": self._column("n_duplicates"),
         }
         if self.confidence_level is not None:
             columns["standard_error"] = self._column("standard_error")
-            for i, name in enumerate(("low", "high")):
+            for i, name in enumerate(("kl_low", "kl_high")):
                 columns[name] = self._gather(
                     {
                         c: (r.confidence_interval or (np.nan, np.nan))[i]
@@ -308,23 +290,15 @@ class ConditionalKLScorer(BaseEstimator):
                     columns[name + suffix] = self._gather(
                         {c: getattr(t, name + suffix) for c, t in self.terms_.items()}
                     )
-        return PerClassReport(
-            classes=self.classes_,
-            columns=columns,
-            reasons=dict(self.reasons_),
-            settings=dict(self._settings),
-            title="Kullback-Leibler divergence per class (nats; small means exposed)",
-            notes=dict(self.notes_),
-            pairing=dict(self._pairing),
-        )
+        return columns
 
     def _column(self, name: str) -> NDArray[np.float64]:
         return self._gather({c: getattr(r, name) for c, r in self.results_.items()})
 
     def _gather(self, values: dict[Any, Any]) -> NDArray[np.float64]:
         """One number per class, NaN where there is none."""
-        found = [values.get(c) for c in self.classes_.tolist()]
-        return np.array([np.nan if v is None else v for v in found], dtype=np.float64)
+        numbers = [values.get(c) for c in self.classes_.tolist()]
+        return np.array([np.nan if v is None else v for v in numbers], dtype=np.float64)
 
     def _final_estimator(self) -> KNNDivergence:
         estimator = KNNDivergence() if self.estimator is None else self.estimator
@@ -336,34 +310,6 @@ class ConditionalKLScorer(BaseEstimator):
             )
         return final
 
-    def _check(self, train: Any, aux: Any) -> LabelledPair:
-        train, train_answers = _without_answers(train)
-        train_rows, train_labels = _unpack(train, "train")
-        if train_labels is None:
-            raise TypeError(
-                "train must be a pair (X, y) of rows and labels; got rows alone."
-            )
-        aux_rows, responses = _unpack(aux, "aux", labelled=self.victim is None)
-        if responses is None:
-            responses = _ask_victim(self.victim, aux_rows)
-        X, Y = check_pair(train_rows, aux_rows, ("train", "aux"))
-        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
-        names = column_names(train_rows)
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
-        labels = check_labels(train_labels, "the labels of train", len(X))
-        classes = np.unique(labels)
-        aux_labels = _aux_labels(responses, len(Y), classes)
-        answers: tuple[Any, Any] = None, None
-        if self.conditioning == "soft":
-            if train_answers is None and self.victim is not None:
-                train_answers = _ask_victim(self.victim, train_rows)
-            answers = (
-                _soft_answers(train_answers, "train", len(X), len(classes)),
-                _soft_answers(responses, "aux", len(Y), len(classes)),
-            )
-        return LabelledPair(X, labels, Y, aux_labels, classes, *answers)
-
     def _transform(self, pair: LabelledPair) -> tuple[LabelledPair, int]:
         """Features of both samples, and the number of rows that both share.
 
@@ -371,7 +317,6 @@ class ConditionalKLScorer(BaseEstimator):
         matrix product can round equal rows differently.
         """
         counts, _, _ = count_duplicates(pair.train, pair.aux)
-        self.transformer_ = self._make_transformer(*pair.train.shape)
         if self.transformer_ is None:
             return pair, counts.shared
         self.transformer_.fit(pair.train)
@@ -386,91 +331,83 @@ class ConditionalKLScorer(BaseEstimator):
         )
         return replace(pair, train=train, aux=aux), counts.shared
 
-    def _make_transformer(self, n_rows: int, n_features: int) -> Any:
+    def _make_transformer(self, n_rows: int, n_features: int) -> tuple[Any, str]:
+        """The transformer, not yet fitted, and what the report says of it."""
         if self.transformer is None:
-            self.transformer_description_ = "none"
-            return None
+            return None, "none"
         if not isinstance(self.transformer, str):
-            self.transformer_description_ = repr(self.transformer)
-            return clone(self.transformer)
+            return clone(self.transformer), repr(self.transformer)
         check_choice(self.transformer, ("auto",), "transformer, unless an object,")
         if n_features <= AUTO_COMPONENTS:
-            self.transformer_description_ = f"auto: none, {n_features} features"
-            return None
+            return None, f"auto: none, {n_features} features"
         metric = self._final_estimator().metric
         if metric != "euclidean":
-            self.transformer_description_ = (
-                f"auto: none, metric={metric_name(metric)!r} on {n_features} features"
-            )
-            return None
+            name = metric_name(metric)
+            return None, f"auto: none, metric={name!r} on {n_features} features"
         n_components = min(AUTO_COMPONENTS, n_rows)
-        self.transformer_description_ = (
-            f"auto: PCA({n_components}) of {n_features} features, fitted on train"
+        return (
+            PCA(n_components, random_state=_legacy_seed(self.random_state)),
+            f"auto: PCA({n_components}) of {n_features} features, fitted on train",
         )
-        return PCA(n_components, random_state=_legacy_seed(self.random_state))
 
-    def _score(self, pair: LabelledPair, n_neighbors: int) -> None:
-        jobs, labels = [], pair.classes.tolist()
-        soft = self.conditioning == "soft"
-        for label, c in zip(labels, pair.classes, strict=True):
-            aux = pair.aux if soft else pair.aux[pair.aux_labels == c]
-            rows = pair.train[pair.train_labels == c], aux
-            reason = _too_few(len(rows[0]), len(rows[1]), n_neighbors)
+    def _jobs(
+        self, pair: LabelledPair, n_neighbors: int
+    ) -> tuple[list[Job], dict[Any, str]]:
+        """Classes to score with their rows, and why the others cannot be scored."""
+        jobs: list[Job] = []
+        reasons: dict[Any, str] = {}
+        for label in pair.classes.tolist():
+            train, aux = pair.rows_of(label, all_aux=self.conditioning == "soft")
+            reason = _too_few(len(train), len(aux), n_neighbors)
             if reason:
-                self.reasons_[label] = reason
+                reasons[label] = reason
             else:
-                jobs.append((label, *rows))
-        if self.reasons_ and self.on_unscored == "raise":
-            listed = "; ".join(f"class {c}: {r}" for c, r in self.reasons_.items())
+                jobs.append((label, train, aux))
+        if reasons and self.on_unscored == "raise":
+            listed = "; ".join(f"class {c}: {r}" for c, r in reasons.items())
             raise ValueError(
-                f"{len(self.reasons_)} of {len(labels)} classes cannot be scored "
+                f"{len(reasons)} of {len(pair.classes)} classes cannot be scored "
                 f"({listed}). Lower n_neighbors, drop those classes, or choose "
                 "on_unscored='nan'."
             )
+        return jobs, reasons
+
+    def _score(self, pair: LabelledPair, jobs: list[Job]) -> dict[Any, str]:
+        """Keep the results, and return what stands against them."""
         n_jobs = n_threads(self.n_jobs)
         # Classes are the parallel level: below them, nothing may start threads.
         with threadpool_limits(1, user_api="blas") if n_jobs > 1 else nullcontext():
             results = Parallel(n_jobs=n_jobs, prefer="threads", verbose=self.verbose)(
                 delayed(self._score_class)(*job) for job in jobs
             )
-        self._tell(dict(zip((label for label, *_ in jobs), results, strict=True)))
-        for (label, *_), result in zip(jobs, results, strict=True):
-            self.results_[label] = result
-            if soft:
-                self.terms_[label] = _soft_terms(result, pair, labels.index(label))
-                self.results_[label] = _soft_result(
-                    self.terms_[label], pair, labels.index(label), self.confidence_level
-                )
+        scored = dict(zip((label for label, *_ in jobs), results, strict=True))
+        notes = _notes(scored)
+        self.results_: dict[Any, DivergenceResult] = scored
+        self.terms_: dict[Any, SoftTerms] = {}
+        if self.conditioning == "soft":
+            column = {c: i for i, c in enumerate(pair.classes.tolist())}
+            for c, result in scored.items():
+                self.terms_[c] = soft_terms(result, pair, column[c])
+            self.results_ = {
+                c: soft_result(terms, pair, column[c], self.confidence_level)
+                for c, terms in self.terms_.items()
+            }
+        return notes
 
-    def _pair(self, pair: LabelledPair) -> dict[Any, Pairing]:
+    def _pair(self, pair: LabelledPair) -> dict[Any, TracedEffects]:
         """What rows did to the scores, and which rows, where that is known."""
-        found = {}
+        pairings = {}
         for c, result in self.results_.items():
             if result.effects is None:
                 continue
-            train = pair.train[pair.train_labels == c]
-            aux = pair.aux if self.conditioning == "soft" else None
-            aux = pair.aux[pair.aux_labels == c] if aux is None else aux
-            found[c] = Pairing(
+            train, aux = pair.rows_of(c, all_aux=self.conditioning == "soft")
+            pairings[c] = TracedEffects(
                 result.effects,
                 # repeated rows may have been dropped: then effects are of those kept
                 train_rows=hash((fingerprint(train), result.n)),
                 aux_rows=hash((fingerprint(aux), result.m)),
             )
-        return found
-
-    def _tell(self, results: dict[Any, DivergenceResult]) -> None:
-        """Keep what stands against the scores, and warn once of it."""
-        found = {c: " ".join(r.notes) for c, r in results.items() if r.notes}
-        self.notes_ = found
-        if found:
-            first = next(iter(found))
-            warn_of(
-                [
-                    f"{len(found)} of {len(results)} scores need care; report().notes "
-                    f"has them all. Class {first}: {found[first]}"
-                ]
-            )
+        return pairings
 
     def _score_class(
         self, label: Any, train: FloatArray, aux: FloatArray
@@ -492,168 +429,21 @@ class ConditionalKLScorer(BaseEstimator):
         return result
 
 
-def _unpack(pair: Any, name: str, *, labelled: bool = True) -> tuple[Any, Any]:
-    """Rows and labels of a pair or Bunch; labels are None for rows alone."""
-    if hasattr(pair, "data") and hasattr(pair, "target"):  # sklearn.utils.Bunch
-        return pair.data, pair.target
-    if len(pair) == 2 and isinstance(pair, tuple | (list if labelled else tuple)):
-        return pair[0], pair[1]
-    if not labelled or name == "train":
-        return pair, None
-    raise TypeError(
-        f"{name} must be a pair (X, y) of rows and the victim's answers, or rows alone "
-        f"together with victim=...; got {type(pair).__name__}."
+def _notes(results: dict[Any, DivergenceResult]) -> dict[Any, str]:
+    """What stands against the scores; warns once of each kind."""
+    by_kind: dict[type[DivergenceWarning], dict[Any, Note]] = {}
+    for c, result in results.items():
+        for note in result.notes:
+            by_kind.setdefault(note.category, {}).setdefault(c, note)
+    warn_of(
+        Note(
+            f"{len(notes)} of {len(results)} scores need care; report().notes has them "
+            f"all. Class {next(iter(notes))}: {next(iter(notes.values()))}",
+            category,
+        )
+        for category, notes in by_kind.items()
     )
-
-
-def _ask_victim(victim: Any, rows: ArrayLike) -> NDArray[Any]:
-    """The victim's answer to every row: probabilities if it gives them, else labels."""
-    ask: Callable[[Any], Any]
-    for method in ("predict_proba", "predict"):
-        if hasattr(victim, method):
-            ask = getattr(victim, method)
-            break
-    else:
-        if not callable(victim):
-            raise TypeError(
-                "victim must have predict_proba or predict, or be callable on a batch "
-                f"of rows; got {type(victim).__name__}."
-            )
-        ask = victim
-    return as_array(ask(rows), "the victim's answer")
-
-
-def _aux_labels(responses: Any, n_rows: int, classes: NDArray[Any]) -> NDArray[Any]:
-    """One label per auxiliary row from labels or class probabilities."""
-    name = "the labels of aux"
-    array = as_array(responses, name)
-    if array.ndim == 2 and array.shape[1] > 1:
-        probabilities = check_probabilities(
-            array, "the answers of aux", n_rows, len(classes)
-        )
-        return np.asarray(classes[probabilities.argmax(axis=1)])
-    labels = check_labels(array, name, n_rows)
-    unknown = np.setdiff1d(labels, classes)
-    if unknown.size:
-        raise ValueError(
-            f"{name} hold {unknown.tolist()[:10]}, which the training labels lack "
-            f"(training classes: {classes.tolist()[:20]}). Auxiliary labels are the "
-            "victim's answers, so every one must be a training class; pass the "
-            "victim's answers, not the auxiliary data's own labels."
-        )
-    return labels
-
-
-def _without_answers(train: Any) -> tuple[Any, Any]:
-    """A triple (X, y, probabilities) as a pair (X, y) and the probabilities."""
-    if isinstance(train, tuple) and len(train) == 3:
-        return train[:2], train[2]
-    return train, None
-
-
-def _soft_answers(
-    answers: Any, name: str, n_rows: int, n_classes: int
-) -> NDArray[np.float64]:
-    """The victim's probabilities for one sample, checked."""
-    array = None if answers is None else as_array(answers, name)
-    if array is None or array.ndim != 2:
-        raise ValueError(
-            "conditioning='soft' needs the victim's class probabilities for both "
-            f"samples; those of {name} are missing. Give train=(X, y, probabilities) "
-            "and aux=(X, probabilities), or a victim with predict_proba."
-        )
-    return check_probabilities(array, f"the answers of {name}", n_rows, n_classes)
-
-
-def _soft_terms(marginal: DivergenceResult, pair: LabelledPair, column: int) -> Terms:
-    label, own, all_aux = _answers(pair, column)
-    if (own == 0).any():
-        warn_of(
-            [
-                f"class {label}: the victim gives probability 0 to "
-                f"{int((own == 0).sum())} of {len(own)} training rows of the class, so "
-                "that the soft score is infinite. Ask the victim in higher precision, "
-                "or use hard conditioning."
-            ]
-        )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(own)
-        log_share = np.log(all_aux.mean())
-        return Terms(
-            marginal=marginal,
-            log_answer=float(logs.mean()),
-            log_answer_error=float(logs.std() / np.sqrt(len(logs))),
-            log_share=float(log_share),
-            log_share_error=float(
-                all_aux.std() / np.sqrt(len(all_aux)) / all_aux.mean()
-            ),
-        )
-
-
-def _answers(
-    pair: LabelledPair, column: int
-) -> tuple[Any, NDArray[np.float64], NDArray[np.float64]]:
-    """A class, and its probabilities at its training rows and at all auxiliary rows."""
-    assert pair.train_answers is not None
-    assert pair.aux_answers is not None
-    label = pair.classes[column]
-    own = pair.train_answers[pair.train_labels == label, column]
-    return label, own, pair.aux_answers[:, column]
-
-
-def _soft_result(
-    terms: Terms, pair: LabelledPair, column: int, level: float | None
-) -> DivergenceResult:
-    """The sum of the terms and its standard error."""
-    marginal = terms.marginal
-    value = marginal.value - terms.log_answer + terms.log_share
-    if marginal.standard_error is None or level is None:
-        return replace(marginal, value=value)
-    effects = _soft_effects(terms, pair, column)
-    if effects is not None:
-        spread = spread_of((effects.x, effects.y))
-        return replace(
-            marginal,
-            value=value,
-            standard_error=spread.standard_error,
-            confidence_interval=spread.interval(value, level),
-            effects=effects,
-        )
-    error = float(
-        np.sqrt(
-            marginal.standard_error**2
-            + terms.log_answer_error**2
-            + terms.log_share_error**2
-        )
-    )
-    reach = float(norm.ppf(0.5 + level / 2)) * error
-    return replace(
-        marginal,
-        value=value,
-        standard_error=error,
-        confidence_interval=(value - reach, value + reach),
-        effects=None,
-    )
-
-
-def _soft_effects(terms: Terms, pair: LabelledPair, column: int) -> Effects | None:
-    """Effects of the rows on the sum of the three terms.
-
-    None if rows were dropped as duplicates, so that rows cannot be matched, or if the
-    score is infinite.
-    """
-    marginal = terms.marginal
-    _, own, all_aux = _answers(pair, column)
-    assert marginal.effects is not None
-    x, y = marginal.effects.x, marginal.effects.y
-    if (marginal.n, marginal.m) != (len(own), len(all_aux)) or (own == 0).any():
-        return None
-    share = all_aux.mean()
-    return replace(
-        marginal.effects,
-        x=replace(x, rows=x.rows - (np.log(own) - terms.log_answer)),
-        y=replace(y, rows=y.rows + (all_aux / share - 1)),
-    )
+    return {c: " ".join(r.notes) for c, r in results.items() if r.notes}
 
 
 def _too_few(n: int, m: int, n_neighbors: int) -> str:

@@ -12,15 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 from scipy.special import gammaln
 
 from kldiv._generators import Generator, evaluator_of
-
-Floats = NDArray[np.float64]
-
-CORRECTIONS = (None, "adaptive", "gaussian", "mixture")
+from kldiv._typing import Floats
 
 _ROWS_PER_BLOCK = 1000
 _ROWS_FOR_MEDIAN = 1000
@@ -39,11 +35,18 @@ class Divergence:
         Log ratios at the rows of X, at the rows of both, or the samples themselves.
     evaluated_by : {"numpy", "numba"}
         ``"numba"`` for a user's generator that was compiled.
+    bounded : bool or callable
+        Whether it is finite whatever the laws are; of the order, if that depends on it.
     """
 
     compute: Callable[..., float]
     needs: str = "x"
     evaluated_by: str = "numpy"
+    bounded: bool | Callable[[float], bool] = False
+
+    def is_finite(self, order: float) -> bool:
+        """Whether the divergence of this order is finite whatever the laws are."""
+        return self.bounded(order) if callable(self.bounded) else self.bounded
 
 
 def power_mean(x: Floats, s: float, k: int | None) -> float:
@@ -55,7 +58,13 @@ def power_mean(x: Floats, s: float, k: int | None) -> float:
         )
     log_noise = gammaln(k + s) + gammaln(k - s) - 2 * gammaln(k) if k else 0.0
     top = (s * x).max()
-    return float(np.exp(top - log_noise) * np.exp(s * x - top).mean())
+    with np.errstate(over="ignore"):  # laws far apart: infinite, as it may be in truth
+        return float(np.exp(top - log_noise) * np.exp(s * x - top).mean())
+
+
+def _log(mean: float) -> float:
+    """Log of a mean of powers, which is zero for laws far apart."""
+    return float(np.log(mean)) if mean > 0 else -np.inf
 
 
 def kl(x: Floats, y: Floats, k: int | None, order: float) -> float:
@@ -72,7 +81,7 @@ def renyi(x: Floats, y: Floats, k: int | None, order: float) -> float:
     """Renyi divergence of the given order; order 1 is Kullback-Leibler."""
     if order == 1:
         return float(x.mean())
-    return float(np.log(power_mean(x, order - 1, k)) / (order - 1))
+    return _log(power_mean(x, order - 1, k)) / (order - 1)
 
 
 def tsallis(x: Floats, y: Floats, k: int | None, order: float) -> float:
@@ -89,7 +98,7 @@ def hellinger(x: Floats, y: Floats, k: int | None, order: float) -> float:
 
 def bhattacharyya(x: Floats, y: Floats, k: int | None, order: float) -> float:
     """Bhattacharyya distance, minus the log of the integral of sqrt(p q)."""
-    return -float(np.log(power_mean(x, -0.5, k)))
+    return -_log(power_mean(x, -0.5, k))
 
 
 def chi2(x: Floats, y: Floats, k: int | None, order: float) -> float:
@@ -147,8 +156,8 @@ def _mean_across(
 
 def _mean_within(X: Floats, kernel: Callable[[Floats], Floats] = _same) -> float:
     n = len(X)
-    own = n * float(kernel(np.zeros(1))[0])
-    return (_mean_across(X, X, kernel) * n * n - own) / (n * (n - 1))
+    diagonal = n * float(kernel(np.zeros(1))[0])
+    return (_mean_across(X, X, kernel) * n * n - diagonal) / (n * (n - 1))
 
 
 def of_generator(generator: Generator) -> Divergence:
@@ -172,12 +181,12 @@ DIVERGENCES: dict[str, Divergence] = {
     "kl": Divergence(kl),
     "jeffreys": Divergence(jeffreys, "xy"),
     "renyi": Divergence(renyi),
-    "tsallis": Divergence(tsallis),
-    "hellinger": Divergence(hellinger),
+    "tsallis": Divergence(tsallis, bounded=lambda order: order < 1),
+    "hellinger": Divergence(hellinger, bounded=True),
     "bhattacharyya": Divergence(bhattacharyya),
     "chi2": Divergence(chi2),
-    "jensen-shannon": Divergence(jensen_shannon, "xy"),
-    "total-variation": Divergence(total_variation, "xy"),
-    "energy": Divergence(energy, "samples"),
-    "mmd": Divergence(mmd, "samples"),
+    "jensen-shannon": Divergence(jensen_shannon, "xy", bounded=True),
+    "total-variation": Divergence(total_variation, "xy", bounded=True),
+    "energy": Divergence(energy, "samples", bounded=True),
+    "mmd": Divergence(mmd, "samples", bounded=True),
 }

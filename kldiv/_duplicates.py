@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray, Floats, Mask, Rows
 
 DUPLICATE_POLICIES = ("raise", "drop", "expand", "dither")
 
@@ -22,7 +22,7 @@ _VALUES_PER_ROW, _COARSE_SHARE = 1 / 8, 1 / 5
 _GRID_TOLERANCE = 0.01
 
 
-def row_ids(*samples: FloatArray) -> NDArray[np.intp]:
+def row_ids(*samples: FloatArray) -> Rows:
     """Integer per row: the first row that is equal to it, counted through all samples.
 
     Rows are compared through a 64-bit hash; rows that share a hash are compared entry
@@ -45,7 +45,7 @@ def row_ids(*samples: FloatArray) -> NDArray[np.intp]:
     return ids
 
 
-def _gather(samples: tuple[FloatArray, ...], indices: NDArray[np.intp]) -> FloatArray:
+def _gather(samples: tuple[FloatArray, ...], indices: Rows) -> FloatArray:
     """Rows of the samples by their index through all of them."""
     out = np.empty((indices.size, samples[0].shape[1]), dtype=samples[0].dtype)
     start = 0
@@ -56,7 +56,7 @@ def _gather(samples: tuple[FloatArray, ...], indices: NDArray[np.intp]) -> Float
     return out
 
 
-def row_ids_exact(rows: FloatArray) -> NDArray[np.intp]:
+def row_ids_exact(rows: FloatArray) -> Rows:
     """Like `row_ids`, by sorting whole rows: slow and without a hash."""
     _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     return np.asarray(first[inverse.reshape(-1)], dtype=np.intp)
@@ -127,7 +127,7 @@ class DuplicateCounts:
 
 def count_duplicates(
     X: FloatArray, Y: FloatArray
-) -> tuple[DuplicateCounts, NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[DuplicateCounts, Mask, Mask]:
     """Count repeated rows and mark those to keep under ``duplicates="drop"``.
 
     Returns
@@ -157,7 +157,7 @@ def discrete_columns(X: FloatArray, Y: FloatArray) -> str:
     return ""
 
 
-def _coarse(X: FloatArray, Y: FloatArray) -> NDArray[np.bool_]:
+def _coarse(X: FloatArray, Y: FloatArray) -> Mask:
     """Columns with few different values among the rows of both samples."""
     half = _ROWS_TO_LOOK_AT // 2
     parts = [rows[:: max(1, len(rows) // half)][:half] for rows in (X, Y)]
@@ -166,11 +166,10 @@ def _coarse(X: FloatArray, Y: FloatArray) -> NDArray[np.bool_]:
     few = n_values <= max(2, _VALUES_PER_ROW * len(looked_at))
     # one value in each sample: a plane, not a grid
     varies = np.any([(part != part[0]).any(axis=0) for part in parts], axis=0)
-    coarse: NDArray[np.bool_] = few & varies & (len(looked_at) >= _FEWEST_ROWS)
-    return coarse
+    return few & varies & (len(looked_at) >= _FEWEST_ROWS)
 
 
-def grid_steps(X: FloatArray, Y: FloatArray) -> NDArray[np.float64]:
+def grid_steps(X: FloatArray, Y: FloatArray) -> Floats:
     """Step of the grid on which the values of each column lie; 0 without a grid."""
     steps = np.zeros(X.shape[1])
     for column in range(X.shape[1]):

@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kldiv._backends import BACKENDS, UserMetric
-from kldiv._backends._user_metric import metric_name
-from kldiv._coordinates import SCALES, in_range, rank_of
-from kldiv._divergences import CORRECTIONS, DIVERGENCES, Divergence, of_generator
-from kldiv._duplicates import (
-    DUPLICATE_POLICIES,
-    DuplicateCounts,
-    count_duplicates,
-    discrete_columns,
-    dither,
-    grid_steps,
-    refuse_duplicates,
-    row_ids,
-)
-from kldiv._inference import effects_of, permutation_pvalue, spread_of
-from kldiv._log_ratio import (
-    LogRatio,
-    choose_correction,
-    estimate_log_ratio,
-)
+from kldiv._backends import BACKENDS
+from kldiv._divergences import DIVERGENCES, Divergence, of_generator
+from kldiv._duplicates import DUPLICATE_POLICIES
+from kldiv._errors._permutations import permutation_pvalue
+from kldiv._errors._standard_errors import effects_of, spread_of
 from kldiv._neighbors import check_algorithm, check_metric, n_threads
-from kldiv._overlap import apart_note, coverage_of
-from kldiv._report import DivergenceResult
+from kldiv._overlap import apart_notes, coverage_of
+from kldiv._preparation import PreparedPair, prepare
+from kldiv._ratio._coordinates import SCALES
+from kldiv._ratio._corrections import CORRECTIONS, estimate_log_ratio
+from kldiv._ratio._log_ratio import LogRatio, Settings
+from kldiv._results import DivergenceResult
+from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import (
-    FloatArray,
     check_choice,
+    check_integer,
     check_level,
     check_n_jobs,
-    check_n_neighbors,
-    check_n_permutations,
     check_order,
     check_pair,
-    check_sizes,
+    metric_name,
     on_host,
 )
-
-# Repeated rows up to this share of all rows leave duplicates="expand" an estimate.
-_FEW_TIES = 0.05
-# Divergences that are finite whatever the laws are.
-_BOUNDED = ("hellinger", "jensen-shannon", "total-variation")
-_DISCRETE = {
-    "raise": "",
-    "drop": "duplicates='drop' leaves {n} rows of X and {m} of Y. ",
-    "expand": "duplicates='expand' only keeps it finite. ",
-}
+from kldiv._warnings import SingularSampleWarning, warn_of
 
 
 def kl_divergence(
@@ -169,8 +146,8 @@ def divergence(
     >>> X, Y = rng.normal(1, 1, (1000, 1)), rng.normal(0, 1, (1000, 1))
     >>> round(divergence(X, Y, divergence="hellinger"), 1)
     0.1
-    >>> found = divergence(X, Y, divergence=lambda ratio: ratio * np.log(ratio))
-    >>> bool(abs(found - 0.5) < 0.1)
+    >>> value = divergence(X, Y, divergence=lambda ratio: ratio * np.log(ratio))
+    >>> bool(abs(value - 0.5) < 0.1)
     True
     """
     options.setdefault("confidence_level", None)
@@ -276,7 +253,7 @@ def estimate_divergence(
         X,
         Y,
         confidence_level=confidence_level,
-        n_permutations=check_n_permutations(n_permutations),
+        n_permutations=check_integer(n_permutations, "n_permutations", 0),
     )
     warn_of(result.notes)
     return result
@@ -335,13 +312,6 @@ class KNNDivergence(BaseEstimator):
     0.5
     """
 
-    _CHOICES: ClassVar[dict[str, tuple[Any, ...]]] = {
-        "correction": ("auto", *CORRECTIONS),
-        "algorithm": ("auto", *BACKENDS),
-        "duplicates": DUPLICATE_POLICIES,
-        "scale": SCALES,
-    }
-
     def __init__(
         self,
         divergence: str | Callable[[Any], Any] = "kl",
@@ -368,12 +338,14 @@ class KNNDivergence(BaseEstimator):
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""
-        check_n_neighbors(self.n_neighbors)
+        check_integer(self.n_neighbors, "n_neighbors")
         if not callable(self.divergence):
             check_choice(self.divergence, tuple(DIVERGENCES), "divergence")
         check_order(self.order)
-        for name, choices in self._CHOICES.items():
-            check_choice(getattr(self, name), choices, name)
+        check_choice(self.correction, ("auto", *CORRECTIONS), "correction")
+        check_choice(self.algorithm, ("auto", *BACKENDS), "algorithm")
+        check_choice(self.duplicates, DUPLICATE_POLICIES, "duplicates")
+        check_choice(self.scale, SCALES, "scale")
         check_metric(self.metric)
         self._check_metric_suits()
         check_n_jobs(self.n_jobs)
@@ -383,7 +355,7 @@ class KNNDivergence(BaseEstimator):
         if self.metric == "euclidean":
             return
         name = metric_name(self.metric)
-        if self.correction in ("gaussian", "mixture"):
+        if self.correction != "auto" and CORRECTIONS[self.correction].euclidean:
             raise ValueError(
                 f"correction={self.correction!r} computes the masses of Euclidean "
                 f"balls; metric={name!r} has others. Use correction=None or "
@@ -476,277 +448,112 @@ class KNNDivergence(BaseEstimator):
         n_permutations: int = 0,
     ) -> DivergenceResult:
         """`estimate` on arrays that were checked, the caller warns of the notes."""
-        euclidean = self.metric == "euclidean"
-        if euclidean:  # another metric may need every column in its place
-            X, Y = _informative_columns(X, Y)
-        counts, keep_x, keep_y = count_duplicates(X, Y)
-        if counts.same_sample:
-            return self._same_sample(X, counts)
-        _check_distinct(X, Y)
-        discrete = _looks_discrete(X, Y, counts)
-        if counts.total and self.duplicates == "raise":
-            refuse_duplicates(counts, discrete=discrete)
-        notes = self._notes(counts, discrete, keep_x, keep_y)
-        if counts.total and self.duplicates == "drop":
-            X, Y = np.ascontiguousarray(X[keep_x]), np.ascontiguousarray(Y[keep_y])
-            _check_left(X, Y, self.n_neighbors, counts)
-        if self.duplicates == "dither" and (counts.total or discrete):
-            X, Y = dither(X, Y, np.random.default_rng(self.random_state))
-            _check_spread(X, Y)
-        check_sizes(self.n_neighbors, len(X), len(Y))
-        ids = row_ids(X, Y) if counts.total and self.duplicates == "expand" else None
-        plane = in_range(*((X, Y) if euclidean else _informative_columns(X, Y)))
-        dimension = plane[0].shape[1]
-        if euclidean:
-            X, Y = plane
-        check_algorithm(self.algorithm, self.metric, X.shape[1])
-        infinite = singular_note(*plane)
-        notes += (infinite,) if infinite else ()
-        pvalue = None
-        if n_permutations:
-            rng = np.random.default_rng(self.random_state)
-            pvalue = permutation_pvalue(
-                X,
-                Y,
-                self.n_neighbors,
-                n_permutations,
-                rng,
-                n_threads(self.n_jobs),
-                self.metric,
-            )
-        facts = self._measure(X, Y, ids, dimension, confidence_level)
-        apart = facts.pop("apart")
-        return self._result(
-            n=len(X),
-            m=len(Y),
-            n_features=dimension,
-            n_duplicates=counts.total,
-            pvalue=pvalue,
-            notes=notes + ((apart,) if apart and not infinite else ()),
+        entry = self._divergence()
+        pair = prepare(
+            X,
+            Y,
+            self.n_neighbors,
+            duplicates=self.duplicates,
+            metric=self.metric,
+            random_state=self.random_state,
+            finite=entry.is_finite(self.order),
+        )
+        facts: dict[str, Any] = {"correction": None, "coverage": 1.0, "value": 0.0}
+        facts |= {"notes": pair.notes, "algorithm": "none: same sample"}
+        if not pair.same_sample:
+            check_algorithm(self.algorithm, self.metric, pair.X.shape[1])
+            if n_permutations:
+                facts["pvalue"] = self._pvalue(pair, n_permutations)
+            facts |= self._measure(pair, entry, confidence_level)
+        return DivergenceResult(
+            n=len(pair.X),
+            m=len(pair.Y),
+            n_features=pair.dimension,
+            n_neighbors=self.n_neighbors,
+            divergence=self._name(),
+            n_duplicates=pair.n_duplicates,
+            duplicates=self.duplicates,
+            metric=metric_name(self.metric),
             **facts,
         )
 
-    def _notes(
-        self,
-        counts: DuplicateCounts,
-        discrete: str,
-        keep_x: NDArray[np.bool_],
-        keep_y: NDArray[np.bool_],
-    ) -> tuple[str, ...]:
-        """What repeated rows and values say against an estimate."""
-        notes = []
-        repeated = counts.total > _FEW_TIES * (keep_x.size + keep_y.size)
-        if self.duplicates != "dither" and discrete:
-            notes.append(
-                f"{discrete}: the data look discrete or rounded, and the estimate for "
-                f"continuous data is rough or meaningless. {_DISCRETE[self.duplicates]}"
-                "Choose duplicates='dither' (spread each value evenly over its grid "
-                "cell, which leaves the divergence as it is).".format(
-                    n=int(keep_x.sum()), m=int(keep_y.sum())
-                )
-            )
-        elif self.duplicates == "expand" and repeated:
-            notes.append(
-                f"{counts.describe()}: duplicates='expand' takes them as weight of the "
-                "laws at single points, where there is no density, and the estimate is "
-                "rough. If rows were copied or leaked, choose duplicates='drop'."
-            )
-        return tuple(notes)
+    def _pvalue(self, pair: PreparedPair, n_permutations: int) -> float:
+        rng, threads = np.random.default_rng(self.random_state), n_threads(self.n_jobs)
+        return permutation_pvalue(
+            pair.X, pair.Y, self.n_neighbors, n_permutations, rng, threads, self.metric
+        )
 
     def _measure(
-        self,
-        X: FloatArray,
-        Y: FloatArray,
-        ids: NDArray[np.intp] | None,
-        dimension: int,
-        confidence_level: float | None,
+        self, pair: PreparedPair, entry: Divergence, confidence_level: float | None
     ) -> dict[str, Any]:
         """Value, interval and circumstances from log ratios, or from the samples."""
-        entry = self._divergence()
-        threads = n_threads(self.n_jobs)
-        first = self._log_ratio(X, Y, ids, dimension, threads)
+        settings = self._settings()
+        first = estimate_log_ratio(pair, self.correction, settings)
         facts: dict[str, Any] = {
-            "correction": first.correction,
             "algorithm": first.neighbors.algorithm,
-            "scale": first.scale,
-            "n_components": first.n_components,
             "evaluated_by": entry.evaluated_by,
             "coverage": coverage_of(first.neighbors),
-            "apart": "",
         }
         if entry.needs == "samples":
-            facts.update(correction=None, scale=None, n_components=None)
-            value = entry.compute(X.astype(np.float64), Y.astype(np.float64))
-            return {"value": value, **facts}
-        if self._can_be_infinite():
-            facts["apart"] = apart_note(first, threads)
+            facts["value"] = entry.compute(
+                pair.X.astype(np.float64), pair.Y.astype(np.float64)
+            )
+            return facts
+        facts["correction"], facts["scale"] = first.correction, first.scale
+        facts["n_components"] = first.n_components
+        infinite = any(note.category is SingularSampleWarning for note in pair.notes)
+        if not (infinite or entry.is_finite(self.order)):
+            facts["notes"] = pair.notes + apart_notes(first)
         ratios = [first]
         if entry.needs == "xy":
-            exchanged = ids if ids is None else row_ids(Y, X)
-            ratios.append(self._log_ratio(Y, X, exchanged, dimension, threads))
-        k = None if first.correction == "adaptive" else self.n_neighbors
+            exchanged = pair.exchanged()
+            ratios.append(estimate_log_ratio(exchanged, self.correction, settings))
+        varying = CORRECTIONS[first.correction].varying_k
+        k = None if varying else self.n_neighbors
 
         def functional(x: Any, y: Any = None) -> float:
             return entry.compute(x, y, k, self.order)
 
-        value = functional(*(ratio.values for ratio in ratios))
-        if confidence_level is not None:
-            effects = effects_of(ratios, functional, threads)
-            if effects is not None:
-                spread = spread_of((effects.x, effects.y))
-                facts["standard_error"] = spread.standard_error
-                facts["confidence_interval"] = spread.interval(value, confidence_level)
-                facts["effects"] = effects
-        return {"value": value, **facts}
+        facts["value"] = value = functional(*(ratio.values for ratio in ratios))
+        if confidence_level is None or not np.isfinite(value):
+            return facts
+        return facts | _error_of(ratios, functional, value, confidence_level)
 
-    def _log_ratio(
-        self,
-        X: FloatArray,
-        Y: FloatArray,
-        ids: NDArray[np.intp] | None,
-        dimension: int,
-        threads: int,
-    ) -> LogRatio:
-        return estimate_log_ratio(
-            X,
-            Y,
+    def _settings(self) -> Settings:
+        return Settings(
             self.n_neighbors,
-            correction=choose_correction(
-                self.correction, len(X), len(Y), dimension, self.metric
-            ),
-            scale=self.scale,
-            algorithm=self.algorithm,
-            threads=threads,
-            ids=ids,
-            metric=self.metric,
-            dimension=dimension,
+            self.scale,
+            self.algorithm,
+            self.metric,
+            n_threads(self.n_jobs),
             zeros=self.duplicates == "expand" or isinstance(self.metric, str),
         )
-
-    def _can_be_infinite(self) -> bool:
-        """Whether laws without a common support may have no finite divergence."""
-        if self.divergence == "tsallis":
-            return self.order >= 1
-        return callable(self.divergence) or self.divergence not in _BOUNDED
 
     def _divergence(self) -> Divergence:
         if callable(self.divergence):
             return of_generator(self.divergence)
         return DIVERGENCES[self.divergence]
 
-    def _result(self, **values: Any) -> DivergenceResult:
-        return DivergenceResult(
-            n_neighbors=self.n_neighbors,
-            divergence=(
-                self.divergence
-                if isinstance(self.divergence, str)
-                else getattr(self.divergence, "__name__", repr(self.divergence))
-            ),
-            duplicates=self.duplicates,
-            metric=metric_name(self.metric),
-            **values,
-        )
-
-    def _same_sample(self, X: FloatArray, counts: DuplicateCounts) -> DivergenceResult:
-        """Zero, with a note: a sample does not diverge from itself."""
-        note = (
-            f"X and the reference hold the same {len(X)} rows, so their empirical laws "
-            "are equal and the divergence is exactly 0; nothing was estimated. Compare "
-            "with an independent sample."
-        )
-        return self._result(
-            value=0.0,
-            n=len(X),
-            m=len(X),
-            n_features=X.shape[1],
-            correction=None,
-            algorithm="none: same sample",
-            n_duplicates=counts.total,
-            coverage=1.0,
-            notes=(note,),
-        )
+    def _name(self) -> str:
+        if isinstance(self.divergence, str):
+            return self.divergence
+        return getattr(self.divergence, "__name__", repr(self.divergence))
 
 
-def _check_distinct(X: FloatArray, Y: FloatArray) -> None:
-    """Raise ValueError if one sample is a point mass."""
-    for name, sample in (("X", X), ("Y", Y)):
-        if len(sample) > 1 and (sample == sample[0]).all():
-            raise ValueError(
-                f"all {len(sample)} rows of {name} are equal, so no neighbour has a "
-                "positive distance: the sample has no density and the divergence is "
-                "infinite or undefined."
-            )
-
-
-def _looks_discrete(X: FloatArray, Y: FloatArray, counts: DuplicateCounts) -> str:
-    """Why the samples look discrete or rounded, or ""."""
-    reason = discrete_columns(X, Y)
-    if not reason and counts.total:
-        steps = grid_steps(X, Y)
-        if steps.all():
-            reason = f"all values lie on grids (of step {steps.min():.3g})"
-    return reason
-
-
-def _check_left(
-    X: FloatArray, Y: FloatArray, n_neighbors: int, counts: DuplicateCounts
-) -> None:
-    """Raise ValueError if ``duplicates="drop"`` left too few rows."""
-    if len(X) < n_neighbors + 1 or len(Y) < n_neighbors:
-        raise ValueError(
-            f"{counts.describe()}; duplicates='drop' leaves {len(X)} rows of X and "
-            f"{len(Y)} of Y, but n_neighbors={n_neighbors} needs {n_neighbors + 1} and "
-            f"{n_neighbors}. Bring independent rows, or lower n_neighbors; for "
-            "discrete or rounded data choose duplicates='dither'."
-        )
-
-
-def _check_spread(X: FloatArray, Y: FloatArray) -> None:
-    """Raise ValueError if rows repeat that do not lie on a grid."""
-    counts, _, _ = count_duplicates(X, Y)
-    if counts.total:
-        raise ValueError(
-            f"{counts.describe()} after values on a grid were spread; choose "
-            "duplicates='drop' for copied rows."
-        )
-
-
-def warn_of(notes: Sequence[str]) -> None:
-    """Tell whoever called the package what stands against a result."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("kldiv."):
-        level, frame = level + 1, frame.f_back
-    for note in notes:
-        warnings.warn(note, UserWarning, stacklevel=level)
-
-
-def singular_note(X: FloatArray, Y: FloatArray) -> str:
-    """Why the divergence of the laws is infinite, if one sample lies on a plane, or "".
-
-    The samples together must span all columns. A sample on a plane that does not hold
-    the other one has weight where the other law has none.
-    """
-    d = X.shape[1]
-    size = np.concatenate([X, Y]).std(axis=0, dtype=np.float64)
-    size = np.where(size > 0, size, 1.0)
-    for flat, name, other in ((X, "X", "Y"), (Y, "Y", "X")):
-        rank = rank_of(flat, size)
-        if rank < d:
-            return (
-                f"the rows of {name} vary in {rank} of {d} dimensions only (constant "
-                f"or dependent columns), those of {other} also in others: between such "
-                "laws the divergence is infinite, and the estimate only says that it "
-                "is large. Leave out the columns that vary in one sample only."
-            )
-    return ""
-
-
-def _informative_columns(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Both samples without the columns that hold one value in all rows of both.
-
-    Such a column has no density; counting it in the dimension scales the estimate.
-    """
-    constant = (X[0] == X).all(axis=0) & (X[0] == Y).all(axis=0)
-    if not constant.any() or constant.all():
-        return X, Y
-    return np.ascontiguousarray(X[:, ~constant]), np.ascontiguousarray(Y[:, ~constant])
+def _error_of(
+    ratios: Sequence[LogRatio],
+    functional: Callable[..., float],
+    value: float,
+    confidence_level: float,
+) -> dict[str, Any]:
+    """Standard error and interval; nothing where there are none in finite numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        effects = effects_of(ratios, functional)
+        spread = None if effects is None else spread_of((effects.x, effects.y))
+    if spread is None or not np.isfinite(spread.standard_error):
+        return {}
+    return {
+        "standard_error": spread.standard_error,
+        "confidence_interval": spread.interval(value, confidence_level),
+        "effects": effects,
+    }

@@ -9,9 +9,9 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from kldiv._typing import Floats
+
 Generator = Callable[[Floats], Floats]
 
 # Numba compiles one function at a time (its registry is not safe for threads).
@@ -64,11 +64,11 @@ def _compile(numba: Any, generator: Generator) -> Generator | None:
                 if isinstance(generator, numba.core.registry.CPUDispatcher)
                 else numba.njit(generator)
             )
-            found = np.asarray(compiled(_TRIALS.copy()), dtype=np.float64)
+            values = np.asarray(compiled(_TRIALS.copy()), dtype=np.float64)
         except (numba.core.errors.NumbaError, TypeError, ValueError):
             return None
-    same = expected.shape == found.shape and np.allclose(
-        found, expected, rtol=1e-12, atol=0, equal_nan=True
+    same = expected.shape == values.shape and np.allclose(
+        values, expected, rtol=1e-12, atol=0, equal_nan=True
     )
     return compiled if same else None
 

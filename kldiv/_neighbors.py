@@ -10,24 +10,18 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 
-from kldiv._backends import BACKENDS, COMPILED, UserMetric, choose_algorithm
-from kldiv._backends._compiled import search_blocks
-from kldiv._backends._user_metric import (
-    check_user_metric,
-    metric_name,
-    search_user_metric,
-)
+from kldiv._backends import BACKENDS, METRICS, check_user_metric, choose_algorithm
+from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import (
-    FloatArray,
     check_choice,
+    check_integer,
     check_n_jobs,
-    check_n_neighbors,
     check_pair,
     check_sizes,
+    metric_name,
 )
 
 BLOCKS = ("xx", "xy", "yy", "yx")
-METRICS = ("euclidean", "manhattan", "chebyshev")
 
 
 @dataclass(frozen=True)
@@ -157,11 +151,10 @@ def neighbor_distances(
     ([[1.0], [1.0]], [[0.5], [0.5]])
     """
     X, Y = check_pair(X, Y)
-    n_neighbors = check_n_neighbors(n_neighbors)
+    n_neighbors = check_integer(n_neighbors, "n_neighbors")
     for block in blocks:
         check_choice(block, BLOCKS, "each of blocks")
     check_metric(metric)
-    check_choice(algorithm, ("auto", *BACKENDS), "algorithm")
     check_algorithm(algorithm, metric, X.shape[1])
     short_of = {"xx": len(X) - 1, "xy": len(Y), "yy": len(Y) - 1, "yx": len(X)}
     for block in blocks:
@@ -197,20 +190,26 @@ def check_metric(metric: Any) -> None:
 
 
 def check_algorithm(algorithm: str, metric: str | UserMetric, n_features: int) -> None:
-    """Raise ValueError if `algorithm` cannot search this metric or dimension."""
-    if algorithm == "sorted" and n_features != 1:
+    """Raise ValueError if `algorithm` is unknown or cannot search this."""
+    check_choice(algorithm, ("auto", *BACKENDS), "algorithm")
+    if algorithm == "auto":
+        return
+    most = BACKENDS[algorithm].most_features
+    if most is not None and n_features > most:
         raise ValueError(
-            f"algorithm='sorted' needs exactly one feature; the samples have "
+            f"algorithm={algorithm!r} needs {_features(most)}; the samples have "
             f"{n_features}. Use algorithm='auto'."
         )
-    able = ["brute"]
-    if isinstance(metric, str):
-        able = [name for name, metrics in COMPILED.items() if metric in metrics]
-    if algorithm in COMPILED and algorithm not in able:
+    if not BACKENDS[algorithm].knows(metric):
+        able = [name for name, backend in BACKENDS.items() if backend.knows(metric)]
         raise ValueError(
             f"algorithm={algorithm!r} does not know metric={metric_name(metric)!r}; "
             f"these do: {', '.join(able)}. Use algorithm='auto'."
         )
+
+
+def _features(most: int) -> str:
+    return "exactly one feature" if most == 1 else f"at most {most} features"
 
 
 def search(
@@ -227,37 +226,23 @@ def search(
     """Search on checked arrays of one dtype; see `neighbor_distances`."""
     if "xx" in blocks and "xy" in blocks:
         check_sizes(n_neighbors, len(X), len(Y))
-    predicted = axes = None
-    if isinstance(metric, str):
-        if algorithm == "auto":
-            algorithm, predicted, axes = choose_algorithm(
-                X, Y, n_neighbors, blocks, metric
-            )
-        found = search_blocks(
-            algorithm,
-            X,
-            Y,
-            n_neighbors,
-            blocks,
-            metric=metric,
-            n_threads=threads,
-            return_indices=return_indices,
-            axes=axes,
-        )
-    else:
-        algorithm = "brute"
-        found = search_user_metric(
-            metric,
-            X,
-            Y,
-            n_neighbors,
-            blocks,
-            n_threads=threads,
-            return_indices=return_indices,
-        )
-    arrays: dict[str, Any] = {}
-    for block, (distances, indices) in found.items():
-        arrays[block], arrays[f"{block}_indices"] = distances, indices
+    predicted, hints = None, {}
+    if algorithm == "auto":
+        algorithm, predicted, axes = choose_algorithm(X, Y, n_neighbors, blocks, metric)
+        hints = {} if axes is None else {"axes": axes}
+    check_choice(algorithm, tuple(BACKENDS), "algorithm")
+    found = BACKENDS[algorithm].knn_distances(
+        X,
+        Y,
+        n_neighbors,
+        blocks,
+        metric=metric,
+        n_threads=threads,
+        return_indices=return_indices,
+        **hints,
+    )
+    arrays: dict[str, Any] = {b: distances for b, (distances, _) in found.items()}
+    arrays |= {f"{b}_indices": rows for b, (_, rows) in found.items()}
     return NeighborDistances(
         n=len(X),
         m=len(Y),

@@ -1,18 +1,26 @@
-"""What the estimators return: frozen records that say how a number was obtained."""
+"""The report on all classes: a table, what stands against it, how it was obtained."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._comparison import Difference, Pairing, difference_of
-from kldiv._inference import Effects
+from kldiv._errors._differences import Difference, TracedEffects, difference_of
+from kldiv._export import (
+    array_of,
+    column_texts,
+    decoded,
+    html_table,
+    import_pandas,
+    markdown_table,
+    stored_values,
+)
+from kldiv._record import Exported
 from kldiv._validation import check_level
 
 if TYPE_CHECKING:
@@ -20,165 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
-class DivergenceResult:
-    """A divergence between two samples and how it was obtained.
-
-    Attributes
-    ----------
-    value : float
-        The estimate in nats. It may be negative in small samples.
-    standard_error : float or None
-        Standard error in nats, or None if it was not asked for.
-    confidence_interval : tuple of float or None
-        Lower and upper end in nats, or None if it was not asked for.
-    pvalue : float or None
-        Permutation p-value of "both samples have one law", or None.
-    n, m : int
-        Rows of X and of the reference that were used.
-    n_features : int
-        Columns that were used: constant ones carry no information and are left out.
-    n_neighbors : int
-        k.
-    divergence : str
-        Key of the divergence.
-    correction : str or None
-        The correction that was used.
-    algorithm : str
-        The neighbour search that was used.
-    n_duplicates : int
-        Rows that repeat another row or are shared by the samples, before `duplicates`
-        was applied.
-    duplicates : str
-        The policy that was applied to them.
-    coverage : float
-        Share of rows of X whose k-th-neighbour ball within X holds at least one row of
-        Y (Naeem et al. 2020). Low coverage means that the true value can be infinite
-        and the estimate only says "large".
-    scale : str or None
-        Coordinates in which neighbours were searched: None for those given,
-        "standard", "whiten", or "normal" (columns made nearly Gaussian).
-    n_components : int or None
-        Gaussians in the reference of each sample, None without references.
-    metric : str
-        Metric of the neighbours; the name of the function for one of the user's own.
-    notes : tuple of str
-        What stands against the number: why it is not an estimate, rough, or infinite in
-        truth. Each was also a warning.
-    evaluated_by : {"numpy", "numba"}
-        What evaluated the formula: ``"numba"`` if it is the user's generator function
-        and was compiled.
-    effects : object or None
-        What single rows do to the estimate, from which the standard error is computed,
-        and that of differences.
-
-    Examples
-    --------
-    >>> from kldiv import estimate_divergence
-    >>> X, Y = [0.1, 0.4, 0.8], [0.3, 0.7, 0.9]
-    >>> result = estimate_divergence(X, Y, n_neighbors=2, correction=None)
-    >>> result.n, result.m, result.n_neighbors, result.n_duplicates
-    (3, 3, 2, 0)
-    """
-
-    value: float
-    n: int
-    m: int
-    n_features: int
-    n_neighbors: int
-    divergence: str
-    correction: str | None
-    algorithm: str
-    n_duplicates: int
-    duplicates: str
-    coverage: float
-    standard_error: float | None = None
-    confidence_interval: tuple[float, float] | None = None
-    pvalue: float | None = None
-    scale: str | None = None
-    n_components: int | None = None
-    metric: str = "euclidean"
-    notes: tuple[str, ...] = ()
-    evaluated_by: str = "numpy"
-    effects: Effects | None = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class KSResult:
-    """A Kolmogorov-Smirnov test and how it was obtained.
-
-    Attributes
-    ----------
-    statistic : float or ndarray of shape (n_features,)
-        Per column for ``"columns"`` (a float if X is a vector), else one number.
-    pvalue : float or ndarray of shape (n_features,)
-        Goes with `statistic`; ``nan`` where only permutations give a p-value and none
-        were asked for. For ``"rows"`` without permutations it is the mean of the row
-        p-values, which is *not* a valid p-value.
-    global_statistic : float
-        The largest column statistic for ``"columns"``, else `statistic`.
-    global_pvalue : float
-        Valid p-value of "both laws are equal": Bonferroni over the columns, or the
-        permutation p-value of the largest column statistic; twice the mean for
-        ``"rows"``; else `pvalue`.
-    method : str
-        The key of the method.
-    pvalue_method : str
-        ``"exact"``, ``"asymp"``, ``"permutation"`` or ``"none"``.
-    alternative : str
-        ``"two-sided"``, ``"greater"`` or ``"less"``.
-    n, m : int
-        Rows of X and of Y; m is 0 against a law that was evaluated, and the number of
-        rows drawn from it where a sample stood for it.
-    n_features : int
-        Columns.
-    n_permutations : int
-        Relabellings besides the given one.
-    statistic_location, statistic_sign : ndarray of shape (n_features,) or scalar
-        ``"columns"`` only: where the gap is reached and whether the distribution
-        function of X is the larger (1) or the smaller one (-1) there.
-    pvalue_bonferroni, pvalue_holm, pvalue_benjamini_hochberg : ndarray of shape \
-(n_features,)
-        ``"columns"`` only: adjusted for the number of columns.
-    row_statistic, row_pvalue : ndarray of shape (n,)
-        ``"rows"`` only: one test per row of X.
-    direction : ndarray of shape (n_features,)
-        ``"max-sliced"`` only: unit vector along which the gap was found.
-    n_directions : int
-        Random directions, for the sliced methods.
-
-    Examples
-    --------
-    >>> from kldiv import ks_test
-    >>> result = ks_test([0.1, 0.2, 0.4, 0.8], [0.5, 0.6, 0.7, 0.9])
-    >>> float(result.statistic), result.pvalue_method, result.n, result.m
-    (0.75, 'exact', 4, 4)
-    """
-
-    statistic: Any
-    pvalue: Any
-    global_statistic: float
-    global_pvalue: float
-    method: str
-    pvalue_method: str
-    alternative: str
-    n: int
-    m: int
-    n_features: int
-    n_permutations: int = 0
-    statistic_location: Any = None
-    statistic_sign: Any = None
-    pvalue_bonferroni: NDArray[np.float64] | None = None
-    pvalue_holm: NDArray[np.float64] | None = None
-    pvalue_benjamini_hochberg: NDArray[np.float64] | None = None
-    row_statistic: NDArray[np.float64] | None = None
-    row_pvalue: NDArray[np.float64] | None = None
-    direction: NDArray[np.float64] | None = None
-    n_directions: int = 0
-
-
-@dataclass(frozen=True)
-class PerClassReport:
+@dataclass(frozen=True, repr=False)
+class PerClassReport(Exported):
     """A table with one row per class, and how its numbers were obtained.
 
     Attributes
@@ -186,7 +37,8 @@ class PerClassReport:
     classes : ndarray of shape (n_classes,)
         Class labels, in the order of all columns.
     columns : mapping of str to ndarray of shape (n_classes,)
-        The table. A value that could not be had is NaN.
+        The table. A value that could not be had is NaN. The interval of a column
+        ``kl`` is in the columns ``kl_low`` and ``kl_high``.
     reasons : mapping
         Class label to the reason why it has no score.
     settings : mapping of str to object
@@ -214,6 +66,10 @@ class PerClassReport:
     |   dog |   nan |
     <BLANKLINE>
     * class dog: no auxiliary row
+    >>> for label, row in report:
+    ...     print(label, row["kl"])
+    cat 0.5
+    dog nan
     """
 
     classes: NDArray[Any]
@@ -222,10 +78,22 @@ class PerClassReport:
     settings: Mapping[str, Any] = field(default_factory=dict)
     title: str = "Scores per class"
     notes: Mapping[Any, str] = field(default_factory=dict)
-    pairing: Mapping[Any, Pairing] = field(default_factory=dict, repr=False)
+    pairing: Mapping[Any, TracedEffects] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __iter__(self) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Each class label with its row of the table."""
+        for i, label in enumerate(self.classes.tolist()):
+            yield label, {k: column[i] for k, column in self.columns.items()}
+
+    def __repr__(self) -> str:
+        columns = ", ".join(self.columns)
+        return f"PerClassReport({self.title!r}, {len(self)} classes: {columns})"
 
     @overload
     def compare(
@@ -260,7 +128,8 @@ class PerClassReport:
             Its lower and upper end.
         report : PerClassReport
             Instead of both for another report without a class label: columns
-            ``difference``, ``standard_error``, ``low``, ``high`` and ``paired``.
+            ``difference``, ``standard_error``, ``difference_low``,
+            ``difference_high`` and ``paired``.
 
         Raises
         ------
@@ -287,30 +156,36 @@ class PerClassReport:
         >>> scorer = ConditionalKLScorer(confidence_level=0.95)
         >>> reports = [scorer.fit(train, (aux, y)).report() for aux in (near, far)]
         >>> table = reports[1].compare(reports[0])
-        >>> bool((table["low"] > 0).all()), table["paired"].tolist()
+        >>> bool((table["difference_low"] > 0).all()), table["paired"].tolist()
         (True, [True, True])
         """
         check_level(level)
-        if not isinstance(first, PerClassReport):
-            found = self._difference(first, self, second, level)
-            return found.value, found.confidence_interval
-        if second is not None:
-            found = self._difference(second, first, second, level)
-            return found.value, found.confidence_interval
-        common = [c for c in self.classes.tolist() if c in first.classes.tolist()]
+        if isinstance(first, PerClassReport) and second is None:
+            return self._differences(first, level)
+        if isinstance(first, PerClassReport):
+            difference = self._difference(second, first, second, level)
+        else:
+            difference = self._difference(first, self, second, level)
+        return difference.value, difference.confidence_interval
+
+    def _differences(self, other: PerClassReport, level: float) -> PerClassReport:
+        """Scores here minus those there, for all classes of both."""
+        known = other.classes.tolist()
+        common = [c for c in self.classes.tolist() if c in known]
         if not common:
             raise ValueError(
                 f"the reports hold no class in common: {self.classes.tolist()} and "
-                f"{first.classes.tolist()}."
+                f"{known}."
             )
-        rows = [self._difference(c, first, c, level) for c in common]
+        rows = [self._difference(c, other, c, level) for c in common]
+        intervals = np.array([row.confidence_interval for row in rows])
         return PerClassReport(
             classes=np.array(common),
             columns={
                 "difference": np.array([row.value for row in rows]),
                 "standard_error": np.array([row.standard_error for row in rows]),
-                "low": np.array([row.confidence_interval[0] for row in rows]),
-                "high": np.array([row.confidence_interval[1] for row in rows]),
+                "difference_low": intervals[:, 0],
+                "difference_high": intervals[:, 1],
                 "paired": np.array([row.paired for row in rows]),
             },
             settings={"level": level},
@@ -324,91 +199,150 @@ class PerClassReport:
         a, b = self._side(mine), other._side(yours)
         return difference_of((a[0], b[0]), (a[1], b[1]), (a[2], b[2]), level)
 
-    def _side(self, label: Any) -> tuple[float, float, Pairing | None]:
+    def _side(self, label: Any) -> tuple[float, float, TracedEffects | None]:
         if "standard_error" not in self.columns:
             raise ValueError(
                 "compare needs standard errors; fit "
                 "ConditionalKLScorer(confidence_level=0.95) and take its report."
             )
-        found = np.flatnonzero(self.classes == label)
-        if found.size == 0:
+        labels = self.classes.tolist()
+        if label not in labels:
             raise ValueError(
-                f"{label!r} is not a class of the report; its classes are "
-                f"{self.classes.tolist()}."
+                f"{label!r} is not a class of the report; its classes are {labels}."
             )
-        score = next(iter(self.columns.values()))
+        row, score = labels.index(label), next(iter(self.columns.values()))
         return (
-            float(score[found[0]]),
-            float(self.columns["standard_error"][found[0]]),
-            self.pairing.get(self.classes.tolist()[found[0]]),
+            float(score[row]),
+            float(self.columns["standard_error"][row]),
+            self.pairing.get(labels[row]),
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """The table as a pandas data frame, classes as index, reasons as last column.
+        """The table as a pandas data frame, classes as index.
+
+        Returns
+        -------
+        DataFrame
+            Counts with gaps are nullable integers. Reasons and notes, where a class
+            has any, are the last columns ``reason`` and ``note``.
 
         Raises
         ------
         ImportError
             Without pandas (``pip install kldiv[frames]``).
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas: pip install 'kldiv[frames]'."
-            ) from error
-        frame = pd.DataFrame(
-            dict(self.columns), index=pd.Index(self.classes, name="class")
-        )
-        if self.reasons:
-            frame["reason"] = [self.reasons.get(c, "") for c in self.classes.tolist()]
+        pandas = import_pandas()
+        index = pandas.Index(self.classes, name="class")
+        frame: pd.DataFrame = pandas.DataFrame(dict(self.columns), index=index)
+        for name in self.columns:
+            if name.startswith("n_") and frame[name].dtype.kind == "f":
+                frame[name] = frame[name].astype("Int64")
+        for name, texts in self._text_columns().items():
+            frame[name] = texts
         return frame
 
+    def _text_columns(self) -> dict[str, list[str]]:
+        """Reasons and notes as columns, if any class has one."""
+        labels = self.classes.tolist()
+        return {
+            name: [texts.get(c, "") for c in labels]
+            for name, texts in (("reason", self.reasons), ("note", self.notes))
+            if texts
+        }
+
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Header and rows of the table as text."""
-        header = ["class", *self.columns]
-        rows = [
-            [str(label), *(_text(column[i]) for column in self.columns.values())]
-            for i, label in enumerate(self.classes.tolist())
+        """Header and rows of the table as text, with the digits they deserve.
+
+        Returns
+        -------
+        header : list of str
+            ``class`` and the names of the columns.
+        rows : list of list of str
+            One row per class. The score and its interval have as many decimals as
+            its standard error has in two digits.
+        """
+        texts = [
+            column_texts(name, column, self._errors_of(name))
+            for name, column in self.columns.items()
         ]
-        return header, rows
+        labels = [str(label) for label in self.classes.tolist()]
+        header = ["class", *self.columns]
+        return header, [list(row) for row in zip(labels, *texts, strict=True)]
+
+    def _errors_of(self, name: str) -> NDArray[Any] | None:
+        """Standard errors that decide on the digits of a column."""
+        score = next(iter(self.columns))
+        of_score = (score, f"{score}_low", f"{score}_high", "standard_error")
+        return self.columns.get("standard_error") if name in of_score else None
 
     def to_markdown(self) -> str:
-        """The table, the reasons and the settings as Markdown."""
-        header, rows = self.cells()
-        widths = [
-            max(len(row[j]) for row in [header, *rows]) for j in range(len(header))
-        ]
-        lines = [
-            "| "
-            + " | ".join(t.rjust(w) for t, w in zip(row, widths, strict=True))
-            + " |"
-            for row in [header, *rows]
-        ]
-        lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
-        remarks = self._remarks()
-        lines += [""] if remarks else []
-        lines += [f"* {remark}" for remark in remarks]
-        lines += [""] if self.settings else []
-        lines += [f"* {key}: {_setting(v)}" for key, v in self.settings.items()]
-        return "\n".join(lines)
+        """The table, the reasons and the settings as Markdown.
 
-    def to_json(self) -> str:
-        """The report as JSON text; NaN becomes null."""
-        return json.dumps(
-            {
-                "title": self.title,
-                "classes": self.classes.tolist(),
-                "columns": {
-                    name: [_json_value(v) for v in column.tolist()]
-                    for name, column in self.columns.items()
-                },
-                "reasons": {str(c): reason for c, reason in self.reasons.items()},
-                "notes": {str(c): note for c, note in self.notes.items()},
-                "settings": {k: _json_value(v) for k, v in self.settings.items()},
-            },
-            indent=2,
+        Returns
+        -------
+        str
+            The text, without the title.
+        """
+        blocks = [[markdown_table(*self.cells())]]
+        blocks += [[f"* {remark}" for remark in self._remarks()]]
+        blocks += [[f"* {k}: {_setting(v)}" for k, v in self.settings.items()]]
+        return "\n\n".join("\n".join(block) for block in blocks if block)
+
+    @classmethod
+    def from_json(
+        cls, source: str | os.PathLike[str] | Mapping[str, Any]
+    ) -> PerClassReport:
+        """The report that `to_json` wrote.
+
+        Parameters
+        ----------
+        source : str, path-like or mapping
+            The text, a file that holds it, or what a JSON reader made of it.
+
+        Returns
+        -------
+        PerClassReport
+            The report, without what pairs its rows with those of another one.
+
+        Raises
+        ------
+        ValueError
+            If classes or columns are missing.
+        """
+        stored = stored_values(source, ("classes", "columns"))
+        classes = np.asarray(stored["classes"])
+        labels = {str(label): label for label in classes.tolist()}
+
+        def by_class(name: str) -> dict[Any, str]:
+            return {labels.get(k, k): v for k, v in stored.get(name, {}).items()}
+
+        return cls(
+            classes=classes,
+            columns={k: array_of(values) for k, values in stored["columns"].items()},
+            reasons=by_class("reasons"),
+            settings=decoded(stored.get("settings", {})),
+            title=str(stored.get("title", cls.title)),
+            notes=by_class("notes"),
         )
+
+    def _caption(self) -> str:
+        return self.title
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "classes": self.classes,
+            "columns": {k: _whole(k, column) for k, column in self.columns.items()},
+            "reasons": self.reasons,
+            "notes": self.notes,
+            "settings": self.settings,
+        }
+
+    def _table(self) -> tuple[list[str], list[list[Any]]]:
+        columns: dict[str, list[Any]] = {"class": self.classes.tolist()}
+        columns |= {k: _whole(k, column) for k, column in self.columns.items()}
+        columns |= self._text_columns()
+        return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
 
     def _remarks(self) -> list[str]:
         """Reasons and notes, class by class."""
@@ -419,49 +353,44 @@ class PerClassReport:
         ]
 
     def _repr_html_(self) -> str:
-        header, rows = self.cells()
-        head = "".join(f"<th>{escape(text)}</th>" for text in header)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>"
-            for row in rows
-        )
-        notes = self._remarks()
-        notes += [f"{key}: {_setting(v)}" for key, v in self.settings.items()]
-        listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-        return (
-            f"<table><caption>{escape(self.title)}</caption><thead><tr>{head}</tr>"
-            f"</thead><tbody>{body}</tbody></table><ul>{listed}</ul>"
-        )
+        remarks = self._remarks()
+        remarks += [f"{key}: {_setting(v)}" for key, v in self.settings.items()]
+        return html_table(self.title, *self.cells(), remarks)
 
     def __str__(self) -> str:
         return f"{self.title}\n\n{self.to_markdown()}"
 
-    def plot(self, column: str | None = None, *, ax: Axes | None = None) -> Axes:
-        """Bars of one column, the first by default; see `kldiv.plots.plot_report`."""
+    def plot(
+        self, column: str | None = None, *, sort: bool = False, ax: Axes | None = None
+    ) -> Axes:
+        """Bars of one column with its interval; see `kldiv.plots.plot_report`.
+
+        Parameters
+        ----------
+        column : str, optional
+            Which column, the first by default.
+        sort : bool, default=False
+            Whether the smallest value comes first, and classes without one last.
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        matplotlib Axes
+            The axes.
+        """
         from kldiv.plots import plot_report
 
-        return plot_report(self, column, ax=ax)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float | np.floating):
-        return f"{value:.3f}"
-    return str(value)
+        return plot_report(self, column, sort=sort, ax=ax)
 
 
 def _setting(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _json_value(value: Any) -> Any:
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    if isinstance(value, Mapping):
-        return {str(k): _json_value(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_json_value(v) for v in value]
-    return str(value)
+def _whole(name: str, column: NDArray[Any]) -> list[Any]:
+    """Values of a column, counts as integers where they are known."""
+    values: list[Any] = column.tolist()
+    if not name.startswith("n_"):
+        return values
+    return [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
-FloatArray = NDArray[np.floating[Any]]
+from kldiv._typing import FloatArray, UserMetric
 
 # A probability row may miss one by this much (float16 softmax of 1000 classes).
 PROBABILITY_TOLERANCE = 1e-3
@@ -159,15 +159,15 @@ def check_pair(
     return X, Y
 
 
-def check_n_neighbors(n_neighbors: Any) -> int:
-    """Raise unless `n_neighbors` is an integer of at least 1."""
-    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, Integral):
+def check_integer(value: Any, name: str, least: int = 1) -> int:
+    """The integer; TypeError or ValueError unless it is one of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(
-            f"n_neighbors must be an integer of at least 1, got {n_neighbors!r}."
+            f"{name} must be an integer of at least {least}; got {value!r}."
         )
-    if n_neighbors < 1:
-        raise ValueError(f"n_neighbors must be at least 1, got {n_neighbors}.")
-    return int(n_neighbors)
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}; got {value}.")
+    return int(value)
 
 
 def check_n_jobs(n_jobs: Any) -> int | None:
@@ -198,6 +198,11 @@ def check_choice(value: Any, choices: Sequence[Any], name: str) -> Any:
         accepted = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name} must be one of {accepted}; got {value!r}.")
     return value
+
+
+def metric_name(metric: str | UserMetric) -> str:
+    """What messages and results call a metric."""
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
 
 
 def check_labels(labels: Any, name: str, n_rows: int) -> NDArray[Any]:
@@ -252,17 +257,6 @@ def check_level(level: Any) -> None:
             "confidence_level must be between 0 and 1, for instance 0.95, or None for "
             f"no interval; got {level!r}."
         )
-
-
-def check_n_permutations(n_permutations: Any) -> int:
-    """Raise unless `n_permutations` is an integer of at least 0."""
-    if isinstance(n_permutations, bool) or not isinstance(n_permutations, Integral):
-        raise TypeError(
-            f"n_permutations must be an integer, 0 for none; got {n_permutations!r}."
-        )
-    if n_permutations < 0:
-        raise ValueError(f"n_permutations must be at least 0, got {n_permutations}.")
-    return int(n_permutations)
 
 
 def check_order(order: Any) -> None:

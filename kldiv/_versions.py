@@ -6,7 +6,7 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-import kldiv._kernels._knn as _knn
+import kldiv._kernels._isa as _isa
 
 DEPENDENCIES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "numba")
 
@@ -14,7 +14,7 @@ DEPENDENCIES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "numba
 def versions() -> dict[str, str]:
     """Versions of Python, kldiv and what it uses; "not installed" where absent.
 
-    "kernels" names the instruction set that the compiled search uses; the environment
+    "kernels" names the instruction set that all compiled kernels use; the environment
     variable KLDIV_ISA forces a lower one.
     """
     found = {"python": sys.version.split()[0], "machine": platform.platform()}
@@ -24,9 +24,9 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     found["kernels"] = (
-        f"{_knn.current_level()} (available: {', '.join(_knn.available_levels())})"
+        f"{_isa.current_level()} (available: {', '.join(_isa.available_levels())})"
     )
-    found["openmp"] = "yes" if _knn.has_openmp() else "no, kernels are serial"
+    found["openmp"] = "yes" if _isa.has_openmp() else "no, kernels are serial"
     return found
 
 

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kldiv._report import PerClassReport
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from kldiv._report import PerClassReport
 
 __all__ = ["plot_report"]
 
 
 def plot_report(
-    report: PerClassReport, column: str | None = None, *, ax: Axes | None = None
+    report: PerClassReport,
+    column: str | None = None,
+    *,
+    sort: bool = False,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw one column of a report as bars, one per class.
 
@@ -27,6 +31,8 @@ def plot_report(
     column : str, optional
         Which column, the first by default. Columns ``<column>_low`` and
         ``<column>_high`` are drawn as error bars if the report has them.
+    sort : bool, default=False
+        Whether the smallest value comes first, and classes without one last.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
 
@@ -54,16 +60,18 @@ def plot_report(
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 3), layout="constrained")
     values = np.asarray(report.columns[column], dtype=float)
-    places = np.arange(len(values))
-    known = np.isfinite(values)
+    order = np.argsort(values, kind="stable") if sort else np.arange(len(values))
+    values, labels = values[order], report.classes[order].tolist()
+    positions, known = np.arange(len(values)), np.isfinite(values)
     errors = None
     if f"{column}_low" in report.columns and f"{column}_high" in report.columns:
-        ends = [report.columns[f"{column}_{end}"] for end in ("low", "high")]
-        errors = np.abs(np.asarray(ends, dtype=float) - values)[:, known]
-    ax.bar(places[known], values[known], yerr=errors, color="#33658a", capsize=3)
-    for place in places[~known]:
-        ax.text(place, 0, "no score", rotation=90, ha="center", va="bottom")
+        ends = np.array([report.columns[f"{column}_{end}"] for end in ("low", "high")])
+        errors = np.abs(ends[:, order].astype(float) - values)[:, known]
+    ax.bar(positions[known], values[known], yerr=errors, color="#33658a", capsize=3)
+    for position in positions[~known]:
+        missing = "infinite" if np.isinf(values[position]) else "no score"
+        ax.text(position, 0, missing, rotation=90, ha="center", va="bottom")
     ax.axhline(0, color="black", linewidth=0.8)
-    ax.set_xticks(places, [str(label) for label in report.classes.tolist()])
+    ax.set_xticks(positions, [str(label) for label in labels])
     ax.set(xlabel="class", ylabel=column, title=report.title)
     return ax

@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
+from kldiv import (
+    ConditionalKLScorer,
+    DivergenceWarning,
+    KNNDivergence,
+    PerClassReport,
+)
 from kldiv_attack._files import read_json, write_json
-from kldiv_attack._run_folder import report_from_dict, report_to_dict
+from kldiv_attack._run_folder import report_to_dict
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.judge import Judge
 
@@ -114,7 +119,7 @@ def score_indicators(
     scores under soft conditioning beside those under hard conditioning.
     """
     if path.exists():
-        return {k: report_from_dict(v) for k, v in read_json(path).items()}
+        return {k: PerClassReport.from_json(v) for k, v in read_json(path).items()}
     features = Features(train, aux, judge)
     labels = responses.argmax(axis=1)
     reports = {}
@@ -157,7 +162,7 @@ def _score(
     pair = at_most(train, one["max_rows"], rng), at_most(aux, one["max_rows"], rng)
     estimator = _estimator(one)
     with warnings.catch_warnings():  # they are kept as notes of the report
-        warnings.filterwarnings("ignore", message=".* scores need care")
+        warnings.simplefilter("ignore", DivergenceWarning)
         measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
         split = _halves(pair[0], measured["n_aux"], rng)
         same = _fill(ConditionalKLScorer(estimator, None).fit(*split), class_names)
@@ -211,7 +216,7 @@ def _score_soft(
         rows = np.sort(rng.permutation(len(Z))[: most * len(class_names)])
         Z, responses = Z[rows], responses[rows]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* scores need care")
+        warnings.simplefilter("ignore", DivergenceWarning)
         scorer = ConditionalKLScorer(_estimator(one), None, conditioning="soft")
         return scorer.fit((X, y, answers), (Z, responses)).score_per_class()
 
@@ -246,10 +251,12 @@ def _halves(
 def _fill(scorer: ConditionalKLScorer, class_names: Sequence[str]) -> PerClassReport:
     """The scorer's report with one row for every class, also those without rows."""
     report = scorer.report()
-    columns = {k: np.full(len(class_names), np.nan) for k in report.columns}
-    for name in ("n_train", "n_aux"):
-        columns[name][:] = 0
+    columns = {}
     for name, values in report.columns.items():
+        unknown = "" if values.dtype.kind == "U" else np.nan
+        gap = 0 if name in ("n_train", "n_aux") else unknown
+        kind = np.result_type(values.dtype, np.asarray(gap).dtype)
+        columns[name] = np.full(len(class_names), gap, dtype=kind)
         columns[name][report.classes] = values
     reasons = {class_names[c]: why for c, why in report.reasons.items()}
     for c in set(range(len(class_names))) - set(report.classes.tolist()):

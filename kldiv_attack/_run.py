@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kldiv import PerClassReport
 from kldiv_attack._files import read_json
-from kldiv_attack._run_folder import check_format, report_from_dict
+from kldiv_attack._run_folder import check_format
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,11 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         folder=folder,
         config=config,
         facts=results["facts"],
-        success=report_from_dict(results["success"]),
-        controls={k: report_from_dict(v) for k, v in results["controls"].items()},
-        indicators={k: report_from_dict(v) for k, v in results["indicators"].items()},
+        success=PerClassReport.from_json(results["success"]),
+        controls={
+            k: PerClassReport.from_json(v) for k, v in results["controls"].items()
+        },
+        indicators={
+            k: PerClassReport.from_json(v) for k, v in results["indicators"].items()
+        },
     )

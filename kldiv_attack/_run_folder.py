@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -135,21 +134,6 @@ def _differences(stored: Any, asked: Any, prefix: str = "") -> list[str]:
 def report_to_dict(report: PerClassReport) -> dict[str, Any]:
     """A report as JSON values."""
     return dict(json.loads(report.to_json()))
-
-
-def report_from_dict(stored: Mapping[str, Any]) -> PerClassReport:
-    """The report that :func:`report_to_dict` stored."""
-    return PerClassReport(
-        classes=np.asarray(stored["classes"]),
-        columns={
-            name: np.array([np.nan if v is None else v for v in values])
-            for name, values in stored["columns"].items()
-        },
-        reasons=dict(stored["reasons"]),
-        settings=dict(stored["settings"]),
-        title=str(stored["title"]),
-        notes=dict(stored.get("notes", {})),
-    )
 
 
 class RunRecorder:

@@ -12,7 +12,12 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer
 
-from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
+from kldiv import (
+    ConditionalKLScorer,
+    KNNDivergence,
+    PerClassReport,
+    SamplesApartWarning,
+)
 from kldiv_attack.datasets import LabelledImages, check_images
 from kldiv_attack.datasets._base import to_array
 from kldiv_attack.judge import Judge, check_judge
@@ -304,7 +309,7 @@ def _divergences(
         try:
             with warnings.catch_warnings():
                 # a failed attack is not worth a warning; the report keeps it as a note
-                warnings.filterwarnings("ignore", ".*need care.*the samples lie apart")
+                warnings.simplefilter("ignore", SamplesApartWarning)
                 scorer.fit(
                     (own, np.full(len(own), label)), (other, np.full(len(other), label))
                 )

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import kldiv._kernels._isa as _isa
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -20,6 +21,14 @@ def seed():
 @pytest.fixture
 def rng(seed):
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(params=_isa.available_levels())
+def level(request):
+    """Run a test on one instruction set, and put the old one back."""
+    before = _isa.set_level(request.param)
+    yield request.param
+    _isa.set_level(before)
 
 
 @pytest.fixture(scope="session")

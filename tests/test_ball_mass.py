@@ -1,5 +1,6 @@
 """Log mass of balls under a Gaussian: scipy, Monte Carlo, limits, threads."""
 
+import kldiv._kernels._isa as _isa
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +11,14 @@ from scipy.special import gammaln, logsumexp
 
 # Largest error of the saddlepoint in the logarithm, by dimension (measured: half).
 TOLERANCE = {1: 1e-9, 2: 0.06, 3: 0.04, 5: 0.02, 10: 0.01, 50: 2e-3, 300: 1e-3}
+
+
+@pytest.fixture(params=_isa.available_levels(), autouse=True, scope="module")
+def every_level(request):
+    """Run all of this file on one instruction set after the other."""
+    before = _isa.set_level(request.param)
+    yield
+    _isa.set_level(before)
 
 
 def log_mass(squared_offsets, eigenvalues, squared_radii, threads=1):

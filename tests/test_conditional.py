@@ -1,6 +1,5 @@
 """ConditionalKLScorer: one number per class, and nothing lost on awkward input."""
 
-import json
 import threading
 from dataclasses import replace
 
@@ -15,9 +14,10 @@ from sklearn.utils import Bunch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from kldiv import ConditionalKLScorer, KNNDivergence, kl_divergence
-from kldiv._backends._compiled import search_blocks
-from kldiv._comparison import Pairing, difference_of
-from kldiv._inference import Effects, Sample, spread_of
+from kldiv._backends import BACKENDS
+from kldiv._errors._differences import TracedEffects, difference_of
+from kldiv._errors._standard_errors import Effects, SampleEffects, spread_of
+from kldiv._errors._subsets import N_SUBSETS
 
 
 @pytest.fixture
@@ -54,14 +54,16 @@ def test_threads_over_classes_do_not_change_the_scores(samples):
 def test_threads_across_classes_or_inside_one(
     classes, inside, threads, blas, scaled, samples, monkeypatch
 ):
-    seen = []
+    seen, knn_distances = [], BACKENDS["brute"].knn_distances
 
     def watched(*args, n_threads, **options):
         pools = [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
         seen.append((n_threads, max(pools), threading.current_thread()))
-        return search_blocks(*args, n_threads=n_threads, **options)
+        return knn_distances(*args, n_threads=n_threads, **options)
 
-    monkeypatch.setattr("kldiv._neighbors.search_blocks", watched)
+    for name, backend in BACKENDS.items():
+        watcher = replace(backend, knn_distances=watched)
+        monkeypatch.setitem(BACKENDS, name, watcher)
     estimator = KNNDivergence(n_jobs=inside)
     if scaled:
         estimator = make_pipeline(StandardScaler(), estimator)
@@ -211,33 +213,6 @@ def test_shared_rows_are_found_before_and_after_the_transformer(rng):
     assert report["n_duplicates"].tolist() == [3, 1]
 
 
-def test_report(samples):
-    report = ConditionalKLScorer().fit(*samples).report()
-    frame = report.to_frame()
-    assert frame.index.tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(frame["kl"], report["kl"])
-    markdown = report.to_markdown()
-    assert markdown.startswith("| class |")
-    assert f"{report['kl'][1]:.3f}" in markdown
-    parsed = json.loads(report.to_json())
-    assert parsed["columns"]["n_aux"] == [60, 60, 60]
-    assert "<caption>Kullback-Leibler" in report._repr_html_()
-    assert report.title in str(report)
-
-
-def test_report_with_gaps_stays_valid_json_and_plots(samples):
-    pytest.importorskip("matplotlib").use("Agg")
-    (X, y), (A, a) = samples
-    report = ConditionalKLScorer().fit((X, y), (A[a != 1], a[a != 1])).report()
-    assert json.loads(report.to_json())["columns"]["kl"][1] is None
-    assert "no auxiliary row" in report.to_frame()["reason"][1]
-    ax = report.plot()
-    assert [text.get_text() for text in ax.texts] == ["no score"]
-    assert len(ax.patches) == 2
-    with pytest.raises(ValueError, match="column must be one of"):
-        report.plot("nothing")
-
-
 def test_constant_features(samples):
     (X, y), (A, a) = samples
     wide = [np.column_stack([s, np.zeros((len(s), 3))]) for s in (X, A)]
@@ -274,8 +249,8 @@ def test_soft_conditioning_reaches_the_closed_form(d, rng):
         assert score == pytest.approx(truth, abs=4 * error)
     terms = report["kl_marginal"] - report["log_answer"] + report["log_share"]
     np.testing.assert_allclose(report["kl"], terms)
-    assert (report["low"] < report["kl"]).all()
-    assert (report["kl"] < report["high"]).all()
+    assert (report["kl_low"] < report["kl"]).all()
+    assert (report["kl"] < report["kl_high"]).all()
     difference, (low, high) = report.compare(0, 1)
     assert difference == report["kl"][0] - report["kl"][1]
     assert low < 0 < high
@@ -338,7 +313,10 @@ def test_compare_reports_on_two_auxiliary_sets(rng, conditioning):
     apart = np.hypot(first["standard_error"], second["standard_error"])
     assert (table["standard_error"] < apart).all()
     one = first.compare(second, 1)
-    assert one == (table["difference"][1], (table["low"][1], table["high"][1]))
+    assert one == (
+        table["difference"][1],
+        (table["difference_low"][1], table["difference_high"][1]),
+    )
     turned = second.compare(first)
     np.testing.assert_allclose(turned["standard_error"], table["standard_error"])
     same = first.compare(first)
@@ -381,10 +359,10 @@ def test_compare_with_a_class_that_has_no_score(samples):
 def effects_on_a_mean(values, n_groups):
     """As of an estimate that is a mean: of rows, and of groups beside half of them."""
     rows = np.tile(values - values.mean(), (5, 1))
-    x = Sample(rows, 0)
+    x = SampleEffects(rows, 0)
     if n_groups:
-        x = Sample(rows / 2, 0, Sample(rows / 2, 0).groups(n_groups))
-    return Effects(x, Sample(np.zeros((5, 40)), 1))
+        x = SampleEffects(rows / 2, 0, SampleEffects(rows / 2, 0).groups(n_groups))
+    return Effects(x, SampleEffects(np.zeros((N_SUBSETS, 40)), 1))
 
 
 @pytest.mark.parametrize("n_groups", [(0, 0), (20, 0), (20, 10), (10, 10)])
@@ -393,13 +371,13 @@ def test_the_error_of_a_difference_of_means(n_groups, rng):
     values = rng.normal(size=(2, 1000))
     values[1] += values[0]
     sides = [effects_on_a_mean(v, g) for v, g in zip(values, n_groups, strict=True)]
-    pairs = tuple(Pairing(side, 1, which) for which, side in enumerate(sides))
+    pairs = tuple(TracedEffects(side, 1, which) for which, side in enumerate(sides))
     found = difference_of((0.0, 0.0), (1.0, 1.0), pairs, 0.95)
     assert found.paired
     tolerance = 0.5 if any(n_groups) else 0.05
     truth = np.sqrt(1 / 1000)
     assert found.standard_error == pytest.approx(truth, rel=tolerance)
-    apart = tuple(Pairing(side, which, which) for which, side in enumerate(sides))
+    apart = tuple(TracedEffects(side, which, which) for which, side in enumerate(sides))
     found = difference_of((0.0, 0.0), (1.0, 1.0), apart, 0.95)
     assert not found.paired
     errors = [spread_of((side.x, side.y)).standard_error for side in sides]
@@ -409,12 +387,14 @@ def test_the_error_of_a_difference_of_means(n_groups, rng):
 def test_what_references_draw_cancels_with_their_rows(rng):
     rows = np.tile(rng.normal(size=100), (5, 1))
     rows -= rows.mean()
-    side = Effects(Sample(rows, 0, drawn=1.0), Sample(rows, 1, drawn=2.0))
+    side = Effects(
+        SampleEffects(rows, 0, bootstrap=1.0), SampleEffects(rows, 1, bootstrap=2.0)
+    )
     for train, aux, variance in ((0, 0, 0.0), (0, 1, 4.0), (1, 0, 6.0)):
         found = difference_of(
             (0.0, 0.0),
             (9.0, 9.0),
-            (Pairing(side, 0, 0), Pairing(side, train, aux)),
+            (TracedEffects(side, 0, 0), TracedEffects(side, train, aux)),
             0.9,
         )
         of_rows = 2 * rows[0].var() / 100 * ((train > 0) + (aux > 0))
@@ -437,7 +417,9 @@ def test_intervals_of_differences_cover_the_truth():
         ]
         table = reports[1].compare(reports[0])
         truth = d / 2 * ((centres + 0.4) ** 2 - centres**2)
-        covered[:2] += (table["low"] <= truth) & (truth <= table["high"])
+        covered[:2] += (table["difference_low"] <= truth) & (
+            truth <= table["difference_high"]
+        )
         _, (low, high) = reports[0].compare(1, 0)
         covered[2] += low <= d / 2 * (0.6**2 - 0.3**2) <= high
         errors = [report["standard_error"][0] for report in reports]

@@ -1,15 +1,18 @@
 """Every divergence of the registry against closed forms, and its limits."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.special import gammaln
 
-from kldiv import divergence, estimate_divergence
-from kldiv._divergences import DIVERGENCES, power_mean
+from kldiv import SamplesApartWarning, divergence, estimate_divergence
+from kldiv._divergences import DIVERGENCES, Divergence, power_mean
 
 SHIFT = 0.8
 SCALE_FREE = [name for name, entry in DIVERGENCES.items() if entry.needs != "samples"]
@@ -36,8 +39,31 @@ TRUTH = {
     "energy": 2 * (2 / np.sqrt(np.pi)) * (np.exp(-(SHIFT**2) / 4) - 1)
     + 2 * SHIFT * (1 - 2 * stats.norm.cdf(-SHIFT / np.sqrt(2))),
 }
+
+
+def mmd_of_gaussians():
+    """Gaussian kernel; its width is the median distance of pooled rows."""
+    near, far = stats.norm(0, np.sqrt(2)), stats.norm(SHIFT, np.sqrt(2))
+
+    def share(width):
+        apart = far.cdf(width) - far.cdf(-width)
+        return (near.cdf(width) - near.cdf(-width) + apart) / 2 - 0.5
+
+    squared = brentq(share, 0, 10) ** 2
+    return (
+        2
+        * np.sqrt(squared / (squared + 2))
+        * (1 - np.exp(-(SHIFT**2) / (2 * (squared + 2))))
+    )
+
+
+TRUTH["mmd"] = mmd_of_gaussians()
 # Plug-in formulas see the noise of the ratio; these are their limits at k = 20.
 TOLERANCE = {"jensen-shannon": 0.03, "total-variation": 0.05, "chi2": 0.25}
+
+
+def test_every_divergence_has_a_truth():
+    assert set(TRUTH) == set(DIVERGENCES)
 
 
 @pytest.mark.parametrize("name", TRUTH)
@@ -135,6 +161,27 @@ def test_every_divergence_reports(name, rng):
         low, high = result.confidence_interval
         assert low < result.value < high
     assert 0.05 <= result.pvalue <= 1
+
+
+@pytest.mark.filterwarnings("ignore::kldiv.SamplesApartWarning")
+@pytest.mark.parametrize("order", [0.5, 2.0])
+@pytest.mark.parametrize("name", SCALE_FREE)
+def test_only_unbounded_divergences_may_be_infinite(name, order, rng):
+    X, Y = rng.normal(size=(50, 2)), rng.normal(1000, 1, size=(50, 2))
+    result = estimate_divergence(X, Y, divergence=name, order=order)
+    unbounded = not DIVERGENCES[name].is_finite(order)
+    told = [note.category for note in result.notes] == [SamplesApartWarning]
+    assert told == unbounded
+
+
+def test_a_new_divergence_says_itself_whether_it_is_bounded(monkeypatch, rng):
+    X, Y = rng.normal(size=(50, 2)), rng.normal(1000, 1, size=(50, 2))
+    for bounded in (True, False):
+        entry = Divergence(lambda x, y, k, order: float(x.mean()), bounded=bounded)
+        monkeypatch.setitem(DIVERGENCES, "new", entry)
+        with nullcontext() if bounded else pytest.warns(SamplesApartWarning):
+            result = estimate_divergence(X, Y, divergence="new")
+        assert bool(result.notes) != bounded
 
 
 def test_unknown_divergence():

@@ -5,21 +5,11 @@ import pytest
 from scipy import stats
 
 from kldiv import datasets, estimate_divergence
-from kldiv._inference import (
-    _inner_edges,
-    effects_of,
-    leave_out_groups,
-    permutation_pvalue,
-    spread_of,
-)
-from kldiv._log_ratio import estimate_log_ratio
+from kldiv._errors._leave_out import leave_out_groups
+from kldiv._errors._permutations import _inner_edges, permutation_pvalue
+from kldiv._errors._standard_errors import effects_of, spread_of
 from tests import reference
-
-
-def log_ratio(X, Y, k, correction):
-    return estimate_log_ratio(
-        X, Y, k, correction=correction, scale=None, algorithm="auto", threads=1
-    )
+from tests.ratios import log_ratio
 
 
 def slow_jackknife(X, Y, k, estimate, n_groups=20):
@@ -43,7 +33,7 @@ def test_jackknife_agrees_with_leaving_rows_out(rng):
     """Where k varies from row to row, groups are left out."""
     X, Y = rng.normal(size=(130, 2)), rng.normal(0.5, 1, size=(125, 2))
     ratio = log_ratio(X, Y, 1, "adaptive")
-    effects = effects_of([ratio], lambda x: float(x.mean()), 1)
+    effects = effects_of([ratio], lambda x: float(x.mean()))
     spread = spread_of((effects.x, effects.y))
     slow = slow_jackknife(X, Y, 1, reference.kl_adaptive)
     assert spread.standard_error == pytest.approx(slow)

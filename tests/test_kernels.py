@@ -1,28 +1,24 @@
 """Every instruction set against the baseline, and the proofs behind the filters."""
 
+import json
 import os
 import subprocess
 import sys
 
+import kldiv._kernels._isa as _isa
 import kldiv._kernels._knn as _knn
 import numpy as np
 import pytest
+from kldiv._kernels._ball_mass import log_ball_mass
+from kldiv._kernels._ks import column_gaps
 
-from kldiv._backends import COMPILED
+from kldiv._backends import BACKENDS
 from kldiv._backends._filter import Codes, fit_axes, pca_codes
 from kldiv._neighbors import search
 from tests.reference import neighbor_blocks_longdouble
 
-LEVELS = _knn.available_levels()
-NO_BYTES = ("baseline", "avx2", "avx512")
-
-
-@pytest.fixture(params=LEVELS)
-def level(request):
-    """Run a test on one instruction set, and put the old one back."""
-    before = _knn.set_level(request.param)
-    yield request.param
-    _knn.set_level(before)
+LEVELS = _isa.available_levels()
+NO_BYTES = ("baseline",)
 
 
 def samples(rng, n, m, d, dtype):
@@ -39,7 +35,7 @@ def test_every_algorithm_on_every_instruction_set(level, d, k, dtype, rng):
     X, Y = samples(rng, 230, 190, d, dtype)
     blocks = ("xx", "xy", "yy", "yx")
     expected = neighbor_blocks_longdouble(X, Y, k, blocks)
-    for algorithm in COMPILED:
+    for algorithm in BACKENDS:
         if (algorithm == "sorted" and d > 1) or (
             algorithm == "int8" and level in NO_BYTES
         ):
@@ -54,20 +50,56 @@ def test_every_algorithm_on_every_instruction_set(level, d, k, dtype, rng):
 
 def test_unknown_level():
     with pytest.raises(ValueError, match="'mmx' is not available"):
-        _knn.set_level("mmx")
+        _isa.set_level("mmx")
 
 
-@pytest.mark.parametrize("name", LEVELS)
-def test_environment_forces_a_level(name):
-    code = "import kldiv._kernels._knn as k; print(k.current_level())"
-    found = subprocess.run(
+def level_and_results():
+    """The level in use, and what one function of every extension gives."""
+    X = np.random.default_rng(0).normal(size=(40, 21))
+    near, mass, gap = np.empty((40, 3)), np.empty(40), np.empty((4, 21))
+    _knn.search("brute", X, None, 3, [("xx", near, None)])
+    log_ball_mass(X * X, np.linspace(1, 3, 21), np.full(40, 9.0), mass, 1)
+    column_gaps(X, X[:30] + 0.5, True, True, *gap)
+    return [_isa.current_level(), *(a.tobytes().hex() for a in (near, mass, gap))]
+
+
+def forced(name):
+    """The same in a process that starts with KLDIV_ISA, and what it says it uses."""
+    code = """
+import json
+from kldiv._versions import versions
+from tests.test_kernels import level_and_results
+print(json.dumps([versions()["kernels"], *level_and_results()]))
+"""
+    done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "KLDIV_ISA": name},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert found.stdout.strip() == name
+    return json.loads(done.stdout)
+
+
+def test_environment_forces_a_level_on_every_extension(level):
+    shown, *results = forced(level)
+    assert shown == f"{level} (available: {', '.join(LEVELS)})"
+    assert results == level_and_results()
+
+
+@pytest.mark.skipif(len(LEVELS) < 2, reason="only the baseline is available")
+def test_levels_are_different_code():
+    """Wider vectors add in another order: last digits tell which code ran."""
+    before = _isa.current_level()
+    results = []
+    for name in LEVELS[:2]:
+        _isa.set_level(name)
+        results.append(level_and_results())
+    _isa.set_level(before)
+    (_, near, mass, gap), (_, other_near, other_mass, other_gap) = results
+    assert near != other_near
+    assert mass != other_mass
+    assert gap == other_gap  # counts are exact
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -87,13 +119,14 @@ def code_distances(codes):
     return np.sqrt(((x[:, None] - y[None]) ** 2).sum(-1))
 
 
-def rounded_codes(X, Y):
-    """Every number rounded to one byte of the common range."""
+def rounded_codes(X, Y, levels=255):
+    """Every number rounded to one of the levels of the common range."""
     low, high = min(X.min(), Y.min()), max(X.max(), Y.max())
-    step, lows = float(high - low) / 255, np.full(X.shape[1], float(low))
+    step, lows = float(high - low) / levels, np.full(X.shape[1], float(low))
     radii = [np.zeros(len(a), dtype=np.float32) for a in (X, Y)]
     codes = [
-        _knn.byte_codes(a, lows, step, r, 1) for a, r in zip((X, Y), radii, strict=True)
+        _knn.whole_codes(a, lows, step, levels, r, 1)
+        for a, r in zip((X, Y), radii, strict=True)
     ]
     return Codes(*codes, *radii, 1 / step)
 
@@ -122,18 +155,22 @@ def test_projected_codes_bound_every_distance_from_below(
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("low", [0.0, -3.0, 1e6])
-def test_byte_codes_bound_every_distance_from_both_sides(level, dtype, low, rng):
+@pytest.mark.parametrize("levels", [255, 16383])
+def test_whole_codes_bound_every_distance_from_both_sides(
+    level, dtype, low, levels, rng
+):
     del level
     X = (rng.random((90, 33)) * 7 + low).astype(dtype)
     Y = (rng.random((70, 33)) * 7 + low).astype(dtype)
-    codes = rounded_codes(X, Y)
+    codes = rounded_codes(X, Y, levels)
+    assert codes.x.max() == levels
     radii = codes.radius_x.astype(float)[:, None] + codes.radius_y.astype(float)
     gap = np.abs(code_distances(codes) - true_distances(X, Y) * codes.unit)
     assert (gap <= radii).all()
     assert codes.radius_x.max() <= 0.51 * 33**0.5
 
 
-def test_integers_up_to_255_have_exact_byte_codes(rng):
+def test_integers_up_to_255_have_exact_codes(rng):
     X = rng.integers(0, 256, (40, 50)).astype(np.float32)
     X[0, 0], X[0, 1] = 0, 255
     codes = rounded_codes(X, X)
@@ -163,13 +200,13 @@ def test_ties_stay_cheap_in_the_product(rng):
 
 
 @pytest.mark.parametrize("n_neighbors", [1, 12])
-@pytest.mark.parametrize(("n_values", "d"), [(2, 30), (20, 8), (300, 9)])
+@pytest.mark.parametrize(("n_values", "d"), [(2, 30), (20, 8), (300, 9), (9000, 9)])
 def test_ties_of_integers_are_not_lost(level, n_values, d, n_neighbors, rng):
     """Exact products drop ties on sight, but k of them must stay."""
     X = rng.integers(0, n_values, (1100, d)).astype(np.float32)
     Y = rng.integers(0, n_values, (1050, d)).astype(np.float32)
     expected = search(X, Y, n_neighbors, algorithm="brute")
-    for algorithm in COMPILED:
+    for algorithm in BACKENDS:
         if algorithm == "sorted" or (algorithm == "int8" and level in NO_BYTES):
             continue
         found = search(X, Y, n_neighbors, algorithm=algorithm)
@@ -177,12 +214,28 @@ def test_ties_of_integers_are_not_lost(level, n_values, d, n_neighbors, rng):
         np.testing.assert_allclose(found.xy, expected.xy, rtol=4e-16 * d**0.5, atol=0)
 
 
+@pytest.mark.parametrize("algorithm", ["int8", "pca"])
+@pytest.mark.parametrize("d", [1, 8, 9, 33, 300])
+def test_the_largest_codes_do_not_overflow(algorithm, d, level, rng):
+    """Rows at the corners of the range have the largest norms and distances."""
+    if algorithm == "int8" and level in NO_BYTES:
+        pytest.skip("needs AVX2")
+    top = _knn.code_levels(d) or 255
+    X = top * rng.integers(0, 2, (150, d)).astype(np.float32)
+    X[0], X[1] = 0, top
+    Y = np.concatenate([top - X[:2], X[2:60:2], np.full((40, d), top, np.float32)])
+    expected = search(X, Y, 3, algorithm="brute")
+    found = search(X, Y, 3, algorithm=algorithm)
+    np.testing.assert_allclose(found.xx, expected.xx, rtol=4e-16 * d**0.5, atol=0)
+    np.testing.assert_allclose(found.xy, expected.xy, rtol=4e-16 * d**0.5, atol=0)
+
+
 @pytest.mark.parametrize("algorithm", ["gemm", "int8"])
 @pytest.mark.parametrize(("d", "n_neighbors"), [(7, 1), (40, 5), (40, 40)])
 def test_data_in_many_segments(algorithm, d, n_neighbors, level, rng, monkeypatch):
     """Packed data are bounded in memory; what earlier segments found is kept."""
     if algorithm == "int8" and level in NO_BYTES:
-        pytest.skip("needs AVX-512 VNNI")
+        pytest.skip("needs AVX2")
     X, Y = samples(rng, 400, 300, d, np.float32)
     blocks = ("xx", "xy", "yy", "yx")
     whole = search(X, Y, n_neighbors, blocks=blocks, algorithm=algorithm)
@@ -210,8 +263,8 @@ def test_data_in_many_segments(algorithm, d, n_neighbors, level, rng, monkeypatc
 @pytest.mark.parametrize("algorithm", ["gemm", "int8"])
 def test_memory_beyond_the_samples_is_bounded(algorithm):
     """240 MB of rows are searched with answers and a few segments beside them."""
-    if algorithm == "int8" and _knn.current_level() in NO_BYTES:
-        pytest.skip("needs AVX-512 VNNI")
+    if algorithm == "int8" and _isa.current_level() in NO_BYTES:
+        pytest.skip("needs AVX2")
     code = f"""
 import resource, numpy as np
 from kldiv._neighbors import search

@@ -11,9 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from kldiv import KSDistance, ks_test
-from kldiv._ks import METHODS
-from kldiv._ks_permutations import LANES, Relabellings
-from kldiv._ks_pvalues import ADJUSTMENTS, kstwo_sf
+from kldiv._ks._methods import METHODS
+from kldiv._ks._pvalues import ADJUSTMENTS, kstwo_sf
+from kldiv._ks._relabellings import LANES, Relabellings
 from tests import reference
 
 PERMUTED = ["sliced", "max-sliced", "fasano-franceschini"]

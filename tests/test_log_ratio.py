@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kldiv import (
-    _coordinates,
-    _log_ratio,
-    _mixtures,
-    _reference,
-    datasets,
-    estimate_divergence,
-)
+from kldiv import _ranges, datasets, estimate_divergence
+from kldiv._ratio import _clusters, _coordinates, _corrections, _mixtures, _selection
 
 # Targets of the accuracy study: share of the truth, or this many nats.
 SHARE = {"gaussian": 0.05, "skewed": 0.07}
@@ -99,7 +93,7 @@ def test_scaled_column_in_ten_dimensions():
 
 def test_few_rows_on_a_plane_of_many_columns_are_not_projected(rng):
     X, Y = rng.normal(size=(10, 40)), rng.normal(size=(8, 40))
-    assert _coordinates.in_range(X, Y)[0] is X
+    assert _ranges.in_range(X, Y)[0] is X
 
 
 def test_auto_says_what_it_did():
@@ -205,7 +199,7 @@ def four_clusters(rng, n_rows):
 
 def test_number_of_components_is_found(rng):
     X, Y = four_clusters(rng, 200), four_clusters(rng, 100)
-    plan = _reference.choose_components(X, Y)
+    plan = _selection.choose_components(X, Y)
     # a few more than four cost less than the rule allows, fewer cost much
     assert 4 <= plan.n_components <= 6
     for labels, n_rows in zip(plan.labels, (200, 100), strict=True):
@@ -215,7 +209,7 @@ def test_number_of_components_is_found(rng):
         np.add.at(counts, (labels, source), 1)
         assert counts.max(axis=1).sum() > 0.99 * len(labels)
     single = rng.normal(size=(800, 2)), rng.normal(size=(400, 2))
-    plan = _reference.choose_components(*single)
+    plan = _selection.choose_components(*single)
     assert (plan.n_components, plan.labels) == (1, None)
 
 
@@ -236,12 +230,12 @@ def test_expectation_maximisation_agrees_with_scikit_learn(rng):
 
 def test_merged_moments_are_those_of_the_merged_rows(rng):
     X = four_clusters(rng, 100)
-    tree = _mixtures.Hierarchy(X, 16)
+    tree = _clusters.Hierarchy(X, 16)
     for size in (2, 4, 7, 16):
         labels = tree.labels(size)
         assert sorted(np.unique(labels)) == list(range(size))
         expected = []
-        for judged in _mixtures.folds(len(X)):
+        for judged in _clusters.folds(len(X)):
             groups = [X[~judged & (labels == c)] for c in range(size)]
             counts = np.array([len(group) for group in groups], dtype=float)
             scatters = np.stack([len(g) * np.cov(g.T, bias=True) for g in groups])
@@ -260,7 +254,7 @@ def test_merged_moments_are_those_of_the_merged_rows(rng):
 
 def test_few_distinct_rows_make_few_clusters(rng):
     X = np.repeat(rng.normal(size=(3, 2)), 30, axis=0)
-    assert _mixtures.Hierarchy(X, 8).labels(8).max() == 2
+    assert _clusters.Hierarchy(X, 8).labels(8).max() == 2
 
 
 def test_mixture_of_narrow_clusters_far_apart(rng):
@@ -281,7 +275,7 @@ def test_threads_do_not_change_the_value(rng):
 
 
 def test_choose_correction():
-    choose = _log_ratio.choose_correction
+    choose = _corrections.choose_correction
     assert choose("auto", 100, 100, 50) == "mixture"
     assert choose("auto", 100, 100, 784) == "gaussian"
     assert choose("auto", 100, 10, 2) == "adaptive"
@@ -300,5 +294,5 @@ def test_clusters_learn_along_which_directions_they_are_narrow(rng):
         2
     )
     assert (nearest.argmin(axis=1) == layer).mean() < 0.9
-    found = _mixtures._with_one_covariance(X.astype(np.float32), shares)
+    found = _clusters._with_one_covariance(X.astype(np.float32), shares)
     assert (found == layer).mean() > 0.99

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kldiv import neighbor_distances
-from kldiv._backends import COMPILED
+from kldiv._backends import BACKENDS
 from kldiv._backends._filter import bytes_available
 from kldiv._neighbors import BLOCKS, search
 from tests.reference import neighbor_blocks_longdouble
@@ -17,10 +17,12 @@ from tests.reference import neighbor_blocks_longdouble
 TOLERANCE = 4e-16
 EUCLIDEAN = [
     name
-    for name in COMPILED
+    for name in BACKENDS
     if name != "sorted" and (name != "int8" or bytes_available(8))
 ]
-OTHER_METRICS = [(name, metric) for name in COMPILED for metric in COMPILED[name][1:]]
+OTHER_METRICS = [
+    (name, metric) for name in BACKENDS for metric in BACKENDS[name].metrics[1:]
+]
 
 
 def worst_error(found, expected):
@@ -302,7 +304,7 @@ def test_result_does_not_depend_on_threads(algorithm, rng):
 def test_auto_knows_other_metrics(metric, d, rng):
     X, Y = thirty_percent_blank(rng, 150, 120, d)
     found = neighbor_distances(X, Y, n_neighbors=4, metric=metric, blocks=BLOCKS)
-    assert metric in COMPILED[found.algorithm]
+    assert BACKENDS[found.algorithm].knows(metric)
     assert_exact(found, X, Y, BLOCKS)
 
 
@@ -318,7 +320,7 @@ def test_blocks_that_were_not_asked_for_are_none(rng):
 def test_result_says_how_it_was_obtained(rng):
     X, Y = gaussian(rng, 30, 20, 3)
     found = neighbor_distances(X, Y)
-    assert found.algorithm in COMPILED
+    assert found.algorithm in BACKENDS
     assert 0 < found.predicted_seconds < 1
     assert neighbor_distances(X, Y, algorithm="gemm").predicted_seconds is None
 
@@ -351,7 +353,7 @@ def test_no_nan_reaches_a_kernel(which, dtype, bad, rng, monkeypatch):
     monkeypatch.setattr("kldiv._neighbors.search", search_begins)
     samples = [Z.astype(dtype) for Z in gaussian(rng, 30, 40, 3)]
     samples[which][5, 1] = bad
-    for algorithm in ("auto", *COMPILED):
+    for algorithm in ("auto", *BACKENDS):
         with pytest.raises(ValueError, match="row 5, column 1"):
             neighbor_distances(*samples, algorithm=algorithm)
     search_begins.assert_not_called()

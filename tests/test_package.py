@@ -1,10 +1,14 @@
 """The package roots: names, imports, import cost."""
 
+import ast
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import kldiv
 
 HEAVY = ("torch", "numba", "dask", "pandas", "matplotlib")
 
@@ -19,6 +23,18 @@ def test_every_public_name_resolves(package):
         assert isinstance(name, str)
         assert getattr(module, name) is not None
     assert set(module.__all__) == set(module._HOMES)
+
+
+def test_type_checkers_see_every_public_name():
+    """What stands under TYPE_CHECKING is what is loaded on first use."""
+    tree = ast.parse(Path(kldiv.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert block.test.id == "TYPE_CHECKING"
+    seen = {name.name: node.module for node in block.body for name in node.names}
+    modules = {name: seen.pop(name) for name in kldiv._MODULES}
+    assert set(modules.values()) == {"kldiv"}
+    assert seen == kldiv._HOMES
+    assert set(seen) == set(kldiv.__all__)
 
 
 @pytest.mark.parametrize("package", ["kldiv", "kldiv_attack"])
@@ -65,8 +81,6 @@ def test_star_import():
 
 
 def test_show_versions_names_the_dependencies(capsys):
-    import kldiv
-
     kldiv.show_versions()
     text = capsys.readouterr().out
     for name in ("python", "numpy", "scikit-learn", "kldiv"):

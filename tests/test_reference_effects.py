@@ -7,16 +7,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kldiv import datasets, estimate_divergence
-from kldiv._inference import effects_of, leave_out_groups
-from kldiv._log_ratio import estimate_log_ratio
-from kldiv._mixtures import fit_gaussian, shrinkage_weight
-from kldiv._reference import _fit_again, _other_excess, refit
-from kldiv._reference_effects import (
+from kldiv._errors._leave_out import leave_out_groups
+from kldiv._errors._standard_errors import effects_of
+from kldiv._ratio._mixtures import fit_gaussian, shrinkage_weight
+from kldiv._ratio._reference_effects import (
     _gaussian,
     _mixture,
     _within_balls,
     effect_of_draws,
 )
+from kldiv._ratio._references import _fit_to_draws, _y_excess, fit_again
+from tests import ratios
 
 
 def mean(x):
@@ -24,9 +25,7 @@ def mean(x):
 
 
 def log_ratio(X, Y, correction):
-    return estimate_log_ratio(
-        X, Y, 5, correction=correction, scale=None, algorithm="auto", threads=1
-    )
+    return ratios.log_ratio(X, Y, correction=correction, scale=None)
 
 
 @pytest.mark.parametrize(("n", "d"), [(300, 2), (120, 10)])
@@ -34,7 +33,7 @@ def test_a_gaussian_fitted_without_a_group(n, d, rng):
     """Change of a mean log density, shrunk by a given weight (d=10) or not."""
     X = rng.normal(size=(n, d)) * np.linspace(1, 2, d)
     centres = rng.normal(0.5, 1.5, size=(80, d))
-    reference = log_ratio(X, X + 0.1, "gaussian").references.own
+    reference = log_ratio(X, X + 0.1, "gaussian").references.of_x
     weights = np.full(80, 1 / 80)
     effects = _gaussian(
         reference, X, np.ones(n, dtype=bool), centres, weights, np.zeros(n)
@@ -53,13 +52,13 @@ def test_a_mixture_fitted_without_a_group():
     X, Y, _ = datasets.make_mixture_pair(
         n_features=3, n_samples=(600, 600), random_state=1
     )
-    reference = log_ratio(X, Y, "mixture").references.own
+    reference = log_ratio(X, Y, "mixture").references.of_x
     assert len(reference.weights) > 1
     weights = np.full(600, 1 / 600)
     effects = _mixture(reference, X, Y, weights, np.zeros(600))
-    before, groups = refit(reference, X).log_density(Y).mean(), np.arange(600) % 20
+    before, groups = fit_again(reference, X).log_density(Y).mean(), np.arange(600) % 20
     exact = [
-        refit(reference, X[groups != g]).log_density(Y).mean() - before
+        fit_again(reference, X[groups != g]).log_density(Y).mean() - before
         for g in range(20)
     ]
     predicted = -np.bincount(groups, effects) / 570
@@ -73,21 +72,21 @@ def test_balls_and_references_together(d):
         "corr", n_features=d, n_samples=(600, 400), random_state=0
     )
     ratio = log_ratio(X, Y, "gaussian")
-    effects = effects_of([ratio], mean, 1)
+    effects = effects_of([ratio], mean)
     groups, references = leave_out_groups(400, 20, 1), ratio.references
     exact = []
     for g in range(20):
         part = np.ascontiguousarray(ratio.Y[groups != g])
-        fitted = refit(references.other, part)
+        fitted = fit_again(references.of_y, part)
         nu = np.sort(
             np.sqrt(((ratio.X[:, None] - part[None]) ** 2).sum(axis=2)), axis=1
         )[:, 4]
         exact.append(-fitted.log_ratio_to_ball(ratio.X, nu, 1).mean())
     assert np.corrcoef(exact, effects.y.groups(20))[0, 1] > 0.9
     assert np.std(effects.y.groups(20)) == pytest.approx(np.std(exact), rel=0.3)
-    assert effects.y.drawn == pytest.approx(references.other_noise)
-    assert 0 < effects.y.drawn < np.var(exact) * 20
-    assert effects.x.drawn > 0
+    assert effects.y.bootstrap == pytest.approx(references.y_noise)
+    assert 0 < effects.y.bootstrap < np.var(exact) * 20
+    assert effects.x.bootstrap > 0
 
 
 @given(st.integers(1, 8), st.integers(0, 10**6), st.floats(-4, 4))
@@ -111,14 +110,14 @@ def test_the_effect_of_draws_has_expectation_zero(d, seed, log_radius):
 def test_the_effect_of_draws_takes_away_their_noise(kind, d, times):
     X, Y, _ = datasets.make_gaussian_pair(kind, n_features=d, random_state=1)
     ratio = log_ratio(X, Y, "gaussian")
-    other, nu = ratio.references.other, ratio.balls.nu
-    rng, again = np.random.default_rng(2), _fit_again(other, ratio.Y)
+    other, nu = ratio.references.of_y, ratio.balls.nu
+    rng, again = np.random.default_rng(2), _fit_to_draws(other, ratio.Y)
     before = other.log_ratio_to_ball(ratio.X, nu, 1).mean()
     changes = []
     for _ in range(40):
         fitted = again(other.sample(500, rng)[0])
         changes.append(fitted.log_ratio_to_ball(ratio.X, nu, 1).mean() - before)
-    left = _other_excess(other, ratio.Y, ratio.X, nu, 40, 1, np.random.default_rng(2))
+    left = _y_excess(other, ratio.Y, ratio.X, nu, 40, 1, np.random.default_rng(2))
     assert np.std(changes) > times * np.std(left)
     error = np.std(np.subtract(changes, left)) / np.sqrt(40)
     assert abs(np.mean(changes) - left.mean()) < 3 * error
@@ -145,7 +144,7 @@ def test_draws_are_shrunk_as_their_law_was(rng):
     assert 0 < weight < 1
     law = fit_gaussian(rows)
     drawn = law.sample(60, rng)[0]
-    fitted = _fit_again(law, rows)(drawn)
+    fitted = _fit_to_draws(law, rows)(drawn)
     np.testing.assert_array_equal(
         fitted.eigenvalues, fit_gaussian(drawn, weight).eigenvalues
     )

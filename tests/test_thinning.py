@@ -5,27 +5,17 @@ import pytest
 
 from kldiv import datasets
 from kldiv._divergences import DIVERGENCES
-from kldiv._inference import Sample, _by_jackknife, effects_of, spread_of
-from kldiv._log_ratio import estimate_log_ratio
-from kldiv._thinning import Neighbours, row_effects, subsets, thinned
+from kldiv._errors._neighbor_lists import NeighborList, NeighborLists
+from kldiv._errors._row_effects import row_effects, thinned
+from kldiv._errors._standard_errors import (
+    SampleEffects,
+    _by_jackknife,
+    effects_of,
+    spread_of,
+)
+from kldiv._errors._subsets import N_SUBSETS, subsets
 from tests import reference
-
-
-def log_ratio(X, Y, k, correction=None, metric="euclidean"):
-    return estimate_log_ratio(
-        X,
-        Y,
-        k,
-        correction=correction,
-        scale="auto",
-        algorithm="auto",
-        threads=1,
-        metric=metric,
-    )
-
-
-def lists_of(ratio):
-    return {own: Neighbours(ratio, own, 1) for own in (True, False)}
+from tests.ratios import log_ratio
 
 
 def mean(x):
@@ -48,19 +38,19 @@ def test_subsets_share_what_they_should():
 def test_effects_are_those_of_leaving_rows_out(k, d, rng):
     X, Y = rng.normal(size=(60, d)), rng.normal(0.3, 1, size=(50, d))
     ratio = log_ratio(X, Y, k)
-    found = row_effects([ratio], [lists_of(ratio)], mean)
+    found = row_effects([ratio], [NeighborLists.of(ratio)], mean)
     masks = zip(subsets(60, 0), subsets(50, 1), strict=True)
     for s, (x_mask, y_mask) in enumerate(masks):
         x, y = reference.effects_fixed(X, Y, k, x_mask, y_mask)
         np.testing.assert_allclose(found.x[s], x, atol=1e-9)
         np.testing.assert_allclose(found.y[s], y, atol=1e-9)
-    assert found.x_drawn == found.y_drawn == 0
+    assert found.x_bootstrap == found.y_bootstrap == 0
 
 
 def test_lists_grow_until_every_subset_finds_its_neighbours(rng):
     X, Y = rng.normal(size=(60, 2)), rng.normal(size=(50, 2))
     ratio = log_ratio(X, Y, 2)
-    usual, short = Neighbours(ratio, True, 1), Neighbours(ratio, True, 1)
+    usual, short = NeighborList(ratio, "x"), NeighborList(ratio, "x")
     short._search(3)
     mask = subsets(60, 0)[1]
     for one, two in zip(
@@ -73,10 +63,10 @@ def test_lists_grow_until_every_subset_finds_its_neighbours(rng):
 def test_densities_in_the_table_are_those_of_the_reference(rng):
     X, Y = rng.normal(size=(300, 6)), rng.normal(0.4, 1.5, size=(250, 6))
     ratio = log_ratio(X, Y, 4, "gaussian")
-    lists = lists_of(ratio)[False]
-    place = rng.integers(3, lists.listed, size=300)
-    radii = lists.distances[np.arange(300), place]
-    exact = ratio.references.other.log_ratio_to_ball(ratio.X, radii, 1)
+    lists = NeighborLists.of(ratio).y
+    picked = rng.integers(3, lists.listed, size=300)
+    radii = lists.distances[np.arange(300), picked]
+    exact = ratio.references.of_y.log_ratio_to_ball(ratio.X, radii, 1)
     np.testing.assert_allclose(
         lists.log_density(radii, np.arange(300)), exact, atol=5e-3
     )
@@ -98,7 +88,7 @@ def test_the_variance_is_that_over_repetitions(kind, d, k, correction, repeats):
         )
         ratio = log_ratio(X, Y, k, correction)
         values.append(ratio.values.mean())
-        effects = effects_of([ratio], mean, 1)
+        effects = effects_of([ratio], mean)
         variances.append(spread_of((effects.x, effects.y)).standard_error ** 2)
         jackknifes.append(_by_jackknife((effects.x, effects.y))[0])
     # three standard deviations of a sample variance
@@ -130,14 +120,14 @@ def test_terms_of_two_rows_count_once():
 
 
 def test_too_noisy_products_give_way_to_the_jackknife(rng):
-    rows = rng.normal(size=(5, 40))
+    rows = rng.normal(size=(N_SUBSETS, 40))
     rows[2], rows[4] = -rows[1], -rows[3]
     rows -= rows.mean(axis=1, keepdims=True)
-    spread = spread_of([Sample(rows, 0)])
+    spread = spread_of([SampleEffects(rows, 0)])
     assert spread.method == "jackknife"
     assert spread.standard_error == pytest.approx(rows[0].std() / np.sqrt(40))
     rows[1:] = rows[0]
-    spread = spread_of([Sample(rows, 0)])
+    spread = spread_of([SampleEffects(rows, 0)])
     assert spread.method == "thinning"
     assert spread.standard_error == pytest.approx(rows[0].std() / np.sqrt(40))
 
@@ -155,7 +145,7 @@ def test_effects_on_every_divergence_add_up(name, rng):
         return entry.compute(x, y, 5, 0.5)
 
     ratios = [log_ratio(*pair, 5) for pair in pairs]
-    effects = effects_of(ratios, functional, 1)
+    effects = effects_of(ratios, functional)
     whole, exact = functional(*(r.values for r in ratios)), []
     for g in range(20):
         kept = np.ascontiguousarray(Y[np.arange(400) % 20 != g])
@@ -168,10 +158,10 @@ def test_effects_on_every_divergence_add_up(name, rng):
 
 def test_other_metrics_and_repeated_rows_have_effects(rng):
     X, Y = rng.normal(size=(100, 2)), rng.normal(size=(90, 2))
-    effects = effects_of([log_ratio(X, Y, 3, metric="manhattan")], mean, 1)
+    effects = effects_of([log_ratio(X, Y, 3, metric="manhattan")], mean)
     assert 0 < spread_of((effects.x, effects.y)).standard_error < 0.5
     X[1], X[3], Y[5] = X[0], X[2], X[7]
     for k in (1, 3):
-        effects = effects_of([log_ratio(X, Y, k)], mean, 1)
+        effects = effects_of([log_ratio(X, Y, k)], mean)
         assert np.isfinite(effects.x.rows).all()
         assert 0 < spread_of((effects.x, effects.y)).standard_error < 0.6

@@ -6,8 +6,8 @@ from scipy.sparse import csr_array
 
 from kldiv import kl_divergence, neighbor_distances
 from kldiv._validation import (
+    check_integer,
     check_labels,
-    check_n_neighbors,
     check_probabilities,
     check_sample,
 )
@@ -100,7 +100,7 @@ def test_n_neighbors(value, error, rng):
 @pytest.mark.parametrize("value", [True, "5", None])
 def test_n_neighbors_of_a_wrong_type(value):
     with pytest.raises(TypeError, match="integer of at least 1"):
-        check_n_neighbors(value)
+        check_integer(value, "n_neighbors")
 
 
 @pytest.mark.parametrize(("n", "m"), [(5, 20), (20, 4)])

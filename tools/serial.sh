@@ -18,7 +18,7 @@ import sys
 import numpy as np
 
 import kldiv
-from kldiv._backends import COMPILED
+from kldiv._backends import BACKENDS
 from kldiv._backends._filter import bytes_available
 from kldiv._neighbors import BLOCKS
 from kldiv._versions import versions
@@ -28,7 +28,7 @@ for d in (1, 3, 12, 90):
     for dtype in (np.float32, np.float64):
         X, Y = (rng.normal(size=(n, d)).astype(dtype) for n in (700, 600))
         X[::5] = X[0]
-        for name in COMPILED:
+        for name in BACKENDS:
             if (name == "sorted" and d > 1) or (
                 name == "int8" and not bytes_available(d)
             ):

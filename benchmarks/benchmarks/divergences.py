@@ -3,7 +3,8 @@
 import numpy as np
 
 from kldiv import estimate_divergence, kl_divergence
-from kldiv._divergences import CORRECTIONS, DIVERGENCES
+from kldiv._divergences import DIVERGENCES
+from kldiv._ratio._corrections import CORRECTIONS
 
 from .common import gaussian_pair
 

@@ -118,7 +118,7 @@ class Law:
     param_names = ("n",)
 
     def track_error_of_pvalues(self, n):
-        from kldiv._ks_pvalues import kstwo_sf
+        from kldiv._ks._pvalues import kstwo_sf
 
         x = np.linspace(0.2, 3, 200) / np.sqrt(n)
         return np.abs(kstwo_sf(x, n) - stats.kstwo.sf(x, n)).max()

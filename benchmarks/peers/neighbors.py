@@ -290,14 +290,14 @@ def machine():
             packages[package] = version(package)
         except PackageNotFoundError:
             packages[package] = "not installed"
-    import kldiv._kernels._knn as _knn
+    import kldiv._kernels._isa as _isa
 
     return {
         "processor": name,
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "kernels": _knn.current_level(),
+        "kernels": _isa.current_level(),
         "packages": packages,
     }
 

@@ -38,9 +38,9 @@ MODULES = {
 REGISTRIES = {
     "kldiv": [
         ("Divergences", "kldiv._divergences", "DIVERGENCES", "divergence"),
-        ("Corrections", "kldiv._divergences", "CORRECTIONS", "correction"),
+        ("Corrections", "kldiv._ratio._corrections", "CORRECTIONS", "correction"),
         ("Neighbour searches", "kldiv._backends", "BACKENDS", "algorithm"),
-        ("Kolmogorov-Smirnov methods", "kldiv._ks", "METHODS", "method"),
+        ("Kolmogorov-Smirnov methods", "kldiv._ks._methods", "METHODS", "method"),
     ],
     "kldiv_attack": [
         ("Attackers", "kldiv_attack.attackers", "ATTACKERS", "make_attacker(name)"),

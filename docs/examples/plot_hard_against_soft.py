@@ -54,7 +54,7 @@ for d in DIMENSIONS:
         )
         report = scorer.fit((private, labels), public).report()
         scores[conditioning].append(report["kl"][0])
-        errors[conditioning].append((report["high"] - report["low"])[0] / 2)
+        errors[conditioning].append((report["kl_high"] - report["kl_low"])[0] / 2)
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
 axes[0].plot(DIMENSIONS, truth, "k--", label="soft, truth")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-import kldiv._kernels._knn as _knn
+import kldiv._kernels._isa as _isa
 from kldiv._backends._filter import (
     Axes,
     bytes_available,
@@ -21,7 +21,7 @@ from kldiv._backends._filter import (
     probe_pca,
     sampled_rows,
 )
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray, UserMetric
 
 PROBE_QUERIES = 48
 PROBE_ROWS = 1024
@@ -37,13 +37,15 @@ _TREE_POWER = (0.06, 0.12, 0.3, 0.65, 0.8, 0.9, 0.93, 1.0)
 
 # Slowness of the vectors of each instruction set against AVX-512.
 _WIDTH = {"baseline": 4.0, "avx2": 1.8, "avx512": 1.0, "vnni": 1.0, "amx": 1.0}
+# Nanoseconds per pair and feature of a product of whole-number codes.
+_PRODUCT = {"avx2": 0.0125, "avx512": 0.007, "vnni": 0.004, "amx": 0.0005}
 
 
 class Choice(NamedTuple):
     """An algorithm, the seconds that one thread is predicted to need, and its axes."""
 
     algorithm: str
-    seconds: float
+    seconds: float | None = None
     axes: Axes | None = None
 
 
@@ -82,22 +84,22 @@ def tree_seconds(s: Shape) -> float:
     power = float(np.interp(at, known, _TREE_POWER))
     beyond = max(1.0, s.d / _TREE_FEATURES[-1])
     query *= (s.rows / 6000) ** power * beyond * max(1.0, s.k / 5) ** 0.5
-    query *= _WIDTH[_knn.current_level()] ** 0.7
+    query *= _WIDTH[_isa.current_level()] ** 0.7
     return float(1e-9 * s.queries * query)
 
 
 def gemm_seconds(s: Shape) -> float:
     """Predicted cost of the fused product."""
-    width = _WIDTH[_knn.current_level()]
+    width = _WIDTH[_isa.current_level()]
     tiles = s.symmetric * (0.0115 * s.d + 0.1) * width
     return 1e-9 * (tiles + s.queries * (450 + 30 * s.k + 2 * s.d) + 2e5)
 
 
 def pca_seconds(s: Shape, candidates: float) -> float:
     """Predicted cost of the principal axes with that many measurements per query."""
-    byte = bytes_available(s.d)
-    width = _WIDTH[_knn.current_level()]
-    bound = s.pairs * (0.8 if byte else 1.3 * width)
+    level = _isa.current_level()
+    width = _WIDTH[level]
+    bound = s.pairs * (0.8 if level in ("vnni", "amx") else 1.2 * width)
     measure = s.queries * candidates * (20 + 0.09 * s.d)
     return 1e-9 * (bound + measure + s.queries * 1.5 * s.d * width + 2e6)
 
@@ -106,7 +108,7 @@ def int8_seconds(s: Shape, candidates: float) -> float:
     """Predicted cost of the byte codes with that many measurements per query."""
     if not bytes_available(s.d):
         return float("inf")
-    product = 0.0005 if _knn.current_level() == "amx" else 0.004
+    product = _PRODUCT[_isa.current_level()]
     measure = s.queries * candidates * (20 + 0.2 * s.d)
     return 1e-9 * (
         s.pairs * (product * s.d + 0.14) + measure + s.queries * (700 + 1.5 * s.d) + 2e5
@@ -118,7 +120,7 @@ def choose_algorithm(
     Y: FloatArray,
     n_neighbors: int,
     blocks: Sequence[str] = ("xx", "xy"),
-    metric: str = "euclidean",
+    metric: str | UserMetric = "euclidean",
 ) -> Choice:
     """Algorithm that ``algorithm="auto"`` uses for these samples.
 
@@ -130,13 +132,15 @@ def choose_algorithm(
         Neighbours asked for.
     blocks : sequence of str
         Blocks asked for.
-    metric : str
+    metric : str or callable
         Metric.
 
     Returns
     -------
     Choice
     """
+    if not isinstance(metric, str):
+        return Choice("brute")
     s = _shape(X, Y, n_neighbors, blocks)
     if s.d == 1:
         return Choice("sorted", 1e-9 * 45 * s.queries)

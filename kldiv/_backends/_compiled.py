@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from math import frexp, ldexp
 
 import numpy as np
-from numpy.typing import NDArray
 
 import kldiv._kernels._knn as _knn
 from kldiv._backends._filter import Axes, search_int8, search_pca
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray, Found
+from kldiv._validation import check_choice
 
-#: Algorithms of the compiled core, each with the metrics that it knows.
-COMPILED: dict[str, tuple[str, ...]] = {
-    "sorted": ("euclidean", "manhattan", "chebyshev"),
-    "tree": ("euclidean", "manhattan", "chebyshev"),
-    "gemm": ("euclidean",),
-    "pca": ("euclidean",),
-    "int8": ("euclidean",),
-    "brute": ("euclidean", "manhattan", "chebyshev"),
-}
-
-Found = dict[str, tuple[NDArray[np.float64], NDArray[np.int32] | None]]
-
+ALGORITHMS = ("sorted", "tree", "gemm", "pca", "int8", "brute")
 # Powers of two between which squares and their sums are safe; see precision.rst.
 _SAFE_EXPONENTS = {8: (-440, 480), 4: (-39, 56)}
 
 
-def search_blocks(
+def knn_distances(
     algorithm: str,
     X: FloatArray,
     Y: FloatArray,
@@ -46,7 +34,7 @@ def search_blocks(
     Parameters
     ----------
     algorithm : str
-        A key of `COMPILED` whose metrics include `metric`.
+        One of `ALGORITHMS` that knows `metric`.
     X, Y : ndarray of shape (n, d) and (m, d), float32 or float64
         The samples; `Y` is not read unless a block names it.
     n_neighbors : int
@@ -67,6 +55,7 @@ def search_blocks(
     dict of str to (ndarray of float64, ndarray of int32 or None)
         Distances, ascending, and row numbers of each block.
     """
+    check_choice(algorithm, ALGORITHMS, "algorithm")
     n_rows = {"x": len(X), "y": len(Y)}
     found: Found = {}
     for block in blocks:
@@ -110,42 +99,3 @@ def _bring_into_range(
     if X.itemsize == 4:  # float64 holds every square of a float32
         return X.astype(np.float64), Y.astype(np.float64), 1.0
     return X, Y, 0.0
-
-
-def knn_distances(
-    algorithm: str,
-    queries: FloatArray,
-    data: FloatArray,
-    n_neighbors: int,
-    *,
-    exclude_self: bool,
-    n_threads: int,
-) -> NDArray[np.float64]:
-    """Distances of each query to its nearest rows of `data`, ascending.
-
-    Parameters
-    ----------
-    algorithm : str
-        A key of `COMPILED`.
-    queries, data : ndarray of shape (n, d) and (m, d), float32 or float64
-        Checked, C-contiguous, of one dtype.
-    n_neighbors : int
-        Columns of the result.
-    exclude_self : bool
-        Whether `queries` is `data` and row i must not find row i.
-    n_threads : int
-        Threads.
-
-    Returns
-    -------
-    ndarray of shape (n, n_neighbors), float64
-    """
-    block = "xx" if exclude_self else "xy"
-    return search_blocks(
-        algorithm, queries, data, n_neighbors, (block,), n_threads=n_threads
-    )[block][0]
-
-
-def backend(algorithm: str) -> Callable[..., NDArray[np.float64]]:
-    """`knn_distances` of one compiled algorithm."""
-    return partial(knn_distances, algorithm)

@@ -1,4 +1,4 @@
-"""Codes for the filter-and-refine search: principal axes and bytes.
+"""Codes for the filter-and-refine search: principal axes and whole numbers.
 
 The codes only decide which distances are measured; docs/user_guide/precision.rst
 derives why no neighbour can be missed.
@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+import kldiv._kernels._isa as _isa
 import kldiv._kernels._knn as _knn
-from kldiv._validation import FloatArray
+from kldiv._typing import FloatArray
 
 N_SAMPLED = 640  # rows that the axes are fitted on; any axes give the same distances
 N_ITERATIONS = 2
 N_AXES = 96
-MAX_BYTE_WIDTH = 32000  # products of byte codes of this width fit 32 bits
+MAX_BYTE_WIDTH = 32000  # products of codes of this width fit 32 bits
 _BASIS_PADDING = 32  # widest pair of float32 vectors
 
 Blocks = list[tuple[str, NDArray[np.float64], NDArray[np.int32] | None]]
@@ -111,26 +112,27 @@ class Codes(NamedTuple):
 
 
 def pca_codes(X: FloatArray, Y: FloatArray, axes: Axes, n_threads: int) -> Codes:
-    """Coordinates on the axes and the norm of the rest, as bytes where they pay."""
+    """Coordinates on the axes and the norm of the rest, whole numbers if possible."""
     q = axes.n_axes
     arguments = (axes.centre, axes.scale, axes.basis, q, axes.skew, n_threads)
     x, radius_x = _knn.project(X, *arguments)
     y, radius_y = (x, radius_x) if Y is X else _knn.project(Y, *arguments)
     order_x, order_y = curve_order(x), curve_order(y)
     step = 1.0
-    if bytes_available(x.shape[1]):
+    levels = _knn.code_levels(x.shape[1])
+    if levels:
         low = np.minimum(x.min(axis=0), y.min(axis=0)).astype(np.float64)
         high = np.maximum(x.max(axis=0), y.max(axis=0))
-        step = float((high - low).max()) / 255 or 1.0
+        step = float((high - low).max()) / levels or 1.0
         radius_y = radius_y.copy()
-        x = _knn.byte_codes(x, low, step, radius_x, n_threads)
-        y = _knn.byte_codes(y, low, step, radius_y, n_threads)
+        x = _knn.whole_codes(x, low, step, levels, radius_x, n_threads)
+        y = _knn.whole_codes(y, low, step, levels, radius_y, n_threads)
     return Codes(x, y, radius_x, radius_y, axes.scale / step, order_x, order_y)
 
 
 def bytes_available(width: int) -> bool:
-    """Whether byte codes of this width can be used by this processor and build."""
-    return _knn.current_level() in ("vnni", "amx") and width <= MAX_BYTE_WIDTH
+    """Whether products of bytes or words of this width are at hand."""
+    return bool(_knn.code_levels(width))
 
 
 def _search(
@@ -161,8 +163,8 @@ def search_int8(
     """Search with bounds from bytes; exact measurements made."""
     if not bytes_available(X.shape[1]):
         raise ValueError(
-            "algorithm='int8' needs a processor and build with AVX-512 VNNI and at "
-            f"most {MAX_BYTE_WIDTH} features; kernels in use: {_knn.current_level()}, "
+            "algorithm='int8' needs a processor and build with AVX2 and at "
+            f"most {MAX_BYTE_WIDTH} features; kernels in use: {_isa.current_level()}, "
             f"features: {X.shape[1]}. Use algorithm='auto'."
         )
     measured: int = _knn.search(

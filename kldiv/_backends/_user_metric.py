@@ -19,21 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._backends._compiled import Found
-from kldiv._validation import FloatArray
-
-#: Two rows (vectors of float32 or float64) in, a distance out.
-UserMetric = Callable[[Any, Any], float]
+from kldiv._backends._compiled import knn_distances
+from kldiv._typing import FloatArray, Found, UserMetric
+from kldiv._validation import metric_name
 
 # Pairs of rows that one call of a scan looks at; an interrupt is heard between calls.
 _PAIRS_PER_CALL = 1 << 22
 _NUMBERS_PER_SLAB = 1 << 17  # distances to all rows are looked at 1 MB at a time
 _COMPILING = threading.Lock()
-
-
-def metric_name(metric: str | UserMetric) -> str:
-    """What messages and results call a metric."""
-    return metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
 
 
 def check_user_metric(metric: Any) -> None:
@@ -52,6 +45,39 @@ def check_user_metric(metric: Any) -> None:
             f"compiled by numba.njit; got {type(metric).__name__}. Write it as a "
             "function: def metric(x, y): ... return distance."
         )
+
+
+def search_any_metric(
+    X: FloatArray,
+    Y: FloatArray,
+    n_neighbors: int,
+    blocks: Sequence[str],
+    *,
+    metric: str | UserMetric = "euclidean",
+    n_threads: int = 1,
+    return_indices: bool = False,
+) -> Found:
+    """Brute force, by the compiled core for a metric with a name."""
+    if isinstance(metric, str):
+        return knn_distances(
+            "brute",
+            X,
+            Y,
+            n_neighbors,
+            blocks,
+            metric=metric,
+            n_threads=n_threads,
+            return_indices=return_indices,
+        )
+    return search_user_metric(
+        metric,
+        X,
+        Y,
+        n_neighbors,
+        blocks,
+        n_threads=n_threads,
+        return_indices=return_indices,
+    )
 
 
 def search_user_metric(
@@ -94,9 +120,9 @@ def search_user_metric(
         queries, data = samples[block[0]], samples[block[1]]
         distances = np.empty((len(queries), n_neighbors))
         indices = np.empty((len(queries), n_neighbors), dtype=np.int32)
-        own = block[0] == block[1]
+        within = block[0] == block[1]
 
-        scan = partial(nearest, queries, data, own, distances, indices)
+        scan = partial(nearest, queries, data, within, distances, indices)
         rows = max(1, min(_PAIRS_PER_CALL // len(data), -(-len(queries) // n_threads)))
         _check(_in_parallel(scan, len(queries), rows, n_threads), metric, block)
         found[block] = distances, indices if return_indices else None
@@ -225,7 +251,7 @@ def _scan(name: str, distance: Any) -> Callable[..., Any]:
     def nearest(  # pragma: no cover - runs as machine code
         queries: Any,
         data: Any,
-        own: bool,
+        within: bool,
         distances: Any,
         indices: Any,
         first: int,
@@ -237,7 +263,7 @@ def _scan(name: str, distance: Any) -> Callable[..., Any]:
             heap[:] = np.inf
             rows[:] = -1
             for j in range(len(data)):
-                if own and i == j:
+                if within and i == j:
                     continue
                 found = float(distance(queries[i], data[j]))
                 if not 0.0 <= found < np.inf:

@@ -1,0 +1,1 @@
+"""Compiled loops: searches, masses of balls, distances, Kolmogorov-Smirnov gaps."""

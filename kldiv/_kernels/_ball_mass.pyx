@@ -3,23 +3,24 @@
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
+from kldiv._kernels._isa cimport level
+
 cdef extern from "ball_mass.h" nogil:
-    int KLDIV_MOST_COMPONENTS
-    ctypedef struct kldiv_ball_table:
-        void (*log_ball_mass)(
+    int BALL_MOST_COMPONENTS
+    ctypedef struct ball_table:
+        void (*ball_log_masses)(
             const double *squared_offsets, const double *eigenvalues, int64_t n, int d,
             const double *squared_radii, double *out
         ) noexcept nogil
-        void (*mixture_balls)(
+        void (*ball_mixture)(
             double *projections, const double *shifts, const double *eigenvalues,
             const double *log_weights, int64_t n, int c, int d,
             const double *squared_radii, double *density, double *mass
         ) noexcept nogil
-    const kldiv_ball_table *kldiv_best_ball_table()
+    const ball_table *ball_table_of(int level)
 
-cdef const kldiv_ball_table *TABLE = kldiv_best_ball_table()
 cdef Py_ssize_t BLOCK = 64
-MOST_COMPONENTS = KLDIV_MOST_COMPONENTS
+MOST_COMPONENTS = BALL_MOST_COMPONENTS
 
 
 def log_ball_mass(
@@ -34,12 +35,13 @@ def log_ball_mass(
     squared_offsets[i, j] is the squared distance of centre i from the mean along
     eigenvector j. Rows are independent, so the result does not depend on n_threads.
     """
+    cdef const ball_table *table = ball_table_of(level())
     cdef Py_ssize_t i, n = squared_offsets.shape[0]
     cdef int d = <int>squared_offsets.shape[1]
     for i in prange(
         (n + BLOCK - 1) // BLOCK, nogil=True, num_threads=n_threads, schedule="static"
     ):
-        TABLE.log_ball_mass(
+        table.ball_log_masses(
             &squared_offsets[i * BLOCK, 0], &eigenvalues[0],
             min(BLOCK, n - i * BLOCK), d, &squared_radii[i * BLOCK], &out[i * BLOCK]
         )
@@ -61,12 +63,13 @@ def mixture_balls(
     projections[i, c, j] is the coordinate of row i along eigenvector j of component c,
     shifts[c, j] that of the component's mean. Overwrites projections.
     """
+    cdef const ball_table *table = ball_table_of(level())
     cdef Py_ssize_t i, n = projections.shape[0]
     cdef int c = <int>projections.shape[1], d = <int>projections.shape[2]
     for i in prange(
         (n + BLOCK - 1) // BLOCK, nogil=True, num_threads=n_threads, schedule="static"
     ):
-        TABLE.mixture_balls(
+        table.ball_mixture(
             &projections[i * BLOCK, 0, 0], &shifts[0, 0], &eigenvalues[0, 0],
             &log_weights[0], min(BLOCK, n - i * BLOCK), c, d,
             &squared_radii[i * BLOCK], &density[i * BLOCK], &mass[i * BLOCK]

@@ -3,8 +3,6 @@
 Nothing is checked here beyond the layout of the buffers; `kldiv._neighbors` does that.
 """
 
-import os
-
 import numpy as np
 
 from cpython.buffer cimport (
@@ -14,24 +12,28 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, int64_t
+
+from kldiv._kernels._isa cimport level, matrix_is_lent
+
+from kldiv._kernels._isa import current_level
 
 cdef extern from "knn.h" nogil:
     enum:
         KNN_NOT_BUILT
-    ctypedef struct sample_t:
+    ctypedef struct knn_sample:
         const void *rows
         int64_t n
         int d
         int is_double
-    ctypedef struct block_t:
+    ctypedef struct knn_block:
         int origin "from"
         int into
         double *distances
         int32_t *indices
-    ctypedef struct job_t:
-        sample_t sample[2]
-        block_t block[4]
+    ctypedef struct knn_job:
+        knn_sample sample[2]
+        knn_block block[4]
         int n_blocks
         int k
         int metric
@@ -39,87 +41,46 @@ cdef extern from "knn.h" nogil:
         int matrix
         double scale
         int64_t segment_bytes
-    ctypedef struct codes_t:
+    ctypedef struct knn_codes:
         const void *codes
         const float *radius
         const int32_t *order
         int64_t n
-    ctypedef struct filter_t:
-        codes_t sample[2]
+    ctypedef struct knn_code_pair:
+        knn_codes sample[2]
         int width
         int is_integer
         double unit
         int64_t *n_candidates
-    ctypedef struct knn_table_t:
-        int (*tree)(const job_t *) noexcept nogil
-        int (*direct)(const job_t *) noexcept nogil
-        int (*gemm)(const job_t *, int64_t *) noexcept nogil
-        int (*int8)(const job_t *, int64_t *) noexcept nogil
-        int (*filter)(const job_t *, const filter_t *) noexcept nogil
-        int (*project)(
-            const sample_t *, const double *, double, const float *, int, int,
+    ctypedef struct knn_table:
+        int (*knn_sorted)(const knn_job *) noexcept nogil
+        int (*knn_tree)(const knn_job *) noexcept nogil
+        int (*knn_direct)(const knn_job *) noexcept nogil
+        int (*knn_gemm)(const knn_job *, int64_t *) noexcept nogil
+        int (*knn_int8)(const knn_job *, int64_t *) noexcept nogil
+        int (*knn_filter)(const knn_job *, const knn_code_pair *) noexcept nogil
+        int (*knn_project)(
+            const knn_sample *, const double *, double, const float *, int, int,
             double, int, float *, float *
         ) noexcept nogil
-        int (*bytes)(
-            const sample_t *, const double *, double, int, uint8_t *, float *
+        int (*knn_whole_codes)(
+            const knn_sample *, const double *, double, int, int, int16_t *, float *
         ) noexcept nogil
-    int knn_best_level()
-    int knn_level_is_built(int level)
-    const knn_table_t *knn_table(int level)
-    int knn_has_openmp()
-    int knn_sorted(const job_t *job)
+        int (*knn_code_levels)(int) noexcept nogil
+    const knn_table *knn_table_of(int level)
     void knn_range(
         const void *values, int64_t n, int is_double, double *low, double *high
     )
 
-LEVELS = ("baseline", "avx2", "avx512", "vnni", "amx")
 SEGMENT_BYTES = 16 << 20  # of packed data in memory at a time
 METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
 BLOCKS = {"xx": (0, 0), "xy": (0, 1), "yy": (1, 1), "yx": (1, 0)}
 
 
-def available_levels():
-    """Names of the instruction sets that this processor and this build have."""
-    return [
-        name for level, name in enumerate(LEVELS)
-        if level <= knn_best_level() and knn_level_is_built(level)
-    ]
-
-
-def has_openmp():
-    """Whether the kernels were compiled with OpenMP."""
-    return bool(knn_has_openmp())
-
-
-cdef int _level = knn_best_level()
-
-
-def set_level(name):
-    """Use the named instruction set from now on; return the name of the one before."""
-    global _level
-    if name not in available_levels():
-        raise ValueError(
-            f"instruction set {name!r} is not available; this machine and build have "
-            f"{available_levels()}"
-        )
-    before = LEVELS[_level]
-    _level = LEVELS.index(name)
-    return before
-
-
-def current_level():
-    """Name of the instruction set in use."""
-    return LEVELS[_level]
-
-
-if os.environ.get("KLDIV_ISA"):
-    set_level(os.environ["KLDIV_ISA"])
-
-
 cdef class _Job:
     """A job and the buffers that it points into."""
 
-    cdef job_t job
+    cdef knn_job job
     cdef Py_buffer views[10]
     cdef int n_views
 
@@ -138,7 +99,7 @@ cdef class _Job:
 
 
 cdef int _set_sample(_Job held, int which, object array) except -1:
-    cdef sample_t *sample = &held.job.sample[which]
+    cdef knn_sample *sample = &held.job.sample[which]
     cdef Py_buffer *view = &held.views[held.n_views]
     sample.rows = held.hold(array, False)
     sample.n = view.shape[0]
@@ -165,8 +126,8 @@ cdef _Job _make_job(X, Y, k, blocks, metric, n_threads, scale):
     held.job.n_blocks = b
     held.job.k = k
     held.job.metric = METRICS[metric]
-    held.job.n_threads = n_threads if knn_has_openmp() else 1
-    held.job.matrix = current_level() == "amx"
+    held.job.n_threads = n_threads
+    held.job.matrix = matrix_is_lent()
     held.job.scale = scale
     held.job.segment_bytes = SEGMENT_BYTES
     return held
@@ -203,7 +164,7 @@ def project(
     (n, q + 1) and (n,), float32.
     """
     cdef _Job held = _Job()
-    cdef const knn_table_t *table = knn_table(_level)
+    cdef const knn_table *table = knn_table_of(level())
     cdef int status
     _set_sample(held, 0, X)
     out = np.empty((len(X), q + 1), dtype=np.float32)
@@ -211,7 +172,7 @@ def project(
     cdef float[:, ::1] out_view = out
     cdef float[::1] radius_view = radius
     with nogil:
-        status = table.project(
+        status = table.knn_project(
             &held.job.sample[0], &centre[0], scale, &basis[0, 0], q,
             <int> basis.shape[1], skew, n_threads, &out_view[0, 0], &radius_view[0]
         )
@@ -219,19 +180,27 @@ def project(
     return out, radius
 
 
-def byte_codes(
-    X, const double[::1] low, double step, float[::1] radius, int n_threads
+def code_levels(int width):
+    """Largest whole-number code that products of this width can use; 0 if none."""
+    return knn_table_of(level()).knn_code_levels(width)
+
+
+def whole_codes(
+    X, const double[::1] low, double step, int levels, float[::1] radius, int n_threads
 ):
-    """Codes (n, d) uint8 of rows; `radius` grows by what they lose, in steps."""
+    """Codes (n, d) int16 of rows, from 0 to `levels`; `radius` grows by what they lose,
+    in steps.
+    """
     cdef _Job held = _Job()
-    cdef const knn_table_t *table = knn_table(_level)
+    cdef const knn_table *table = knn_table_of(level())
     cdef int status
     _set_sample(held, 0, X)
-    codes = np.empty((len(X), len(low)), dtype=np.uint8)
-    cdef uint8_t[:, ::1] view = codes
+    codes = np.empty((len(X), len(low)), dtype=np.int16)
+    cdef int16_t[:, ::1] view = codes
     with nogil:
-        status = table.bytes(
-            &held.job.sample[0], &low[0], step, n_threads, &view[0, 0], &radius[0]
+        status = table.knn_whole_codes(
+            &held.job.sample[0], &low[0], step, levels, n_threads, &view[0, 0],
+            &radius[0]
         )
     _check(status)
     return codes
@@ -243,15 +212,15 @@ def search_filtered(
 ):
     """Fill `blocks` like `search`, measuring only what the codes cannot rule out.
 
-    `codes_x` and `codes_y` are both float32 or both uint8 of one width, with `unit`
+    `codes_x` and `codes_y` are both float32 or both int16 of one width, with `unit`
     code units to one unit of the data; radii are in code units. `order_x`,
     `order_y` (int32): in which order to query; close rows in a row share cache.
     Returns the number of exact measurements in each block.
     """
     cdef _Job held = _make_job(X, Y, k, blocks, "euclidean", n_threads, 1.0)
     cdef _Job views = _Job()
-    cdef const knn_table_t *table = knn_table(_level)
-    cdef filter_t filter
+    cdef const knn_table *table = knn_table_of(level())
+    cdef knn_code_pair filter
     cdef int64_t[4] candidates
     cdef int status
     filter.sample[0].codes = views.hold(codes_x, False)
@@ -261,7 +230,7 @@ def search_filtered(
     filter.sample[0].radius = &radius_x[0]
     filter.sample[1].radius = &radius_y[0]
     filter.width = <int> views.views[0].shape[1]
-    filter.is_integer = views.views[0].itemsize == 1
+    filter.is_integer = views.views[0].itemsize == 2
     filter.unit = unit
     filter.sample[0].order = filter.sample[1].order = NULL
     if order_x is not None:
@@ -270,7 +239,7 @@ def search_filtered(
         filter.sample[1].order = <const int32_t *> views.hold(order_y, False)
     filter.n_candidates = candidates
     with nogil:
-        status = table.filter(&held.job, &filter)
+        status = table.knn_filter(&held.job, &filter)
     _check(status)
     return [candidates[i] for i in range(len(blocks))]
 
@@ -283,23 +252,23 @@ def search(
     Returns the number of exact measurements for "gemm" and "int8", else 0.
     """
     cdef _Job held = _make_job(X, Y, k, blocks, metric, n_threads, scale)
-    cdef const knn_table_t *table = knn_table(_level)
+    cdef const knn_table *table = knn_table_of(level())
     cdef int64_t candidates = 0
     cdef int status
     if algorithm == "sorted":
         with nogil:
-            status = knn_sorted(&held.job)
+            status = table.knn_sorted(&held.job)
     elif algorithm == "tree":
         with nogil:
-            status = table.tree(&held.job)
+            status = table.knn_tree(&held.job)
     elif algorithm == "gemm":
         with nogil:
-            status = table.gemm(&held.job, &candidates)
+            status = table.knn_gemm(&held.job, &candidates)
     elif algorithm == "int8":
         with nogil:
-            status = table.int8(&held.job, &candidates)
+            status = table.knn_int8(&held.job, &candidates)
     else:
         with nogil:
-            status = table.direct(&held.job)
+            status = table.knn_direct(&held.job)
     _check(status)
     return candidates

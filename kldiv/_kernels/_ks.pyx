@@ -3,6 +3,8 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from kldiv._kernels._isa cimport level
+
 ctypedef fused real:
     float
     double
@@ -65,9 +67,12 @@ cdef extern from "ks.h" nogil:
             int64_t lanes, int64_t up, int64_t down, uint64_t *set, uint8_t *flag,
             int64_t *best_x, int64_t *best_y
         ) noexcept nogil
-    const ks_table *ks_best_table()
+    const ks_table *ks_table_of(int level)
 
-cdef const ks_table *C = ks_best_table()
+
+cdef inline const ks_table *table() noexcept nogil:
+    return ks_table_of(level())
+
 
 # Columns copied together, so that rows are read a cache line at a time.
 cdef int64_t BLOCK = 16
@@ -117,7 +122,7 @@ def column_gaps(
                 for k in range(width):
                     for a in range(size):
                         in_x[a] = a < n
-                    failed |= C.ks_segment(
+                    failed |= table().ks_segment(
                         &gap, value + k * size, in_x, size, &space
                     )
                     high[column + k] = gap.high
@@ -156,7 +161,7 @@ def labelled_gaps(
             for lane in range(lanes):
                 for a in range(size):
                     in_x[a] = labels[a, first + lane]
-                failed |= C.ks_segment(&gap, &values[lane, 0], in_x, size, &space)
+                failed |= table().ks_segment(&gap, &values[lane, 0], in_x, size, &space)
                 if -gap.low > gap.high:
                     signed_gap[lane] = gap.low
                     location[lane] = gap.low_at
@@ -185,9 +190,9 @@ def exact_pvalues(
             if steps[k] <= 0:
                 pvalue[k] = 1.0
             elif n == m:
-                pvalue[k] = C.ks_exact_equal(n, steps[k], two_sided)
+                pvalue[k] = table().ks_exact_equal(n, steps[k], two_sided)
             else:
-                pvalue[k] = C.ks_exact_lattice(
+                pvalue[k] = table().ks_exact_lattice(
                     n, m, n // divisor, m // divisor, steps[k], two_sided, row
                 )
         free(row)
@@ -198,7 +203,7 @@ def one_sided_sf(
 ):
     """P(D_n^+ >= x) for x in (0, 1); log_factorial holds log k! for k = 0 to n."""
     with nogil:
-        C.ks_one_sided_sf(
+        table().ks_one_sided_sf(
             &statistic[0], statistic.shape[0], &log_factorial[0],
             log_factorial.shape[0] - 1, &pvalue[0],
         )
@@ -209,7 +214,7 @@ def durbin_cdf(const double[::1] statistic, int64_t n, double[::1] probability):
     cdef int64_t k
     with nogil:
         for k in range(statistic.shape[0]):
-            probability[k] = C.ks_durbin_cdf(statistic[k], n)
+            probability[k] = table().ks_durbin_cdf(statistic[k], n)
             if probability[k] < 0:
                 with gil:
                     raise MemoryError("no room for the matrices of Durbin's formula")
@@ -218,7 +223,7 @@ def durbin_cdf(const double[::1] statistic, int64_t n, double[::1] probability):
 def relabel(uint8_t[:, ::1] labels, int64_t n, const uint64_t[::1] seed):
     """Fill `labels` (rows, 64) with 64 random ways to call n rows X."""
     with nogil:
-        C.ks_relabel(&labels[0, 0], labels.shape[0], n, &seed[0])
+        table().ks_relabel(&labels[0, 0], labels.shape[0], n, &seed[0])
 
 
 def scan(
@@ -233,7 +238,7 @@ def scan(
     cdef int64_t column, rows = labels.shape[0]
     with nogil:
         for column in range(order.shape[0]):
-            C.ks_scan(
+            table().ks_scan(
                 &order[column, 0], &last[column, 0], rows, &labels[0, 0], up, down,
                 multiple, side, &best[column, 0],
             )
@@ -248,13 +253,13 @@ def plane(
     """Largest quadrant sums centred on rows of X and of Y, for 64 relabellings."""
     with nogil:
         if integer is int32_t:
-            C.ks_plane32(
+            table().ks_plane32(
                 &first[0], &last[0], &second[0], labels.shape[0], ranks,
                 &labels[0, 0], up, down, &tree[0, 0], &below[0, 0], &best_x[0],
                 &best_y[0],
             )
         else:
-            C.ks_plane64(
+            table().ks_plane64(
                 &first[0], &last[0], &second[0], labels.shape[0], ranks,
                 &labels[0, 0], up, down, &tree[0, 0], &below[0, 0], &best_x[0],
                 &best_y[0],
@@ -268,7 +273,7 @@ def orthants(
 ):
     """Largest orthant sums centred on rows of X and of Y; labels are packed bits."""
     with nogil:
-        C.ks_orthants(
+        table().ks_orthants(
             &rank[0, 0], rank.shape[1], <int> rank.shape[0], &label[0, 0],
             label.shape[0], up, down, &scratch[0, 0], &flag[0], &best_x[0], &best_y[0],
         )
@@ -281,7 +286,7 @@ def row_gaps(
 ):
     """Gap of each row's coordinates to the pooled rows of Y, for 64 relabellings."""
     with nogil:
-        C.ks_rows(
+        table().ks_rows(
             &row[0], &before[0], &after[0], &last[0], row.shape[0], &labels[0, 0], m,
             &gap[0, 0],
         )

@@ -13,25 +13,27 @@
 #ifndef KLDIV_BALL_MASS_H
 #define KLDIV_BALL_MASS_H
 
+#include "isa.h"
+
 #include <math.h>
 #include <stdint.h>
 
-#define KLDIV_SHAPE_LARGEST 30.0 /* above it the gamma base is normal enough */
-#define KLDIV_MOST_COMPONENTS 64
-#define KLDIV_HALF_LOG_2PI 0.91893853320467274178
+#define BALL_SHAPE_LARGEST 30.0 /* above it the gamma base is normal enough */
+#define BALL_MOST_COMPONENTS 64
+#define BALL_HALF_LOG_2PI 0.91893853320467274178
 
 typedef struct {
     double sum0; /* K(t) */
     double sum1; /* K'(t) */
     double sum2; /* K''(t) */
     double sum3; /* K'''(t) */
-} kldiv_cumulants;
+} ball_cumulants;
 
 /* All lengths are measured in units of the squared radius (unit = 1/s), so that the
  * equation is K'(t) = 1 and no moment of a tiny ball underflows.
  * K' and K'' at t, the two that Newton's method needs. */
-static inline void kldiv_slopes(const double *b2, const double *lam, int d,
-    double unit, double t, double *k1, double *k2)
+static inline void ball_slopes(const double *b2, const double *lam, int d, double unit,
+    double t, double *k1, double *k2)
 {
     double first = 0.0, second = 0.0;
 #pragma omp simd reduction(+ : first, second)
@@ -46,10 +48,10 @@ static inline void kldiv_slopes(const double *b2, const double *lam, int d,
     *k2 = second;
 }
 
-static inline kldiv_cumulants kldiv_all_cumulants(
+static inline ball_cumulants ball_all_cumulants(
     const double *b2, const double *lam, int d, double lam_max, double unit, double t)
 {
-    kldiv_cumulants sums = {0.0, 0.0, 0.0, 0.0};
+    ball_cumulants sums = {0.0, 0.0, 0.0, 0.0};
     double tilt = 0.0, first = 0.0, second = 0.0, third = 0.0, logs = 0.0;
 #pragma omp simd reduction(+ : tilt, first, second, third)
     for (int i = 0; i < d; i++) {
@@ -85,22 +87,22 @@ static inline kldiv_cumulants kldiv_all_cumulants(
 /* One step of Newton's method from t towards K'(t) = 1.  The variable is v = 1/(1 - 2
  * lam_max t) > 0, in which log K' is nearly linear in log v. Returns the change of log v;
  * `first` becomes K'(t). */
-static inline double kldiv_step(const double *b2, const double *lam, int d, double lam_max,
-    double unit, double v, double t, double *first)
+static inline double ball_step(const double *b2, const double *lam, int d,
+    double lam_max, double unit, double v, double t, double *first)
 {
     double second;
-    kldiv_slopes(b2, lam, d, unit, t, first, &second);
+    ball_slopes(b2, lam, d, unit, t, first, &second);
     /* d log K' / d log v = K''/K' * dt/dlog v,  dt/dlog v = 1/(2 lam_max v) */
     return -log(*first) * *first * 2.0 * lam_max * unit * v / second;
 }
 
-static inline double kldiv_tilt(double v, double largest)
+static inline double ball_tilt(double v, double largest)
 {
     return 0.5 * (1.0 - 1.0 / v) / largest;
 }
 
 /* v for a first guess of t; 1, which is t = 0, if it has none. */
-static inline double kldiv_first_tilt(double t, double largest)
+static inline double ball_first_tilt(double t, double largest)
 {
     const double v = 1.0 / (1.0 - 2.0 * largest * t);
     return v > 0.0 && v < 1e15 ? v : 1.0;
@@ -108,7 +110,7 @@ static inline double kldiv_first_tilt(double t, double largest)
 
 /* First guess of v: the solution of K'(t) = 1 if all eigenvalues were equal,
  * offset v^2 + mean v = 1 with v = 1/(1 - 2 (mean/d) t). */
-static inline double kldiv_start(
+static inline double ball_start(
     const double *b2, const double *lam, int d, double lam_max, double unit)
 {
     double mean = 0.0, offset = 0.0;
@@ -120,22 +122,22 @@ static inline double kldiv_start(
     mean *= unit;
     offset *= unit;
     const double v = 2.0 / (mean + hypot(mean, 2.0 * sqrt(offset)));
-    return kldiv_first_tilt((1.0 - 1.0 / v) * 0.5 * d / mean, lam_max * unit);
+    return ball_first_tilt((1.0 - 1.0 / v) * 0.5 * d / mean, lam_max * unit);
 }
 
 /* t with K'(t) = 1; steps are kept inside a bracket. */
-static inline double kldiv_saddlepoint(const double *b2, const double *lam, int d,
-    double lam_max, double unit, double v)
+static inline double ball_saddlepoint(
+    const double *b2, const double *lam, int d, double lam_max, double unit, double v)
 {
     const double largest = lam_max * unit;
     double low = 0.0, high = INFINITY;
     for (int step = 0; step < 100; step++) {
         double first;
         const double change =
-            kldiv_step(b2, lam, d, lam_max, unit, v, kldiv_tilt(v, largest), &first);
+            ball_step(b2, lam, d, lam_max, unit, v, ball_tilt(v, largest), &first);
         const double next = v * exp(change);
         if (fabs(change) < 1e-3)
-            return kldiv_tilt(next, largest);
+            return ball_tilt(next, largest);
         if (first > 1.0)
             high = v;
         else
@@ -147,11 +149,11 @@ static inline double kldiv_saddlepoint(const double *b2, const double *lam, int 
         else
             v = v / 8.0;
     }
-    return kldiv_tilt(v, largest);
+    return ball_tilt(v, largest);
 }
 
 /* log(P(a, x)) and the ratio density/P of a gamma variable of shape a at x. */
-static inline double kldiv_log_gamma_cdf(double a, double x, double *hazard)
+static inline double ball_log_gamma_cdf(double a, double x, double *hazard)
 {
     const double log_power = a * log(x) - x - lgamma(a);
     if (x < a + 1.0) {
@@ -182,7 +184,7 @@ static inline double kldiv_log_gamma_cdf(double a, double x, double *hazard)
 }
 
 /* y on the given side of 1 with y - 1 - log y = depth. */
-static inline double kldiv_gamma_depth(double depth, int below)
+static inline double ball_gamma_depth(double depth, int below)
 {
     const double root = sqrt(2.0 * depth);
     double eta = below ? -root : root; /* eta = log y */
@@ -201,13 +203,13 @@ static inline double kldiv_gamma_depth(double depth, int below)
 }
 
 /* log of Phi(w) and the ratio phi(w)/Phi(w), accurate far into the lower tail. */
-static inline double kldiv_log_normal_cdf(double w, double *hazard)
+static inline double ball_log_normal_cdf(double w, double *hazard)
 {
     double log_cdf;
     if (w > -5.0) {
         log_cdf = w > 5.0 ? log1p(-0.5 * erfc(w * M_SQRT1_2))
                           : log(0.5 * erfc(-w * M_SQRT1_2));
-        *hazard = exp(-0.5 * w * w - KLDIV_HALF_LOG_2PI - log_cdf);
+        *hazard = exp(-0.5 * w * w - BALL_HALF_LOG_2PI - log_cdf);
         return log_cdf;
     }
     /* continued fraction of the Mills ratio: |w| + 1/(|w| + 2/(|w| + ...)) */
@@ -215,85 +217,93 @@ static inline double kldiv_log_normal_cdf(double w, double *hazard)
     for (int j = 60; j > 0; j--)
         f = -w + j / f;
     *hazard = f;
-    return -0.5 * w * w - KLDIV_HALF_LOG_2PI - log(f);
+    return -0.5 * w * w - BALL_HALF_LOG_2PI - log(f);
 }
 
 /* One dimension has a closed form: log(Phi(b + r) - Phi(b - r)). */
-static inline double kldiv_log_interval(double b2, double lam, double s)
+static inline double ball_log_interval(double b2, double lam, double s)
 {
     const double b = sqrt(b2 / lam), r = sqrt(s / lam);
     double unused;
-    const double upper = kldiv_log_normal_cdf(r - b, &unused);
-    const double lower = kldiv_log_normal_cdf(-r - b, &unused);
+    const double upper = ball_log_normal_cdf(r - b, &unused);
+    const double lower = ball_log_normal_cdf(-r - b, &unused);
     if (r < 1e-3 * (1.0 + b)) {
         /* density times length, with the curvature's and the slope's share */
         const double q = r * r, h2 = b2 / lam - 1.0;
         const double h4 = (b2 / lam) * (b2 / lam) - 6.0 * (b2 / lam) + 3.0;
         if (b * r < 0.03)
-            return log(2.0 * r) - 0.5 * b2 / lam - KLDIV_HALF_LOG_2PI
+            return log(2.0 * r) - 0.5 * b2 / lam - BALL_HALF_LOG_2PI
                 + log1p(q * h2 / 6.0 + q * q * h4 / 120.0);
     }
     return upper + log1p(-exp(lower - upper));
 }
 
 /* Upper bound of log P(T <= s), Chernoff's, one step from the first guess; `v` moves. */
-static inline double kldiv_mass_bound(const double *b2, const double *lam, int d,
-    double lam_max, double unit, double *v)
+static inline double ball_mass_bound(
+    const double *b2, const double *lam, int d, double lam_max, double unit, double *v)
 {
     const double largest = lam_max * unit;
     double first;
     const double change =
-        kldiv_step(b2, lam, d, lam_max, unit, *v, kldiv_tilt(*v, largest), &first);
+        ball_step(b2, lam, d, lam_max, unit, *v, ball_tilt(*v, largest), &first);
     if (fabs(change) < 3.0)
         *v *= exp(change);
-    const double t = kldiv_tilt(*v, largest);
-    return t < 0.0 ? kldiv_all_cumulants(b2, lam, d, lam_max, unit, t).sum0 - t : 0.0;
+    const double t = ball_tilt(*v, largest);
+    return t < 0.0 ? ball_all_cumulants(b2, lam, d, lam_max, unit, t).sum0 - t : 0.0;
 }
 
 /* log P(T <= s); `v` is where the search for the saddlepoint starts. */
-static inline double kldiv_log_ball_mass(
+static inline double ball_log_mass(
     const double *b2, const double *lam, int d, double lam_max, double s, double v)
 {
     if (!(s > 0.0))
         return -INFINITY;
     if (d == 1)
-        return kldiv_log_interval(b2[0], lam[0], s);
-    const double t = kldiv_saddlepoint(b2, lam, d, lam_max, 1.0 / s, v);
-    const kldiv_cumulants k = kldiv_all_cumulants(b2, lam, d, lam_max, 1.0 / s, t);
+        return ball_log_interval(b2[0], lam[0], s);
+    const double t = ball_saddlepoint(b2, lam, d, lam_max, 1.0 / s, v);
+    const ball_cumulants k = ball_all_cumulants(b2, lam, d, lam_max, 1.0 / s, t);
     const double skew = k.sum3 / (k.sum2 * sqrt(k.sum2));
     const double shape = 4.0 / (skew * skew);
     const double depth = t - k.sum0; /* half the squared signed root */
     const double u = t * sqrt(k.sum2);
     double hazard, bracket, log_cdf;
-    if (shape > KLDIV_SHAPE_LARGEST) {
+    if (shape > BALL_SHAPE_LARGEST) {
         const double w = (t < 0.0 ? -1.0 : 1.0) * sqrt(2.0 * fmax(depth, 0.0));
-        log_cdf = kldiv_log_normal_cdf(w, &hazard);
+        log_cdf = ball_log_normal_cdf(w, &hazard);
         bracket = fabs(u) > 1e-3 ? hazard * (1.0 / w - 1.0 / u) : hazard * skew / 6.0;
     }
     else {
-        const double y =
-            kldiv_gamma_depth(fmax(depth, 0.0) / shape, t < 0.0), x = shape * y;
+        const double y = ball_gamma_depth(fmax(depth, 0.0) / shape, t < 0.0),
+                     x = shape * y;
         const double base = (x - shape) / sqrt(shape);
-        log_cdf = kldiv_log_gamma_cdf(shape, x, &hazard);
+        log_cdf = ball_log_gamma_cdf(shape, x, &hazard);
         hazard *= x / sqrt(shape);
         bracket = fabs(u) > 1e-3 ? hazard * (1.0 / base - 1.0 / u) : 0.0;
     }
     return fmin(log_cdf + log1p(fmax(bracket, -1.0 + 1e-9)), 0.0);
 }
 
-/* What the instruction sets share. */
-typedef struct {
-    /* Log mass of one ball per row; offsets squared, in the eigenbasis. */
-    void (*log_ball_mass)(const double *squared_offsets, const double *eigenvalues,
-        int64_t n, int d, const double *squared_radii, double *out);
-    /* Log density of a mixture at each row and log mass of the ball around it.
-     * `projections` holds c times d coordinates per row, those of the row in the
-     * eigenbases; `shifts` those of the means. It is overwritten. */
-    void (*mixture_balls)(double *projections, const double *shifts,
-        const double *eigenvalues, const double *log_weights, int64_t n, int c, int d,
-        const double *squared_radii, double *density, double *mass);
-} kldiv_ball_table;
+/* ball_log_masses: log mass of one ball per row; offsets squared, in the eigenbasis.
+ * ball_mixture: log density of a mixture at each row and log mass of the ball around it.
+ * `projections` holds c times d coordinates per row, those of the row in the eigenbases;
+ * `shifts` those of the means. It is overwritten. */
+#define BALL_FUNCTIONS(X)                                                            \
+    X(void, ball_log_masses,                                                         \
+        (const double *squared_offsets, const double *eigenvalues, int64_t n, int d, \
+            const double *squared_radii, double *out))                               \
+    X(void, ball_mixture,                                                            \
+        (double *projections, const double *shifts, const double *eigenvalues,       \
+            const double *log_weights, int64_t n, int c, int d,                      \
+            const double *squared_radii, double *density, double *mass))
 
-const kldiv_ball_table *kldiv_best_ball_table(void);
+typedef struct {
+    BALL_FUNCTIONS(ISA_POINTER)
+} ball_table;
+
+const ball_table *ball_table_of(int level);
+
+#ifdef KLDIV_ISA
+BALL_FUNCTIONS(ISA_DECLARE)
+#endif
 
 #endif

@@ -1,9 +1,6 @@
 /* Balls row by row, compiled once per instruction set. */
 #include "ball_mass.h"
 
-#define PASTE_(name, isa) name##_##isa
-#define PASTE(name, isa) PASTE_(name, isa)
-
 /* A component whose share of a ball's mass is below exp(-12) is not worth computing. */
 #define NEGLIGIBLE 12.0
 
@@ -15,15 +12,15 @@ static double largest_of(const double *values, int size)
     return largest;
 }
 
-static void log_ball_mass(const double *squared_offsets, const double *eigenvalues,
+void ISA_NAME(ball_log_masses)(const double *squared_offsets, const double *eigenvalues,
     int64_t n, int d, const double *squared_radii, double *out)
 {
     const double largest = largest_of(eigenvalues, d);
     for (int64_t i = 0; i < n; i++) {
         const double *b2 = squared_offsets + i * d;
         const double s = squared_radii[i];
-        const double start = kldiv_start(b2, eigenvalues, d, largest, 1.0 / s);
-        out[i] = kldiv_log_ball_mass(b2, eigenvalues, d, largest, s, start);
+        const double start = ball_start(b2, eigenvalues, d, largest, 1.0 / s);
+        out[i] = ball_log_mass(b2, eigenvalues, d, largest, s, start);
     }
 }
 
@@ -31,13 +28,14 @@ static void log_ball_mass(const double *squared_offsets, const double *eigenvalu
 static double add_logs(double a, double b)
 {
     const double high = a > b ? a : b, low = a > b ? b : a;
-    return low - high < -40.0 || low == -INFINITY ? high : high + log1p(exp(low - high));
+    return low - high < -40.0 || low == -INFINITY ? high
+                                                  : high + log1p(exp(low - high));
 }
 
 /* Squares the offsets of one row in place and returns its log density; `nearest` is the
  * component with the largest share of it. */
-static double row_density(double *offsets, const double *shifts, const double *eigenvalues,
-    const double *constants, int c, int d, int *nearest)
+static double row_density(double *offsets, const double *shifts,
+    const double *eigenvalues, const double *constants, int c, int d, int *nearest)
 {
     double total = -INFINITY, best = -INFINITY;
     for (int k = 0; k < c; k++) {
@@ -61,34 +59,36 @@ static double row_density(double *offsets, const double *shifts, const double *e
 }
 
 static double row_mass(const double *offsets, const double *eigenvalues,
-    const double *largest, const double *log_weights, int c, int d, double s, int nearest)
+    const double *largest, const double *log_weights, int c, int d, double s,
+    int nearest)
 {
     const double unit = 1.0 / s;
     double total = -INFINITY;
     for (int turn = 0; turn < c; turn++) {
         const int k = turn == 0 ? nearest : turn - (turn <= nearest);
-        const double *b2 = offsets + (int64_t)k * d, *lam = eigenvalues + (int64_t)k * d;
-        double start = kldiv_start(b2, lam, d, largest[k], unit);
+        const double *b2 = offsets + (int64_t)k * d,
+                     *lam = eigenvalues + (int64_t)k * d;
+        double start = ball_start(b2, lam, d, largest[k], unit);
         if (turn > 0) {
-            const double bound = kldiv_mass_bound(b2, lam, d, largest[k], unit, &start);
+            const double bound = ball_mass_bound(b2, lam, d, largest[k], unit, &start);
             if (log_weights[k] + bound < total - NEGLIGIBLE)
                 continue;
         }
-        const double mass = kldiv_log_ball_mass(b2, lam, d, largest[k], s, start);
+        const double mass = ball_log_mass(b2, lam, d, largest[k], s, start);
         total = add_logs(total, log_weights[k] + mass);
     }
     return total;
 }
 
-static void mixture_balls(double *projections, const double *shifts,
+void ISA_NAME(ball_mixture)(double *projections, const double *shifts,
     const double *eigenvalues, const double *log_weights, int64_t n, int c, int d,
     const double *squared_radii, double *density, double *mass)
 {
-    double constants[KLDIV_MOST_COMPONENTS], largest[KLDIV_MOST_COMPONENTS];
+    double constants[BALL_MOST_COMPONENTS], largest[BALL_MOST_COMPONENTS];
     for (int k = 0; k < c; k++) {
         const double *lam = eigenvalues + (int64_t)k * d;
         largest[k] = largest_of(lam, d);
-        constants[k] = log_weights[k] - d * KLDIV_HALF_LOG_2PI;
+        constants[k] = log_weights[k] - d * BALL_HALF_LOG_2PI;
         for (int i = 0; i < d; i++)
             constants[k] -= 0.5 * log(lam[i]);
     }
@@ -101,5 +101,3 @@ static void mixture_balls(double *projections, const double *shifts,
             squared_radii[row], nearest);
     }
 }
-
-const kldiv_ball_table PASTE(kldiv_ball_table, KLDIV_ISA) = {log_ball_mass, mixture_balls};

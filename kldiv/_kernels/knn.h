@@ -1,7 +1,9 @@
 /* What the neighbour kernels share: the job, the table of functions per instruction set,
-   and the exact float64 measurement of one distance. */
+ * and the exact float64 measurement of one distance. */
 #ifndef KLDIV_KNN_H
 #define KLDIV_KNN_H
+
+#include "isa.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,19 +17,19 @@ typedef struct {
     int64_t n;
     int d;
     int is_double;
-} sample_t;
+} knn_sample;
 
 /* One block of answers: queries `from`, data `into` (0 = X, 1 = Y). distances is
-   (n, k), indices is (n, k) or NULL. Self is excluded by index when from == into. */
+ * (n, k), indices is (n, k) or NULL. Self is excluded by index when from == into. */
 typedef struct {
     int from, into;
     double *distances;
     int32_t *indices;
-} block_t;
+} knn_block;
 
 typedef struct {
-    sample_t sample[2];
-    block_t block[4];
+    knn_sample sample[2];
+    knn_block block[4];
     int n_blocks;
     int k;
     int metric;
@@ -35,71 +37,53 @@ typedef struct {
     int matrix;   /* whether byte products may use the matrix registers of AMX */
     double scale; /* power of two that brings the data near 1 */
     int64_t segment_bytes; /* of packed data in memory at a time, for gemm and int8 */
-} job_t;
+} knn_job;
 
-/* Row codes of the filter: see docs/user_guide/precision.rst. */
+/* Row codes of the filter (precision.rst, "Projection" and "Bytes"). */
 typedef struct {
-    const void *codes; /* (n, width) float32, or uint8 */
-    const float *radius; /* (n,) bound on |f(x) - code(x)| in code units */
+    const void *codes;    /* (n, width) float32, or int16 from 0 to the levels */
+    const float *radius;  /* (n,) bound on |f(x) - code(x)| in code units */
     const int32_t *order; /* (n,) in which order to query, or NULL */
     int64_t n;
-} codes_t;
+} knn_codes;
 
 typedef struct {
-    codes_t sample[2];
+    knn_codes sample[2];
     int width;
     int is_integer;
-    double unit; /* code units per unit of the data */
+    double unit;           /* code units per unit of the data */
     int64_t *n_candidates; /* (n_blocks,) exact measurements made, or NULL */
-} filter_t;
+} knn_code_pair;
+
+#define KNN_FUNCTIONS(X)                                                               \
+    X(int, knn_sorted, (const knn_job *))                                              \
+    X(int, knn_tree, (const knn_job *))                                                \
+    X(int, knn_direct, (const knn_job *))                                              \
+    X(int, knn_gemm, (const knn_job *, int64_t *n_candidates))                         \
+    X(int, knn_project,                                                                \
+        (const knn_sample *, const double *centre, double scale, const float *basis,   \
+            int q, int q_padded, double skew, int threads, float *out, float *radius)) \
+    X(int, knn_whole_codes,                                                            \
+        (const knn_sample *, const double *low, double step, int levels, int threads,  \
+            int16_t *codes, float *radius))
+#define KNN_BYTE_FUNCTIONS(X)                                  \
+    X(int, knn_code_levels, (int width))                       \
+    X(int, knn_int8, (const knn_job *, int64_t *n_candidates)) \
+    X(int, knn_filter, (const knn_job *, const knn_code_pair *))
 
 typedef struct {
-    int (*tree)(const job_t *);
-    int (*direct)(const job_t *);
-    int (*gemm)(const job_t *, int64_t *n_candidates);
-    int (*int8)(const job_t *, int64_t *n_candidates);
-    int (*filter)(const job_t *, const filter_t *);
-    int (*project)(const sample_t *, const double *centre, double scale, const float *basis,
-                   int q, int q_padded, double skew, int threads, float *out, float *radius);
-    int (*bytes)(const sample_t *, const double *low, double step, int threads, uint8_t *codes,
-                 float *radius);
-} knn_table_t;
+    KNN_FUNCTIONS(ISA_POINTER)
+    KNN_BYTE_FUNCTIONS(ISA_POINTER)
+} knn_table;
 
-#define KNN_JOIN_(a, b) a##_##b
-#define KNN_JOIN(a, b) KNN_JOIN_(a, b)
-#define FN(name) KNN_JOIN(name, KLDIV_ISA)
-
-#define KNN_DECLARE(isa)                                                              \
-    int knn_tree_##isa(const job_t *);                                                \
-    int knn_direct_##isa(const job_t *);                                              \
-    int knn_gemm_##isa(const job_t *, int64_t *);                                     \
-    int knn_int8_##isa(const job_t *, int64_t *);                                     \
-    int knn_filter_##isa(const job_t *, const filter_t *);                            \
-    int knn_project_##isa(const sample_t *, const double *, double, const float *, int, int, \
-                          double, int, float *, float *);                             \
-    int knn_bytes_##isa(const sample_t *, const double *, double, int, uint8_t *, float *);
-KNN_DECLARE(baseline)
-KNN_DECLARE(avx2)
-KNN_DECLARE(avx512)
-KNN_DECLARE(vnni)
-
-/* Whether the compiler knows the matrix registers of AMX, and the system lends them. */
-#if defined(__x86_64__) && defined(__linux__) && \
-    (defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11)
-#define KLDIV_HAS_MATRIX 1
-#else
-#define KLDIV_HAS_MATRIX 0
-#endif
-
-/* knn.c */
-int knn_best_level(void);
-int knn_matrix_ready(void);
-int knn_level_is_built(int level);
-const knn_table_t *knn_table(int level);
-int knn_has_openmp(void);
-int knn_sorted(const job_t *job);
+const knn_table *knn_table_of(int level);
 void knn_range(const void *values, int64_t n, int is_double, double *low, double *high);
-void *knn_allocate(size_t bytes);
-void knn_free(void *p);
+
+#ifdef KLDIV_ISA
+KNN_FUNCTIONS(ISA_DECLARE)
+KNN_BYTE_FUNCTIONS(ISA_DECLARE)
+int ISA_NAME(knn_tree_double)(const knn_job *);
+int ISA_NAME(knn_tree_float)(const knn_job *);
+#endif
 
 #endif

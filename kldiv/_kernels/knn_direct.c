@@ -1,33 +1,43 @@
 /* Direct scan: every distance in float64. The reference, and the way for metrics that
-   nothing else handles in many dimensions. */
+ * nothing else handles in many dimensions. */
 #include "knn_exact.h"
 
 #define QUERIES 8 /* queries measured while one row of the data is in cache */
 
-INL double manhattan(const sample_t *s, int64_t i, const sample_t *t, int64_t j) {
+INLINE double manhattan(const knn_sample *s, int64_t i, const knn_sample *t, int64_t j)
+{
     int d = s->d;
     double total = 0;
     if (s->is_double) {
-        const double *a = (const double *)s->rows + i * d, *b = (const double *)t->rows + j * d;
-        for (int c = 0; c < d; c++) total += fabs(a[c] - b[c]);
-    } else {
-        const float *a = (const float *)s->rows + i * d, *b = (const float *)t->rows + j * d;
-        for (int c = 0; c < d; c++) total += fabs((double)a[c] - (double)b[c]);
+        const double *a = (const double *)s->rows + i * d,
+                     *b = (const double *)t->rows + j * d;
+        for (int c = 0; c < d; c++)
+            total += fabs(a[c] - b[c]);
+    }
+    else {
+        const float *a = (const float *)s->rows + i * d,
+                    *b = (const float *)t->rows + j * d;
+        for (int c = 0; c < d; c++)
+            total += fabs((double)a[c] - (double)b[c]);
     }
     return total;
 }
 
-INL double chebyshev(const sample_t *s, int64_t i, const sample_t *t, int64_t j) {
+INLINE double chebyshev(const knn_sample *s, int64_t i, const knn_sample *t, int64_t j)
+{
     int d = s->d;
     double largest = 0;
     if (s->is_double) {
-        const double *a = (const double *)s->rows + i * d, *b = (const double *)t->rows + j * d;
+        const double *a = (const double *)s->rows + i * d,
+                     *b = (const double *)t->rows + j * d;
         for (int c = 0; c < d; c++) {
             double x = fabs(a[c] - b[c]);
             largest = x > largest ? x : largest;
         }
-    } else {
-        const float *a = (const float *)s->rows + i * d, *b = (const float *)t->rows + j * d;
+    }
+    else {
+        const float *a = (const float *)s->rows + i * d,
+                    *b = (const float *)t->rows + j * d;
         for (int c = 0; c < d; c++) {
             double x = fabs((double)a[c] - (double)b[c]);
             largest = x > largest ? x : largest;
@@ -37,11 +47,15 @@ INL double chebyshev(const sample_t *s, int64_t i, const sample_t *t, int64_t j)
 }
 
 /* Largest |a - b| tells the scale, so that squares neither overflow nor vanish. */
-static double euclidean_any_range(const sample_t *s, int64_t i, const sample_t *t, int64_t j) {
+static double euclidean_any_range(
+    const knn_sample *s, int64_t i, const knn_sample *t, int64_t j)
+{
     int d = s->d;
     double largest = chebyshev(s, i, t, j), total = 0;
-    if (!(largest > 0)) return 0;
-    const double *a = (const double *)s->rows + i * d, *b = (const double *)t->rows + j * d;
+    if (!(largest > 0))
+        return 0;
+    const double *a = (const double *)s->rows + i * d,
+                 *b = (const double *)t->rows + j * d;
     for (int c = 0; c < d; c++) {
         double x = (a[c] - b[c]) / largest;
         total += x * x;
@@ -50,51 +64,66 @@ static double euclidean_any_range(const sample_t *s, int64_t i, const sample_t *
 }
 
 /* job->scale == 0 asks for distances that are safe for any range of float64. */
-INL double measure(const job_t *job, const sample_t *s, int64_t i, const sample_t *t, int64_t j,
-                   double limit) {
-    if (job->metric == METRIC_MANHATTAN) return manhattan(s, i, t, j);
-    if (job->metric == METRIC_CHEBYSHEV) return chebyshev(s, i, t, j);
-    if (job->scale == 0) return euclidean_any_range(s, i, t, j);
+INLINE double measure(const knn_job *job, const knn_sample *s, int64_t i,
+    const knn_sample *t, int64_t j, double limit)
+{
+    if (job->metric == METRIC_MANHATTAN)
+        return manhattan(s, i, t, j);
+    if (job->metric == METRIC_CHEBYSHEV)
+        return chebyshev(s, i, t, j);
+    if (job->scale == 0)
+        return euclidean_any_range(s, i, t, j);
     return exact_rows(s, i, t, j, limit);
 }
 
-static int direct_block(const job_t *job, const block_t *block) {
-    const sample_t *from = &job->sample[block->from], *into = &job->sample[block->into];
+static int direct_block(const knn_job *job, const knn_block *block)
+{
+    const int threads = job->n_threads;
+    const knn_sample *from = &job->sample[block->from],
+                     *into = &job->sample[block->into];
     int self = block->from == block->into, k = job->k, status = KNN_OK;
     int root = job->metric == METRIC_EUCLIDEAN && job->scale != 0;
     int64_t chunks = (from->n + QUERIES - 1) / QUERIES;
-#pragma omp parallel num_threads(job->n_threads) if (job->n_threads > 1) reduction(| : status)
+#pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
     {
-        double *best = knn_allocate((size_t)(QUERIES * k) * sizeof(double));
-        int32_t *index = knn_allocate((size_t)(QUERIES * k) * sizeof(int32_t));
-        if (!best || !index) status = KNN_NO_MEMORY;
+        double *best = allocate((size_t)(QUERIES * k), sizeof(double));
+        int32_t *index = allocate((size_t)(QUERIES * k), sizeof(int32_t));
+        if (!best || !index)
+            status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 4)
         for (int64_t c = 0; c < chunks; c++) {
             int count[QUERIES] = {0};
             int64_t first = c * QUERIES;
             int rows = (int)(from->n - first < QUERIES ? from->n - first : QUERIES);
-            if (status != KNN_OK) continue;
+            if (status != KNN_OK)
+                continue;
             for (int64_t j = 0; j < into->n; j++)
                 for (int q = 0; q < rows; q++) {
-                    if (self && first + q == j) continue;
+                    if (self && first + q == j)
+                        continue;
                     double limit = count[q] == k ? best[q * k + k - 1] : INFINITY;
                     double v = measure(job, from, first + q, into, j, limit);
-                    keep_smallest(best + q * k, index + q * k, &count[q], k, v, (int32_t)j);
+                    keep_smallest(
+                        best + q * k, index + q * k, &count[q], k, v, (int32_t)j);
                 }
             for (int q = 0; q < rows; q++)
                 for (int i = 0; i < k; i++) {
                     double v = best[q * k + i];
                     block->distances[(first + q) * k + i] = root ? sqrt(v) : v;
-                    if (block->indices) block->indices[(first + q) * k + i] = index[q * k + i];
+                    if (block->indices)
+                        block->indices[(first + q) * k + i] = index[q * k + i];
                 }
         }
-        knn_free(best), knn_free(index);
+        release(best);
+        release(index);
     }
     return status;
 }
 
-int FN(knn_direct)(const job_t *job) {
+int ISA_NAME(knn_direct)(const knn_job *job)
+{
     for (int b = 0; b < job->n_blocks; b++)
-        if (direct_block(job, &job->block[b]) != KNN_OK) return KNN_NO_MEMORY;
+        if (direct_block(job, &job->block[b]) != KNN_OK)
+            return KNN_NO_MEMORY;
     return KNN_OK;
 }

@@ -2,24 +2,8 @@
 #ifndef KLDIV_KS_H
 #define KLDIV_KS_H
 
-#include <stdint.h>
-
-#if defined(_MSC_VER)
-#define RESTRICT __restrict
-#else
-#define RESTRICT restrict
-#endif
-
-#if defined(__GNUC__)
-#define KS_POPCOUNT(word) __builtin_popcountll(word)
-#else
-static inline int64_t KS_POPCOUNT(uint64_t word) {
-    word -= (word >> 1) & 0x5555555555555555ULL;
-    word = (word & 0x3333333333333333ULL) + ((word >> 2) & 0x3333333333333333ULL);
-    word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
-    return (int64_t)((word * 0x0101010101010101ULL) >> 56);
-}
-#endif
+#include "base.h"
+#include "isa.h"
 
 /* Extremes of F_x - F_y over one column. */
 typedef struct {
@@ -45,53 +29,50 @@ int64_t ks_bucket_count(int64_t size);
 int ks_space_make(ks_space *space, int64_t size); /* -1 when memory runs out */
 void ks_space_free(ks_space *space);
 
-#define KS_FUNCTIONS(X)                                                                \
-    X(int, ks_segment,                                                                 \
-      (ks_gap *, double *value, uint8_t *in_x, int64_t size, ks_space *))              \
-    X(double, ks_exact_equal, (int64_t n, int64_t h, int two_sided))                   \
-    X(double, ks_exact_lattice,                                                        \
-      (int64_t n, int64_t m, int64_t n1, int64_t m1, int64_t h, int two_sided,         \
-       double *row))                                                                   \
-    X(void, ks_one_sided_sf,                                                           \
-      (const double *statistic, int64_t size, const double *log_factorial, int64_t n,  \
-       double *pvalue))                                                                \
-    X(double, ks_durbin_cdf, (double x, int64_t n))                                    \
-    X(void, ks_relabel,                                                                \
-      (uint8_t *labels, int64_t rows, int64_t n, const uint64_t *seed))                \
-    X(void, ks_scan,                                                                   \
-      (const int32_t *order, const uint8_t *last, int64_t rows, const uint8_t *labels, \
-       int64_t up, int64_t down, int64_t multiple, int side, int64_t *best))           \
-    X(void, ks_plane32,                                                                \
-      (const int32_t *first, const uint8_t *last, const int32_t *second, int64_t rows, \
-       int64_t ranks, const uint8_t *labels, int64_t up, int64_t down, int32_t *tree,  \
-       int32_t *below, int64_t *best_x, int64_t *best_y))                              \
-    X(void, ks_plane64,                                                                \
-      (const int32_t *first, const uint8_t *last, const int32_t *second, int64_t rows, \
-       int64_t ranks, const uint8_t *labels, int64_t up, int64_t down, int64_t *tree,  \
-       int64_t *below, int64_t *best_x, int64_t *best_y))                              \
-    X(void, ks_rows,                                                                   \
-      (const int32_t *row, const int32_t *before, const int32_t *after,                \
-       const uint8_t *last, int64_t size, const uint8_t *labels, int64_t m,            \
-       int64_t *gap))                                                                  \
-    X(void, ks_orthants,                                                               \
-      (const int32_t *rank, int64_t rows, int d, const uint64_t *label, int64_t lanes, \
-       int64_t up, int64_t down, uint64_t *set, uint8_t *flag, int64_t *best_x,        \
-       int64_t *best_y))
+#define KS_FUNCTIONS(X)                                                            \
+    X(int, ks_segment,                                                             \
+        (ks_gap *, double *value, uint8_t *in_x, int64_t size, ks_space *))        \
+    X(double, ks_exact_equal, (int64_t n, int64_t h, int two_sided))               \
+    X(double, ks_exact_lattice,                                                    \
+        (int64_t n, int64_t m, int64_t n1, int64_t m1, int64_t h, int two_sided,   \
+            double *row))                                                          \
+    X(void, ks_one_sided_sf,                                                       \
+        (const double *statistic, int64_t size, const double *log_factorial,       \
+            int64_t n, double *pvalue))                                            \
+    X(double, ks_durbin_cdf, (double x, int64_t n))                                \
+    X(void, ks_relabel,                                                            \
+        (uint8_t *labels, int64_t rows, int64_t n, const uint64_t *seed))          \
+    X(void, ks_scan,                                                               \
+        (const int32_t *order, const uint8_t *last, int64_t rows,                  \
+            const uint8_t *labels, int64_t up, int64_t down, int64_t multiple,     \
+            int side, int64_t *best))                                              \
+    X(void, ks_plane32,                                                            \
+        (const int32_t *first, const uint8_t *last, const int32_t *second,         \
+            int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,        \
+            int64_t down, int32_t *tree, int32_t *below, int64_t *best_x,          \
+            int64_t *best_y))                                                      \
+    X(void, ks_plane64,                                                            \
+        (const int32_t *first, const uint8_t *last, const int32_t *second,         \
+            int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,        \
+            int64_t down, int64_t *tree, int64_t *below, int64_t *best_x,          \
+            int64_t *best_y))                                                      \
+    X(void, ks_rows,                                                               \
+        (const int32_t *row, const int32_t *before, const int32_t *after,          \
+            const uint8_t *last, int64_t size, const uint8_t *labels, int64_t m,   \
+            int64_t *gap))                                                         \
+    X(void, ks_orthants,                                                           \
+        (const int32_t *rank, int64_t rows, int d, const uint64_t *label,          \
+            int64_t lanes, int64_t up, int64_t down, uint64_t *set, uint8_t *flag, \
+            int64_t *best_x, int64_t *best_y))
 
-#define KS_POINTER(result, name, arguments) result(*name) arguments;
 typedef struct {
-    KS_FUNCTIONS(KS_POINTER)
+    KS_FUNCTIONS(ISA_POINTER)
 } ks_table;
 
-/* The table of the best instruction set that processor and build have. */
-const ks_table *ks_best_table(void);
+const ks_table *ks_table_of(int level);
 
 #ifdef KLDIV_ISA
-#define KS_PASTE_(name, isa) name##_##isa
-#define KS_PASTE(name, isa) KS_PASTE_(name, isa)
-#define KS(name) KS_PASTE(name, KLDIV_ISA)
-#define KS_DECLARE(result, name, arguments) result KS(name) arguments;
-KS_FUNCTIONS(KS_DECLARE)
+KS_FUNCTIONS(ISA_DECLARE)
 #endif
 
 #endif

@@ -1,43 +1,48 @@
-/* Largest gap between two empirical distribution functions, and its exact law.
+/* Largest gap between two empirical distribution functions.
  *
  * Values are counted into buckets that keep their order; only the buckets inside which
  * the gap could still beat the largest gap seen at a bucket edge are opened and treated
  * the same way. On ordinary data that is linear in the number of values, without a sort.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ks.h"
 
-#define KS_SMALL 24
-#define KS_LEVELS 512 /* so few occupied buckets suggest discrete data */
-#define KS_SLACK 1e-12 /* rounding of an edge gap; only widens what is opened */
+#define SMALL 24
+#define LEVELS 512  /* so few occupied buckets suggest discrete data */
+#define SLACK 1e-12 /* rounding of an edge gap; only widens what is opened */
 
 /* The gap just after `value`, with i rows of X and j of Y at or below it. */
-static inline void ks_visit(ks_gap *gap, double value, int64_t i, int64_t j, int in_x) {
+static inline void visit(ks_gap *gap, double value, int64_t i, int64_t j, int in_x)
+{
     double difference = (double)i / gap->n - (double)j / gap->m;
     if (difference > gap->high
         || (difference == gap->high && in_x && !gap->high_in_x)) {
         gap->high = difference;
         gap->high_at = value;
         gap->high_in_x = in_x;
-        if (gap->above && difference > gap->bar) gap->bar = difference;
+        if (gap->above && difference > gap->bar)
+            gap->bar = difference;
     }
     if (difference < gap->low || (difference == gap->low && in_x && !gap->low_in_x)) {
         gap->low = difference;
         gap->low_at = value;
         gap->low_in_x = in_x;
-        if (gap->below && -difference > gap->bar) gap->bar = -difference;
+        if (gap->below && -difference > gap->bar)
+            gap->bar = -difference;
     }
 }
 
-static void ks_sift(double *value, uint8_t *in_x, int64_t root, int64_t size) {
+static void sift(double *value, uint8_t *in_x, int64_t root, int64_t size)
+{
     double v = value[root];
     uint8_t x = in_x[root];
     for (int64_t child; (child = 2 * root + 1) < size; root = child) {
-        if (child + 1 < size && value[child + 1] > value[child]) child++;
-        if (value[child] <= v) break;
+        if (child + 1 < size && value[child + 1] > value[child])
+            child++;
+        if (value[child] <= v)
+            break;
         value[root] = value[child];
         in_x[root] = in_x[child];
     }
@@ -45,8 +50,9 @@ static void ks_sift(double *value, uint8_t *in_x, int64_t root, int64_t size) {
     in_x[root] = x;
 }
 
-static void ks_sort(double *value, uint8_t *in_x, int64_t size) {
-    if (size <= KS_SMALL) {
+static void sort_values(double *value, uint8_t *in_x, int64_t size)
+{
+    if (size <= SMALL) {
         for (int64_t a = 1; a < size; a++) {
             double v = value[a];
             uint8_t x = in_x[a];
@@ -61,7 +67,7 @@ static void ks_sort(double *value, uint8_t *in_x, int64_t size) {
         return;
     }
     for (int64_t root = size / 2 - 1; root >= 0; root--)
-        ks_sift(value, in_x, root, size);
+        sift(value, in_x, root, size);
     for (int64_t end = size - 1; end > 0; end--) {
         double v = value[0];
         uint8_t x = in_x[0];
@@ -69,30 +75,30 @@ static void ks_sort(double *value, uint8_t *in_x, int64_t size) {
         in_x[0] = in_x[end];
         value[end] = v;
         in_x[end] = x;
-        ks_sift(value, in_x, 0, end);
+        sift(value, in_x, 0, end);
     }
 }
 
 /* Visit the distinct points of a segment after sorting it in place. */
-static void ks_sweep(
-    ks_gap *gap, double *value, uint8_t *in_x, int64_t size, int64_t i, int64_t j
-) {
-    ks_sort(value, in_x, size);
+static void sweep(
+    ks_gap *gap, double *value, uint8_t *in_x, int64_t size, int64_t i, int64_t j)
+{
+    sort_values(value, in_x, size);
     for (int64_t a = 0; a < size;) {
         int64_t first = a, before = i;
         for (; a < size && value[a] == value[first]; a++) {
             i += in_x[a];
             j += !in_x[a];
         }
-        ks_visit(gap, value[first], i, j, i > before);
+        visit(gap, value[first], i, j, i > before);
     }
 }
 
-static void ks_range(
-    const double *value, int64_t size, double *low, double *high
-) {
+static void find_range(const double *value, int64_t size, double *low, double *high)
+{
     double lo[8], hi[8];
-    for (int k = 0; k < 8; k++) lo[k] = hi[k] = value[0];
+    for (int k = 0; k < 8; k++)
+        lo[k] = hi[k] = value[0];
     int64_t a = 0;
     for (; a + 8 <= size; a += 8)
         for (int k = 0; k < 8; k++) {
@@ -112,17 +118,17 @@ static void ks_range(
     *high = hi[0];
 }
 
-static void ks_assign(
-    const double *value, int64_t size, double low, double scale, int32_t *bucket
-) {
-    for (int64_t a = 0; a < size; a++) bucket[a] = (int32_t)((value[a] - low) * scale);
+static void assign_buckets(
+    const double *value, int64_t size, double low, double scale, int32_t *bucket)
+{
+    for (int64_t a = 0; a < size; a++)
+        bucket[a] = (int32_t)((value[a] - low) * scale);
 }
 
 /* Count X and Y per bucket; two tables, so that runs of equal values do not queue. */
-static void ks_tally(
-    const int32_t *bucket, const uint8_t *in_x, int64_t size, int64_t buckets,
-    int64_t *count
-) {
+static void count_buckets(const int32_t *bucket, const uint8_t *in_x, int64_t size,
+    int64_t buckets, int64_t *count)
+{
     static const int64_t step[2] = {1, (int64_t)1 << 32};
     int64_t *other = count + buckets, a = 0;
     memset(count, 0, 2 * (size_t)buckets * sizeof(int64_t));
@@ -130,24 +136,28 @@ static void ks_tally(
         count[bucket[a]] += step[in_x[a]];
         other[bucket[a + 1]] += step[in_x[a + 1]];
     }
-    if (a < size) count[bucket[a]] += step[in_x[a]];
-    for (int64_t k = 0; k < buckets; k++) count[k] += other[k];
+    if (a < size)
+        count[bucket[a]] += step[in_x[a]];
+    for (int64_t k = 0; k < buckets; k++)
+        count[k] += other[k];
 }
 
 /* Whether no bucket holds two different values; if so `level` has the values. */
-static int ks_is_discrete(
-    const double *value, const int32_t *bucket, int64_t size, double *level
-) {
+static int is_discrete(
+    const double *value, const int32_t *bucket, int64_t size, double *level)
+{
     int64_t different = 0;
-    for (int64_t a = 0; a < size; a++) level[bucket[a]] = value[a];
-    for (int64_t a = 0; a < size; a++) different += level[bucket[a]] != value[a];
+    for (int64_t a = 0; a < size; a++)
+        level[bucket[a]] = value[a];
+    for (int64_t a = 0; a < size; a++)
+        different += level[bucket[a]] != value[a];
     return different == 0;
 }
 
 /* Raise the bar to the largest gap at a bucket edge; return how many are occupied. */
-static int64_t ks_raise(
-    ks_gap *gap, const int64_t *count, int64_t buckets, int64_t i, int64_t j
-) {
+static int64_t raise_bar(
+    ks_gap *gap, const int64_t *count, int64_t buckets, int64_t i, int64_t j)
+{
     double rn = 1.0 / gap->n, rm = 1.0 / gap->m, high = 0.0, low = 0.0;
     int64_t occupied = 0;
     for (int64_t k = 0; k < buckets; k++) {
@@ -158,26 +168,27 @@ static int64_t ks_raise(
         low = difference < low ? difference : low;
         occupied += count[k] != 0;
     }
-    if (gap->above && high - KS_SLACK > gap->bar) gap->bar = high - KS_SLACK;
-    if (gap->below && -low - KS_SLACK > gap->bar) gap->bar = -low - KS_SLACK;
+    if (gap->above && high - SLACK > gap->bar)
+        gap->bar = high - SLACK;
+    if (gap->below && -low - SLACK > gap->bar)
+        gap->bar = -low - SLACK;
     return occupied;
 }
 
-static inline int ks_may_beat(
-    const ks_gap *gap, int64_t i, int64_t j, int64_t more_i, int64_t more_j
-) {
+static inline int may_beat(
+    const ks_gap *gap, int64_t i, int64_t j, int64_t more_i, int64_t more_j)
+{
     double high = (double)(i + more_i) / gap->n - (double)j / gap->m;
     double low = (double)i / gap->n - (double)(j + more_j) / gap->m;
-    double bar = gap->bar - KS_SLACK;
+    double bar = gap->bar - SLACK;
     return (gap->above && high >= bar) || (gap->below && -low >= bar);
 }
 
 /* Give each bucket worth opening its place in the workspace; return their total size. */
-static int64_t ks_choose(
-    const ks_gap *gap, const int64_t *count, int64_t buckets, int64_t i, int64_t j,
-    int32_t *start
-) {
-    double rn = 1.0 / gap->n, rm = 1.0 / gap->m, bar = gap->bar - KS_SLACK;
+static int64_t choose_buckets(const ks_gap *gap, const int64_t *count, int64_t buckets,
+    int64_t i, int64_t j, int32_t *start)
+{
+    double rn = 1.0 / gap->n, rm = 1.0 / gap->m, bar = gap->bar - SLACK;
     double above = gap->above ? 1.0 : 0.0, below = gap->below ? 1.0 : 0.0;
     int64_t used = 0;
     for (int64_t k = 0; k < buckets; k++) {
@@ -189,7 +200,8 @@ static int64_t ks_choose(
         if (x + y > 0 && (high >= bar || low >= bar)) {
             start[k] = (int32_t)used;
             used += x + y;
-        } else {
+        }
+        else {
             start[k] = -1;
         }
     }
@@ -198,201 +210,75 @@ static int64_t ks_choose(
 
 /* Search one stretch of values, with i rows of X and j of Y below it. `value` and
  * `in_x` may be reordered. Returns -1 when memory runs out. */
-static int ks_open(
-    ks_gap *gap, double *value, uint8_t *in_x, int64_t size, int64_t i, int64_t j,
-    ks_space *given
-) {
+static int open_stretch(ks_gap *gap, double *value, uint8_t *in_x, int64_t size,
+    int64_t i, int64_t j, ks_space *given)
+{
     double low, high;
-    if (size <= KS_SMALL) {
-        ks_sweep(gap, value, in_x, size, i, j);
+    if (size <= SMALL) {
+        sweep(gap, value, in_x, size, i, j);
         return 0;
     }
-    ks_range(value, size, &low, &high);
+    find_range(value, size, &low, &high);
     if (low == high) {
         int64_t x = 0;
-        for (int64_t a = 0; a < size; a++) x += in_x[a];
-        ks_visit(gap, low, i + x, j + size - x, x > 0);
+        for (int64_t a = 0; a < size; a++)
+            x += in_x[a];
+        visit(gap, low, i + x, j + size - x, x > 0);
         return 0;
     }
     int64_t buckets = ks_bucket_count(size);
     double scale = (double)(buckets - 1) / (high - low);
     if (!(scale > 0.0 && scale < INFINITY)) { /* the range or its inverse overflows */
-        ks_sweep(gap, value, in_x, size, i, j);
+        sweep(gap, value, in_x, size, i, j);
         return 0;
     }
     ks_space own, *space = given;
     if (!given) {
-        if (ks_space_make(&own, size)) return -1;
+        if (ks_space_make(&own, size))
+            return -1;
         space = &own;
     }
-    ks_assign(value, size, low, scale, space->bucket);
-    ks_tally(space->bucket, in_x, size, buckets, space->count);
-    int64_t occupied = ks_raise(gap, space->count, buckets, i, j);
-    ks_choose(gap, space->count, buckets, i, j, space->start);
-    int discrete = occupied <= KS_LEVELS
-        && ks_is_discrete(value, space->bucket, size, space->level);
+    assign_buckets(value, size, low, scale, space->bucket);
+    count_buckets(space->bucket, in_x, size, buckets, space->count);
+    int64_t occupied = raise_bar(gap, space->count, buckets, i, j);
+    choose_buckets(gap, space->count, buckets, i, j, space->start);
+    int discrete =
+        occupied <= LEVELS && is_discrete(value, space->bucket, size, space->level);
     for (int64_t a = 0; a < size && !discrete; a++) {
         int32_t *place = &space->start[space->bucket[a]];
-        if (*place < 0) continue;
+        if (*place < 0)
+            continue;
         space->value[*place] = value[a];
         space->in_x[(*place)++] = in_x[a];
     }
     int failed = 0;
     for (int64_t k = 0; k < buckets && !failed; k++) {
         int64_t x = space->count[k] >> 32, y = space->count[k] & 0xffffffff;
-        if (space->start[k] < 0 || !ks_may_beat(gap, i, j, x, y)) {
-        } else if (discrete) {
-            ks_visit(gap, space->level[k], i + x, j + y, x > 0);
-        } else {
-            int64_t first = space->start[k] - x - y; /* filling moved start to the end */
-            failed = ks_open(
-                gap, space->value + first, space->in_x + first, x + y, i, j, NULL
-            );
+        const int opened = space->start[k] >= 0 && may_beat(gap, i, j, x, y);
+        if (opened && discrete) {
+            visit(gap, space->level[k], i + x, j + y, x > 0);
+        }
+        else if (opened) {
+            int64_t first =
+                space->start[k] - x - y; /* filling moved start to the end */
+            failed = open_stretch(
+                gap, space->value + first, space->in_x + first, x + y, i, j, NULL);
         }
         i += x;
         j += y;
     }
-    if (!given) ks_space_free(&own);
+    if (!given)
+        ks_space_free(&own);
     return failed;
 }
 
-int KS(ks_segment)(
-    ks_gap *gap, double *value, uint8_t *in_x, int64_t size, ks_space *space
-) {
+int ISA_NAME(ks_segment)(
+    ks_gap *gap, double *value, uint8_t *in_x, int64_t size, ks_space *space)
+{
     gap->bar = 0.0; /* reached beyond the last value */
     gap->high = -INFINITY;
     gap->low = INFINITY;
     gap->high_at = gap->low_at = 0.0;
     gap->high_in_x = gap->low_in_x = 0;
-    return ks_open(gap, value, in_x, size, 0, 0, space);
-}
-
-/* P(D >= h / lcm(n, n)) for two samples of n rows; two-sided or one-sided. */
-double KS(ks_exact_equal)(int64_t n, int64_t h, int two_sided) {
-    double p = 0.0;
-    for (int64_t k = two_sided ? n / h : 1; k >= 1; k--) {
-        double ratio = 1.0;
-        for (int64_t a = 0; a < h; a++) {
-            int64_t b = (k - 1) * h + a;
-            ratio *= (double)(n - b) / (double)(n + b + 1);
-        }
-        p = ratio * (1.0 - p);
-    }
-    return two_sided ? 2.0 * p : p;
-}
-
-static void ks_lattice_step(
-    const double *RESTRICT old, double *RESTRICT new, int64_t first, int64_t last,
-    double s
-) {
-    double inverse = 1.0 / s;
-    for (int64_t i = first; i <= last; i++)
-        new[i] = ((double)i * old[i - 1] + (s - (double)i) * old[i]) * inverse;
-}
-
-static int64_t ks_floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-
-/* P(gap reaches h / lcm(n, m)) over all orders of n + m distinct values. Every term is
- * a weighted mean of non-negative ones, so small probabilities keep their digits.
- * `n1`, `m1` are n and m over their greatest common divisor. `row` holds two arrays of
- * n + 3 doubles. */
-double KS(ks_exact_lattice)(
-    int64_t n, int64_t m, int64_t n1, int64_t m1, int64_t h, int two_sided, double *row
-) {
-    double *old = row + 1, *new = row + n + 4;
-    for (int64_t k = 0; k < 2 * (n + 3); k++) row[k] = 1.0;
-    old[0] = 0.0;
-    int64_t both = n1 + m1;
-    for (int64_t s = 1; s <= n + m; s++) {
-        int64_t lattice_first = s > m ? s - m : 0, lattice_last = s < n ? s : n;
-        int64_t last = ks_floor_div(s * n1 + h - 1, both), first = lattice_first;
-        if (two_sided) {
-            int64_t inside = ks_floor_div(s * n1 - h, both) + 1;
-            if (inside > first) first = inside;
-        }
-        if (last > lattice_last) last = lattice_last;
-        if (first > last) return 1.0;
-        ks_lattice_step(old, new, first, last, (double)s);
-        if (first > 0) new[first - 1] = 1.0;
-        new[last + 1] = 1.0;
-        double *swap = old;
-        old = new;
-        new = swap;
-    }
-    return old[n];
-}
-
-/* P(D_n^+ >= x) = x sum_j C(n, j) (1 - x - j/n)^(n - j) (x + j/n)^(j - 1). */
-void KS(ks_one_sided_sf)(
-    const double *statistic, int64_t size, const double *log_factorial, int64_t n,
-    double *pvalue
-) {
-    for (int64_t k = 0; k < size; k++) {
-        double x = statistic[k], total = 0.0;
-        for (int64_t j = 0; j <= n; j++) {
-            double share = x + (double)j / n;
-            if (share >= 1.0) break;
-            double term = log_factorial[n] - log_factorial[j] - log_factorial[n - j]
-                + (double)(n - j) * log1p(-share) + (double)(j - 1) * log(share);
-            if (term > -745.0) total += exp(term);
-        }
-        pvalue[k] = x * total;
-    }
-}
-
-/* out = a * b, all size x size */
-static void ks_multiply(
-    const double *RESTRICT a, const double *RESTRICT b, int size, double *RESTRICT out
-) {
-    for (int i = 0; i < size; i++) {
-        double *row = out + i * size;
-        for (int k = 0; k < size; k++) row[k] = 0.0;
-        for (int j = 0; j < size; j++)
-            for (int k = 0; k < size; k++) row[k] += a[i * size + j] * b[j * size + k];
-    }
-}
-
-/* P(D_n < x) for 1 / n < x < 1 / 2 by powers of Durbin's matrix, set up as in
- * Marsaglia, Tsang and Wang 2003. Returns -1 when memory runs out. */
-double KS(ks_durbin_cdf)(double x, int64_t n) {
-    int k = (int)(n * x) + 1, size = 2 * k - 1;
-    double h = k - n * x, logarithm = lgamma(n + 1.0) - n * log((double)n);
-    size_t area = (size_t)size * size;
-    double *memory = malloc(4 * area * sizeof(double));
-    if (!memory) return -1.0;
-    double *base = memory, *power = base + area, *product = power + area;
-    double *inverse_factorial = product + area; /* k >= 2, so size + 1 fit */
-    inverse_factorial[0] = 1.0;
-    for (int i = 1; i <= size; i++)
-        inverse_factorial[i] = inverse_factorial[i - 1] / i;
-    for (int i = 0; i < size; i++)
-        for (int j = 0; j < size; j++) {
-            double value = i - j + 1 < 0 ? 0.0 : 1.0;
-            if (j == 0) value -= pow(h, i + 1);
-            if (i == size - 1) value -= pow(h, size - j);
-            if (j == 0 && i == size - 1 && 2 * h > 1) value += pow(2 * h - 1, size);
-            base[i * size + j] = i - j + 1 < 0 ? 0.0 : value * inverse_factorial[i - j + 1];
-            power[i * size + j] = i == j;
-        }
-    double base_log = 0.0, power_log = 0.0;
-    for (int64_t left = n; left > 0; left /= 2) {
-        double *spare = product;
-        if (left % 2) {
-            ks_multiply(power, base, size, spare);
-            product = power;
-            power = spare;
-            power_log += base_log;
-        }
-        spare = product;
-        ks_multiply(base, base, size, spare);
-        product = base;
-        base = spare;
-        base_log *= 2;
-        double centre = base[(k - 1) * size + k - 1]; /* keep away from overflow */
-        for (size_t a = 0; a < area; a++) base[a] /= centre;
-        base_log += log(centre);
-    }
-    logarithm += power_log + log(power[(k - 1) * size + k - 1]);
-    free(memory);
-    return exp(logarithm);
+    return open_stretch(gap, value, in_x, size, 0, 0, space);
 }

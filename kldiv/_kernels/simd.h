@@ -1,134 +1,288 @@
-/* A thin vector layer. `vf` holds FW floats, `vd` holds DW doubles; the widest set that
-   the compiler flags allow is taken. Masks are plain unsigned integers, lane 0 lowest. */
+/* A thin vector layer. `vf` holds FW floats, `vd` holds DW doubles, `vi` (from AVX2 on) FW
+ * int32; the widest set that the compiler flags allow is taken. Masks are plain unsigned integers, lane 0 lowest. */
 #ifndef KLDIV_SIMD_H
 #define KLDIV_SIMD_H
 
-#include <math.h>
-#include <stdint.h>
+#include "base.h"
 
-#if defined(__GNUC__)
-#define INL static inline __attribute__((always_inline))
-#define RESTRICT __restrict__
-#define LIKELY(x) __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define UNROLL _Pragma("GCC unroll 16")
-#define PREFETCH(p) __builtin_prefetch(p)
-INL int lowest_bit(unsigned mask) { return __builtin_ctz(mask); }
-#else
-#include <intrin.h>
-#define INL static __forceinline
-#define RESTRICT __restrict
-#define LIKELY(x) (x)
-#define UNLIKELY(x) (x)
-#define UNROLL
-#define PREFETCH(p)
-INL int lowest_bit(unsigned mask) {
-    unsigned long bit;
-    _BitScanForward(&bit, mask);
-    return (int)bit;
-}
-#endif
+#include <math.h>
 
 #if defined(__AVX2__) || defined(__SSE2__) || defined(_M_X64)
 #include <immintrin.h>
-#define DEFINE_X86(v, T, R, name, suffix)                                             \
-    typedef T v;                                                                      \
-    INL v v##_load(const R *p) { return name##_loadu_##suffix(p); }                   \
-    INL void v##_store(R *p, v a) { name##_storeu_##suffix(p, a); }                   \
-    INL v v##_set(R a) { return name##_set1_##suffix(a); }                            \
-    INL v v##_add(v a, v b) { return name##_add_##suffix(a, b); }                     \
-    INL v v##_sub(v a, v b) { return name##_sub_##suffix(a, b); }                     \
-    INL v v##_mul(v a, v b) { return name##_mul_##suffix(a, b); }                     \
-    INL v v##_min(v a, v b) { return name##_min_##suffix(a, b); }                     \
-    INL v v##_max(v a, v b) { return name##_max_##suffix(a, b); }                     \
-    INL v v##_sqrt(v a) { return name##_sqrt_##suffix(a); }
+#define DEFINE_X86(v, T, R, name, suffix) \
+    typedef T v;                          \
+    INLINE v v##_load(const R *p)         \
+    {                                     \
+        return name##_loadu_##suffix(p);  \
+    }                                     \
+    INLINE void v##_store(R *p, v a)      \
+    {                                     \
+        name##_storeu_##suffix(p, a);     \
+    }                                     \
+    INLINE v v##_set(R a)                 \
+    {                                     \
+        return name##_set1_##suffix(a);   \
+    }                                     \
+    INLINE v v##_add(v a, v b)            \
+    {                                     \
+        return name##_add_##suffix(a, b); \
+    }                                     \
+    INLINE v v##_sub(v a, v b)            \
+    {                                     \
+        return name##_sub_##suffix(a, b); \
+    }                                     \
+    INLINE v v##_mul(v a, v b)            \
+    {                                     \
+        return name##_mul_##suffix(a, b); \
+    }                                     \
+    INLINE v v##_min(v a, v b)            \
+    {                                     \
+        return name##_min_##suffix(a, b); \
+    }                                     \
+    INLINE v v##_max(v a, v b)            \
+    {                                     \
+        return name##_max_##suffix(a, b); \
+    }                                     \
+    INLINE v v##_sqrt(v a)                \
+    {                                     \
+        return name##_sqrt_##suffix(a);   \
+    }
 #if defined(__AVX512F__)
 #define FW 16
 #define DW 8
 DEFINE_X86(vf, __m512, float, _mm512, ps)
 DEFINE_X86(vd, __m512d, double, _mm512, pd)
-INL unsigned vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-INL unsigned vd_less(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
-INL vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
-INL vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
-INL vd vd_widen(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+INLINE unsigned vf_less(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+INLINE unsigned vd_less(vd a, vd b)
+{
+    return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ);
+}
+INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+INLINE vd vd_fma(vd a, vd b, vd c)
+{
+    return _mm512_fmadd_pd(a, b, c);
+}
+INLINE vd vd_widen(const float *p)
+{
+    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+}
+typedef __m512i vi;
+INLINE vi vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+INLINE void vi_store(void *p, vi a)
+{
+    _mm512_storeu_si512(p, a);
+}
+INLINE vi vi_set(int32_t a)
+{
+    return _mm512_set1_epi32(a);
+}
+INLINE vi vi_add(vi a, vi b)
+{
+    return _mm512_add_epi32(a, b);
+}
+INLINE vi vi_sub(vi a, vi b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+INLINE unsigned vi_less(vi a, vi b)
+{
+    return _mm512_cmplt_epi32_mask(a, b);
+}
+/* b where b is `special`, else a. */
+INLINE vi vi_keep(vi a, vi b, vi special)
+{
+    return _mm512_mask_mov_epi32(a, _mm512_cmpeq_epi32_mask(b, special), b);
+}
+INLINE vi vi_dot_words(vi a, vi b)
+{
+    return _mm512_madd_epi16(a, b);
+}
 #elif defined(__AVX2__)
 #define FW 8
 #define DW 4
 DEFINE_X86(vf, __m256, float, _mm256, ps)
 DEFINE_X86(vd, __m256d, double, _mm256, pd)
-INL unsigned vf_less(vf a, vf b) {
+INLINE unsigned vf_less(vf a, vf b)
+{
     return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
-INL unsigned vd_less(vd a, vd b) {
+INLINE unsigned vd_less(vd a, vd b)
+{
     return (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LT_OQ));
 }
-INL vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
-INL vd vd_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
-INL vd vd_widen(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+INLINE vd vd_fma(vd a, vd b, vd c)
+{
+    return _mm256_fmadd_pd(a, b, c);
+}
+INLINE vd vd_widen(const float *p)
+{
+    return _mm256_cvtps_pd(_mm_loadu_ps(p));
+}
+typedef __m256i vi;
+INLINE vi vi_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+INLINE void vi_store(void *p, vi a)
+{
+    _mm256_storeu_si256(p, a);
+}
+INLINE vi vi_set(int32_t a)
+{
+    return _mm256_set1_epi32(a);
+}
+INLINE vi vi_add(vi a, vi b)
+{
+    return _mm256_add_epi32(a, b);
+}
+INLINE vi vi_sub(vi a, vi b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+INLINE unsigned vi_less(vi a, vi b)
+{
+    return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)));
+}
+/* b where b is `special`, else a. */
+INLINE vi vi_keep(vi a, vi b, vi special)
+{
+    return _mm256_blendv_epi8(a, b, _mm256_cmpeq_epi32(b, special));
+}
+INLINE vi vi_dot_words(vi a, vi b)
+{
+    return _mm256_madd_epi16(a, b);
+}
 #else
 #define FW 4
 #define DW 2
 DEFINE_X86(vf, __m128, float, _mm, ps)
 DEFINE_X86(vd, __m128d, double, _mm, pd)
-INL unsigned vf_less(vf a, vf b) { return (unsigned)_mm_movemask_ps(_mm_cmplt_ps(a, b)); }
-INL unsigned vd_less(vd a, vd b) { return (unsigned)_mm_movemask_pd(_mm_cmplt_pd(a, b)); }
-INL vf vf_fma(vf a, vf b, vf c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
-INL vd vd_fma(vd a, vd b, vd c) { return _mm_add_pd(_mm_mul_pd(a, b), c); }
-INL vd vd_widen(const float *p) {
+INLINE unsigned vf_less(vf a, vf b)
+{
+    return (unsigned)_mm_movemask_ps(_mm_cmplt_ps(a, b));
+}
+INLINE unsigned vd_less(vd a, vd b)
+{
+    return (unsigned)_mm_movemask_pd(_mm_cmplt_pd(a, b));
+}
+INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm_add_ps(_mm_mul_ps(a, b), c);
+}
+INLINE vd vd_fma(vd a, vd b, vd c)
+{
+    return _mm_add_pd(_mm_mul_pd(a, b), c);
+}
+INLINE vd vd_widen(const float *p)
+{
     return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)p)));
 }
 #endif
 #else /* other processors: arrays that the compiler turns into its own vectors */
 #define FW 4
 #define DW 2
-#define DEFINE_PLAIN(v, R, W)                                                         \
-    typedef struct { R lane[W]; } v;                                                  \
-    INL v v##_load(const R *p) { v r; for (int i = 0; i < W; i++) r.lane[i] = p[i]; return r; } \
-    INL void v##_store(R *p, v a) { for (int i = 0; i < W; i++) p[i] = a.lane[i]; }   \
-    INL v v##_set(R a) { v r; for (int i = 0; i < W; i++) r.lane[i] = a; return r; }  \
-    PLAIN2(v, W, add, a.lane[i] + b.lane[i]) PLAIN2(v, W, sub, a.lane[i] - b.lane[i]) \
-    PLAIN2(v, W, mul, a.lane[i] * b.lane[i])                                          \
-    PLAIN2(v, W, min, a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i])                  \
-    PLAIN2(v, W, max, a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i])                  \
-    INL v v##_sqrt(v a) { for (int i = 0; i < W; i++) a.lane[i] = (R)sqrt(a.lane[i]); return a; } \
-    INL unsigned v##_less(v a, v b) {                                                 \
-        unsigned m = 0;                                                               \
-        for (int i = 0; i < W; i++) m |= (unsigned)(a.lane[i] < b.lane[i]) << i;      \
-        return m;                                                                     \
-    }                                                                                 \
-    INL v v##_fma(v a, v b, v c) {                                                    \
-        for (int i = 0; i < W; i++) c.lane[i] += a.lane[i] * b.lane[i];               \
-        return c;                                                                     \
+#define DEFINE_PLAIN(v, R, W)                                        \
+    typedef struct {                                                 \
+        R lane[W];                                                   \
+    } v;                                                             \
+    INLINE v v##_load(const R *p)                                    \
+    {                                                                \
+        v r;                                                         \
+        for (int i = 0; i < W; i++)                                  \
+            r.lane[i] = p[i];                                        \
+        return r;                                                    \
+    }                                                                \
+    INLINE void v##_store(R *p, v a)                                 \
+    {                                                                \
+        for (int i = 0; i < W; i++)                                  \
+            p[i] = a.lane[i];                                        \
+    }                                                                \
+    INLINE v v##_set(R a)                                            \
+    {                                                                \
+        v r;                                                         \
+        for (int i = 0; i < W; i++)                                  \
+            r.lane[i] = a;                                           \
+        return r;                                                    \
+    }                                                                \
+    PLAIN2(v, W, add, a.lane[i] + b.lane[i])                         \
+    PLAIN2(v, W, sub, a.lane[i] - b.lane[i])                         \
+    PLAIN2(v, W, mul, a.lane[i] * b.lane[i])                         \
+    PLAIN2(v, W, min, a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]) \
+    PLAIN2(v, W, max, a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]) \
+    INLINE v v##_sqrt(v a)                                           \
+    {                                                                \
+        for (int i = 0; i < W; i++)                                  \
+            a.lane[i] = (R)sqrt(a.lane[i]);                          \
+        return a;                                                    \
+    }                                                                \
+    INLINE unsigned v##_less(v a, v b)                               \
+    {                                                                \
+        unsigned m = 0;                                              \
+        for (int i = 0; i < W; i++)                                  \
+            m |= (unsigned)(a.lane[i] < b.lane[i]) << i;             \
+        return m;                                                    \
+    }                                                                \
+    INLINE v v##_fma(v a, v b, v c)                                  \
+    {                                                                \
+        for (int i = 0; i < W; i++)                                  \
+            c.lane[i] += a.lane[i] * b.lane[i];                      \
+        return c;                                                    \
     }
-#define PLAIN2(v, W, name, expression)                                                \
-    INL v v##_##name(v a, v b) {                                                      \
-        v r;                                                                          \
-        for (int i = 0; i < W; i++) r.lane[i] = expression;                           \
-        return r;                                                                     \
+#define PLAIN2(v, W, name, expression) \
+    INLINE v v##_##name(v a, v b)      \
+    {                                  \
+        v r;                           \
+        for (int i = 0; i < W; i++)    \
+            r.lane[i] = expression;    \
+        return r;                      \
     }
 DEFINE_PLAIN(vf, float, FW)
 DEFINE_PLAIN(vd, double, DW)
-INL vd vd_widen(const float *p) {
+INLINE vd vd_widen(const float *p)
+{
     vd r;
-    for (int i = 0; i < DW; i++) r.lane[i] = p[i];
+    for (int i = 0; i < DW; i++)
+        r.lane[i] = p[i];
     return r;
 }
 #endif
 
-INL double vd_total(vd a) {
+INLINE double vd_total(vd a)
+{
     double lane[DW], total = 0;
     vd_store(lane, a);
-    for (int i = 0; i < DW; i++) total += lane[i];
+    for (int i = 0; i < DW; i++)
+        total += lane[i];
     return total;
 }
-INL float vf_total(vf a) {
+INLINE float vf_total(vf a)
+{
     float lane[FW], total = 0;
     vf_store(lane, a);
-    for (int i = 0; i < FW; i++) total += lane[i];
+    for (int i = 0; i < FW; i++)
+        total += lane[i];
     return total;
 }
-INL vf vf_abs(vf a) { return vf_max(a, vf_sub(vf_set(0), a)); }
-INL vd vd_abs(vd a) { return vd_max(a, vd_sub(vd_set(0), a)); }
+INLINE vf vf_abs(vf a)
+{
+    return vf_max(a, vf_sub(vf_set(0), a));
+}
+INLINE vd vd_abs(vd a)
+{
+    return vd_max(a, vd_sub(vd_set(0), a));
+}
 
 #endif

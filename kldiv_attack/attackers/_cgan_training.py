@@ -12,14 +12,13 @@ from torch.nn import functional as F
 
 from kldiv_attack.attackers._pairs import Pairs, distil
 from kldiv_attack.attackers._snapshots import TrainingState
-from kldiv_attack.attackers._stepping import Draws, stack
+from kldiv_attack.attackers._stepping import Draws
 from kldiv_attack.attackers._training import TrainedAttacker
 from kldiv_attack.attackers._updates import (
     PENALTY,
     adam,
     draw_shifts,
     follow,
-    following,
     frozen_copy,
     generate,
     gradient_penalty,
@@ -103,6 +102,8 @@ LOSSES = {
 class CGANTraining(TrainingState):
     """The cGAN's networks and one step of their training."""
 
+    settings: CGANSettings
+
     def __init__(self, settings: CGANSettings, n_classes: int, pairs: Pairs):
         self.settings = settings
         self.pairs = pairs
@@ -167,18 +168,9 @@ class CGANTraining(TrainingState):
         super().restore(tensors)
         self.surrogate.eval().requires_grad_(False)
 
-    def draw(self, number: int) -> Draws:
-        """Everything random or scheduled in a step, on the CPU."""
-        settings = self.settings
-        turns = stack([self.draw_turn() for _ in range(self.critic_steps)])
-        return {
-            **turns,
-            "moved": draw_shifts(settings.batch_size, self.shift, self.source),
-            "following": following(settings.ema, number),
-            "consistency": torch.tensor(
-                settings.consistency_weight * min(1.0, number / 500)
-            ),
-        }
+    def lesson_weight(self, number: int) -> float:
+        """Weight that the consistency term has reached."""
+        return self.settings.consistency_weight * min(1.0, number / 500)
 
     def draw_turn(self) -> Draws:
         """Real pairs, answers to generate images for, noise, and how all is shown."""
@@ -241,7 +233,7 @@ class CGANTraining(TrainingState):
             consistency = torch.zeros_like(loss)
             if self.settings.consistency:
                 consistency = F.cross_entropy(self.surrogate(fake), asked)
-                total = loss + draws["consistency"] * consistency
+                total = loss + draws["lesson"] * consistency
             update(self.optimizers["generator"], total)
         return loss.detach(), consistency.detach()
 

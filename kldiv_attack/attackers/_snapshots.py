@@ -1,18 +1,25 @@
 """What a training consists of, and how a snapshot keeps it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kldiv_attack.attackers._stepping import Draws
+from kldiv_attack.attackers._stepping import Draws, stack
+from kldiv_attack.attackers._updates import draw_shifts, following
 
 CHECKPOINT_FORMAT = 3
+#: What is drawn once per step and not for every turn of the discriminator.
+ONCE = {"moved", "following", "lesson"}
 
 
-class TrainingState:
+class TrainingState(ABC):
     """Networks, optimisers and the random source: all that a snapshot holds.
+
+    Subclasses say what a step of their game is; ``settings``, ``shift`` and
+    ``critic_steps`` are theirs.
 
     Parameters
     ----------
@@ -29,6 +36,10 @@ class TrainingState:
     fixed : dict of str to Tensor
         Tensors that training does not change, for instance the answers.
     """
+
+    settings: Any
+    shift: int
+    critic_steps: int
 
     def __init__(
         self,
@@ -48,11 +59,25 @@ class TrainingState:
 
     def draw(self, number: int) -> Draws:
         """Everything random or scheduled in a step, on the CPU."""
-        raise NotImplementedError
+        settings = self.settings
+        return {
+            **stack([self.draw_turn() for _ in range(self.critic_steps)]),
+            "moved": draw_shifts(settings.batch_size, self.shift, self.source),
+            "following": following(settings.ema, number),
+            "lesson": torch.tensor(self.lesson_weight(number)),
+        }
 
+    @abstractmethod
+    def draw_turn(self) -> Draws:
+        """Everything random in one turn of the discriminator, on the CPU."""
+
+    @abstractmethod
+    def lesson_weight(self, number: int) -> float:
+        """Weight in a step of what the generator learns beside the discriminator."""
+
+    @abstractmethod
     def step(self, draws: Draws) -> Tensor:
         """Make a step and return its losses without waiting for the device."""
-        raise NotImplementedError
 
     def ask(self, network: Callable[..., Any], *inputs: Tensor) -> Any:
         """What a network answers, computed in the precision of the training."""

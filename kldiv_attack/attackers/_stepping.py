@@ -152,21 +152,20 @@ class Stepper:
     cuda_graph : {"auto"} or bool
         Whether to record. ``"auto"`` does on a GPU, and goes on without, with a
         warning, where the recording fails or disagrees; True raises then.
-
-    Attributes
-    ----------
-    recorded : bool
-        Whether steps are replayed.
     """
 
     def __init__(self, training: Training, cuda_graph: bool | str):
         self.training = training
         self.demanded = cuda_graph is True
         self.wanted = cuda_graph is not False and can_record(training.place)
-        self.recorded = False
         self._made = 0
         self._inputs: Draws = {}
         self._replay: tuple[Callable[[], None], Tensor] | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether steps are replayed."""
+        return self._replay is not None
 
     def __call__(self, draws: Draws) -> Tensor:
         """Make a step and return its losses, on the device."""
@@ -205,7 +204,6 @@ class Stepper:
         _put_back(live, start)
         found = self._again(draws)
         if _agree(before, usual, self._parameters(), losses, found):
-            self.recorded = True
             return found
         _put_back(live, end)
         self._give_up("does something else when it is replayed")

@@ -8,15 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kldiv_attack.attackers._snapshots import TrainingState
-from kldiv_attack.attackers._stepping import Draws, stack
+from kldiv_attack.attackers._snapshots import ONCE, TrainingState
+from kldiv_attack.attackers._stepping import Draws
 from kldiv_attack.attackers._training import TrainedAttacker
 from kldiv_attack.attackers._updates import (
     PENALTY,
     adam,
     draw_shifts,
     follow,
-    following,
     frozen_copy,
     generate,
     gradient_penalty,
@@ -27,9 +26,6 @@ from kldiv_attack.attackers._updates import (
     update,
 )
 from kldiv_attack.networks import Discriminator, Generator, seeded
-
-# What is drawn once per step and not for every turn of the critic.
-_ONCE = {"moved", "following", "lesson"}
 
 
 class WassersteinAttacker(TrainedAttacker):
@@ -90,6 +86,7 @@ class WassersteinTraining(TrainingState):
         self.n_classes = n_classes
         place = public.device
         self.shift = settings._shift
+        self.critic_steps = settings.critic_steps
         shape = settings.image_shape_
         with seeded(settings.random_state):
             self.generator = Generator(
@@ -138,17 +135,6 @@ class WassersteinTraining(TrainingState):
         del number
         return 0.0
 
-    def draw(self, number: int) -> Draws:
-        """Everything random or scheduled in a step, on the CPU."""
-        settings = self.settings
-        turns = stack([self.draw_turn() for _ in range(settings.critic_steps)])
-        return {
-            **turns,
-            "moved": draw_shifts(settings.batch_size, self.shift, self.source),
-            "following": following(settings.ema, number),
-            "lesson": torch.tensor(self.lesson_weight(number)),
-        }
-
     def draw_turn(self) -> Draws:
         """Public images, conditions and noise, and how the images are shown."""
         n, source = self.settings.batch_size, self.source
@@ -163,11 +149,10 @@ class WassersteinTraining(TrainingState):
     def step(self, draws: Draws) -> Tensor:
         """Update critic, generator and running mean; return the losses."""
         settings = self.settings
-        last = settings.critic_steps - 1
-        for turn in range(settings.critic_steps):
-            now = {k: v[turn] for k, v in draws.items() if k not in _ONCE}
+        for turn in range(self.critic_steps):
+            now = {k: v[turn] for k, v in draws.items() if k not in ONCE}
             asked = self.conditions(now, settings.batch_size)
-            with torch.set_grad_enabled(turn == last):
+            with torch.set_grad_enabled(turn == self.critic_steps - 1):
                 fake = self.ask(self.generator, now["noise"], asked)
             distance = self.update_critic(fake.detach(), now)
         loss, lesson = self.update_generator(fake, asked, draws)

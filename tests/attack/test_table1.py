@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from kldiv._divergences import CORRECTIONS
+from kldiv._ratio._corrections import CORRECTIONS
 from kldiv_attack.__main__ import main
 from kldiv_attack._studies.readings import (
     MAIN_READING,

@@ -1,0 +1,36 @@
+"""What one way of searching has to say about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kldiv._typing import Found
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to search for nearest neighbours.
+
+    Attributes
+    ----------
+    knn_distances : callable
+        ``knn_distances(X, Y, n_neighbors, blocks, *, metric, n_threads,
+        return_indices)`` on checked, C-contiguous arrays of one dtype; returns by block
+        the distances, ascending, and the rows found, or None.
+    metrics : tuple of str
+        Metrics that it knows by name.
+    functions : bool
+        Whether the metric may be a function of the user's.
+    most_features : int or None
+        Columns that it can search at most; None for any number.
+    """
+
+    knn_distances: Callable[..., Found]
+    metrics: tuple[str, ...] = ("euclidean",)
+    functions: bool = False
+    most_features: int | None = None
+
+    def knows(self, metric: object) -> bool:
+        """Whether it searches by this metric."""
+        return metric in self.metrics if isinstance(metric, str) else self.functions

@@ -1,0 +1,1 @@
+"""How sure a number is: effects of rows, standard errors, differences, p-values."""

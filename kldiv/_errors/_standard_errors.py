@@ -1,0 +1,200 @@
+"""Standard errors and confidence intervals.
+
+The variance of an estimate comes from the effects of single rows in subsets that share
+part of their rows (kldiv/_errors/_row_effects.py). Where these do not say everything, a
+grouped jackknife adds the rest: groups of rows are left out in turn, and references are
+fitted again. There is no bootstrap with replacement, because repeated rows have no
+neighbour distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import stats
+
+from kldiv._errors._leave_out import leave_out_groups, without_groups
+from kldiv._errors._neighbor_lists import NeighborLists
+from kldiv._errors._row_effects import Functional, row_effects, thinned
+from kldiv._errors._subsets import N_SUBSETS
+from kldiv._ratio._corrections import CORRECTIONS
+from kldiv._ratio._log_ratio import LogRatio
+from kldiv._typing import Floats
+
+# Numbers of groups that divide each other, so that estimates from the same rows can be
+# compared group by group whatever their number. Mixtures use at most the second.
+_GROUPS = (20, 10, 5)
+
+
+@dataclass(frozen=True)
+class SampleEffects:
+    """What the rows of one sample do to an estimate, or to a difference of two.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (N_SUBSETS, n)
+        Effects of the rows in subsets (kldiv/_errors/_row_effects.py), of mean zero.
+    which : {0, 1}
+        Whether groups of rows are those of X or of Y.
+    rest : ndarray of shape (n_groups,)
+        Estimates without each group of rows minus what `rows` say they are, of mean
+        zero. Empty where `rows` say everything.
+    bootstrap : float
+        Variance of the estimate from the bootstrap samples of the reference.
+    """
+
+    rows: Floats
+    which: int
+    rest: Floats = field(default_factory=lambda: np.empty(0))
+    bootstrap: float = 0.0
+
+    def groups(self, n_groups: int) -> Floats:
+        """Estimate without each group minus the estimate, as `rows` say, mean zero."""
+        n = self.rows.shape[1]
+        of_row = leave_out_groups(n, n_groups, self.which)
+        sums = np.bincount(of_row, self.rows[0], minlength=n_groups)
+        changes = -sums / (n - np.bincount(of_row, minlength=n_groups))
+        return changes - changes.mean()
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What the rows of both samples do to an estimate; differences are taken of these.
+
+    Attributes
+    ----------
+    x, y : SampleEffects
+        Of X and of Y.
+    """
+
+    x: SampleEffects
+    y: SampleEffects
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard error of an estimate.
+
+    Attributes
+    ----------
+    standard_error : float
+        In the unit of the estimate.
+    degrees : float
+        Degrees of freedom of the standard error (Satterthwaite).
+    method : {"thinning", "jackknife"}
+        "jackknife" where no products of effects were had, or where they were too noisy:
+        the jackknife is an upper bound.
+    """
+
+    standard_error: float
+    degrees: float
+    method: str
+
+    def interval(self, value: float, level: float) -> tuple[float, float]:
+        """Student interval around `value`."""
+        reach = stats.t.ppf(0.5 + level / 2, self.degrees) * self.standard_error
+        return float(value - reach), float(value + reach)
+
+
+def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | None:
+    """What single rows do to a functional of log ratios.
+
+    `ratios` holds the log ratio at the rows of X, or that and the one at the rows of Y
+    with the samples exchanged; `functional` takes as many arrays. Returns None if the
+    samples do not have five groups with more rows than neighbours.
+    """
+    first = ratios[0]
+    correction = CORRECTIONS[first.correction]
+    k, n, m = first.neighbors.n_neighbors, len(first.X), len(first.Y)
+    varying = correction.varying_k
+    most = min(_GROUPS[0 if varying else 1], n // (k + 1), m // (k + 1))
+    n_groups = next((count for count in _GROUPS if count <= most), None)
+    if n_groups is None:
+        return None
+    lists = [None if varying else NeighborLists.of(ratio) for ratio in ratios]
+    samples = [
+        SampleEffects(np.zeros((N_SUBSETS, size)), i) for i, size in enumerate((n, m))
+    ]
+    if not varying:
+        alone = row_effects(ratios, [each for each in lists if each], functional)
+        samples = [
+            SampleEffects(alone.x, 0, bootstrap=alone.x_bootstrap),
+            SampleEffects(alone.y, 1, bootstrap=alone.y_bootstrap),
+        ]
+    if correction.leaves_out_groups(first):
+        without = without_groups(ratios, lists, functional, n_groups)
+        samples = [
+            replace(sample, rest=values - values.mean() - sample.groups(n_groups))
+            for sample, values in zip(samples, without, strict=True)
+        ]
+    return Effects(*samples)
+
+
+def spread_of(samples: Sequence[SampleEffects]) -> Spread:
+    """Standard error from the effects of independent samples."""
+    method = "thinning"
+    total, noise = _by_thinning(samples)
+    if total <= np.sqrt(noise):
+        method = "jackknife"
+        total, noise = _by_jackknife(samples)
+    total += sum(sample.bootstrap for sample in samples)
+    degrees = 2 * total**2 / noise if noise > 0 else np.inf
+    return Spread(float(np.sqrt(total)), float(degrees), method)
+
+
+def _by_thinning(samples: Sequence[SampleEffects]) -> tuple[float, float]:
+    """Variance of the estimate, and the variance of that; 0 without effects of rows."""
+    squares = _squares(samples, slice(1, None))
+    if squares == 0:
+        return 0.0, 0.0
+    # subsets are smaller than the samples, and effects in them can be larger
+    scale = _squares(samples, slice(1)) / squares
+    added = [scale * thinned(sample.rows) for sample in samples]
+    total, noise = _sum_and_noise(added)
+    for sample in samples:
+        if sample.rest.size:
+            known = sample.groups(sample.rest.size)
+            share, its_noise = _difference(known + sample.rest, known)
+            total, noise = total + share, noise + its_noise
+    return total, noise
+
+
+def _by_jackknife(samples: Sequence[SampleEffects]) -> tuple[float, float]:
+    """Jackknife variance of the estimate, and the variance of that."""
+    total = noise = 0.0
+    for sample in samples:
+        if sample.rest.size:
+            whole = sample.groups(sample.rest.size) + sample.rest
+            share, its_noise = _difference(whole, 0 * whole)
+        else:
+            squares = (sample.rows[0] / sample.rows.shape[1]) ** 2
+            share, its_noise = _sum_and_noise([squares])
+        total, noise = total + share, noise + its_noise
+    return total, noise
+
+
+def _sum_and_noise(added: Sequence[Floats]) -> tuple[float, float]:
+    """Sum of what rows add to a variance, and the variance of that sum."""
+    total = sum(float(one.sum()) for one in added)
+    return total, sum(one.size * float(one.var()) for one in added)
+
+
+def _squares(samples: Sequence[SampleEffects], which: slice) -> float:
+    """Jackknife variance from effects of rows, the mean over some of the subsets."""
+    sums = [(sample.rows[which] ** 2).sum(axis=1).mean() for sample in samples]
+    sizes = [sample.rows.shape[1] for sample in samples]
+    return float(sum(total / n**2 for total, n in zip(sums, sizes, strict=True)))
+
+
+def _difference(whole: Floats, known: Floats) -> tuple[float, float]:
+    """Jackknife variance of one set of group effects less that of another.
+
+    And its variance, that of a difference of squares of Gaussian numbers.
+    """
+    n_groups = whole.size
+    scale = (n_groups - 1) / n_groups
+    fourth = (whole @ whole) ** 2 + (known @ known) ** 2 - 2 * (whole @ known) ** 2
+    share = scale * float((whole**2 - known**2).sum())
+    return share, float(2 * scale**2 * fourth / (n_groups - 1))

@@ -1,0 +1,198 @@
+"""Numbers and tables as text, HTML, CSV and JSON, for every result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# JSON has no word for these; NaN becomes null.
+_INFINITIES = {"Infinity": np.inf, "-Infinity": -np.inf}
+_LARGEST_DECIMALS = 6
+_STYLE = """
+:root { color-scheme: light dark; font-family: system-ui, sans-serif; }
+body { margin: 1rem auto; max-width: 64rem; padding: 0 1rem; overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: 600; padding-bottom: .5rem; }
+th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8886; }
+th:first-child, td:first-child { text-align: left; }
+"""
+
+
+def decimals_of(values: ArrayLike, errors: ArrayLike | None = None) -> int:
+    """Decimals that numbers deserve: two digits of their standard error.
+
+    Without errors, three decimals for numbers of order one, fewer for larger numbers
+    and three significant digits for smaller ones.
+    """
+    of_errors = np.asarray([] if errors is None else errors, dtype=float)
+    of_errors = of_errors[np.isfinite(of_errors) & (of_errors > 0)]
+    if of_errors.size:
+        wanted = 1 - _order(float(np.median(of_errors)))
+    else:
+        sizes = np.abs(np.asarray(values, dtype=float))
+        sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+        order = _order(float(sizes.max())) if sizes.size else 0
+        wanted = 3 - order if order >= 0 else max(3, 2 - order)
+    return min(max(wanted, 0), _LARGEST_DECIMALS)
+
+
+def _order(value: float) -> int:
+    return int(np.floor(np.log10(value)))
+
+
+def number_text(value: Any, decimals: int | None = None) -> str:
+    """A value as people read it; integers and words as they are."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return ", ".join(number_text(v, decimals) for v in value)
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    if not np.isfinite(value):
+        return str(float(value))
+    places = decimals_of(value) if decimals is None else decimals
+    text = f"{value:.{places}f}"
+    return text if value == 0 or float(text) != 0 else f"{value:.2g}"
+
+
+def column_texts(
+    name: str, values: NDArray[Any], errors: NDArray[Any] | None = None
+) -> list[str]:
+    """One text per value of a column; counts, whose names begin with ``n_``, whole."""
+    if values.dtype.kind != "f":
+        return [str(value) for value in values.tolist()]
+    decimals = 0 if name.startswith("n_") else decimals_of(values, errors)
+    return [number_text(value, decimals) for value in values.tolist()]
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns."""
+    lines = [[text.replace("|", "\\|") for text in row] for row in [header, *rows]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = [
+        "| " + " | ".join(t.rjust(w) for t, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    ]
+    table.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
+    return "\n".join(table)
+
+
+def html_table(
+    caption: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    remarks: Sequence[str] = (),
+) -> str:
+    """A table and, below it, a list of remarks."""
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>"
+        for row in rows
+    )
+    listed = "".join(f"<li>{escape(remark)}</li>" for remark in remarks)
+    return (
+        f"<table><caption>{escape(caption)}</caption>"
+        + (f"<thead><tr>{head}</tr></thead>" if header else "")
+        + f"<tbody>{body}</tbody></table>"
+        + (f"<ul>{listed}</ul>" if remarks else "")
+    )
+
+
+def html_page(title: str, body: str) -> str:
+    """A file that a browser opens, light or dark as its reader prefers."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Comma-separated values with every digit; NaN and None are empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    # NaN alone differs from itself
+    writer.writerows([["" if v != v else v for v in row] for row in rows])
+    return out.getvalue()
+
+
+def json_text(values: Mapping[str, Any]) -> str:
+    """JSON of numbers, words, arrays and mappings; other objects as their `str`."""
+    return json.dumps(_encoded(values), indent=2, allow_nan=False)
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return _encoded(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else ("" if value > 0 else "-") + "Infinity"
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): _encoded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(v) for v in value]
+    return str(value)
+
+
+def decoded(value: Any) -> Any:
+    """A value from JSON with its infinities."""
+    if isinstance(value, str):
+        return _INFINITIES.get(value, value)
+    if isinstance(value, dict):
+        return {k: decoded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [decoded(v) for v in value]
+    return value
+
+
+def array_of(values: Sequence[Any]) -> NDArray[Any]:
+    """An array from a list of JSON; null is NaN among numbers."""
+    if any(isinstance(value, str) for value in decoded(values)):
+        return np.asarray(["" if value is None else value for value in values])
+    return np.asarray([np.nan if v is None else v for v in decoded(values)])
+
+
+def written(text: str, path: str | os.PathLike[str] | None) -> str:
+    """The text, also in a file if there is a path."""
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8", newline="")
+    return text
+
+
+def stored_values(
+    source: str | os.PathLike[str] | Mapping[str, Any], keys: Sequence[str]
+) -> dict[str, Any]:
+    """What a JSON text, a JSON file or parsed JSON holds, if it holds the `keys`."""
+    if isinstance(source, Mapping):
+        stored: Any = source
+    elif isinstance(source, str) and source.lstrip().startswith(("{", "[")):
+        stored = json.loads(source)
+    else:
+        stored = json.loads(Path(source).read_text(encoding="utf-8"))
+    missing = [k for k in keys if not isinstance(stored, Mapping) or k not in stored]
+    if missing:
+        raise ValueError(
+            f"the JSON lacks {missing}; give what to_json of the same class wrote."
+        )
+    return dict(stored)
+
+
+def import_pandas() -> Any:
+    """The module pandas, or an error that says how to get it."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(
+            "to_frame needs pandas: pip install 'kldiv[frames]'."
+        ) from error
+    return pd

@@ -1,0 +1,82 @@
+/* The level: one instruction set for all extensions, and tables of functions per level.
+ *
+ * A source that gains from wide vectors is compiled once per instruction set, with the
+ * macro KLDIV_ISA holding its name, and names its functions by ISA_NAME. The extension
+ * lists them once, as FUNCTIONS(X) with X(result, name, arguments); ISA_TABLES makes a
+ * table per level of them, and the extension takes the one of the level in use, which
+ * _isa.pyx holds. Levels without code of their own use that of the level below.
+ */
+#ifndef KLDIV_ISA_H
+#define KLDIV_ISA_H
+
+enum { ISA_BASELINE, ISA_AVX2, ISA_AVX512, ISA_VNNI, ISA_AMX };
+
+/* Whether the compiler knows the matrix registers of AMX, and the system lends them;
+ * KLDIV_PLAIN_MATRIX puts loops in their place (knn_int8_matrix.h). */
+#if defined(KLDIV_PLAIN_MATRIX)
+#define ISA_KNOWS_MATRIX 1
+#elif defined(__x86_64__) && defined(__linux__)    \
+    && (defined(__clang__) ? __clang_major__ >= 12 \
+                           : defined(__GNUC__) && __GNUC__ >= 11)
+#define ISA_KNOWS_MATRIX 1
+#else
+#define ISA_KNOWS_MATRIX 0
+#endif
+
+int isa_highest(void);      /* level that this processor and this build have */
+int isa_claim_matrix(void); /* whether the system lends this process the registers */
+int isa_has_openmp(void);
+
+#define ISA_JOIN_(name, isa) name##_##isa
+#define ISA_JOIN(name, isa) ISA_JOIN_(name, isa)
+#define ISA_NAME(name) ISA_JOIN(name, KLDIV_ISA)
+
+#define ISA_POINTER(result, name, arguments) result(*name) arguments;
+#define ISA_DECLARE(result, name, arguments) result ISA_NAME(name) arguments;
+
+#define ISA_DECLARE_baseline(result, name, arguments) result name##_baseline arguments;
+#define ISA_DECLARE_avx2(result, name, arguments) result name##_avx2 arguments;
+#define ISA_DECLARE_avx512(result, name, arguments) result name##_avx512 arguments;
+#define ISA_DECLARE_vnni(result, name, arguments) result name##_vnni arguments;
+#define ISA_ENTRY_baseline(result, name, arguments) name##_baseline,
+#define ISA_ENTRY_avx2(result, name, arguments) name##_avx2,
+#define ISA_ENTRY_avx512(result, name, arguments) name##_avx512,
+#define ISA_ENTRY_vnni(result, name, arguments) name##_vnni,
+
+#ifdef KLDIV_HAS_AVX2
+#define ISA_IF_AVX2(...) __VA_ARGS__
+#else
+#define ISA_IF_AVX2(...)
+#endif
+#ifdef KLDIV_HAS_AVX512
+#define ISA_IF_AVX512(...) __VA_ARGS__
+#else
+#define ISA_IF_AVX512(...)
+#endif
+#ifdef KLDIV_HAS_VNNI
+#define ISA_IF_VNNI(...) __VA_ARGS__
+#else
+#define ISA_IF_VNNI(...)
+#endif
+
+/* Defines `const type *type_of(int level)`. BYTES: functions that gain from VNNI, or
+ * ISA_NONE; AMX is chosen inside them. */
+#define ISA_NONE(X)
+#define ISA_TABLES(type, FUNCTIONS, BYTES)                                           \
+    FUNCTIONS(ISA_DECLARE_baseline)                                                  \
+    BYTES(ISA_DECLARE_baseline)                                                      \
+    ISA_IF_AVX2(FUNCTIONS(ISA_DECLARE_avx2) BYTES(ISA_DECLARE_avx2))                 \
+    ISA_IF_AVX512(FUNCTIONS(ISA_DECLARE_avx512) BYTES(ISA_DECLARE_avx512))           \
+    ISA_IF_VNNI(BYTES(ISA_DECLARE_vnni))                                             \
+    static const type type##_levels[] = {                                            \
+        {FUNCTIONS(ISA_ENTRY_baseline) BYTES(ISA_ENTRY_baseline)},                   \
+        ISA_IF_AVX2({FUNCTIONS(ISA_ENTRY_avx2) BYTES(ISA_ENTRY_avx2)}, )             \
+            ISA_IF_AVX512({FUNCTIONS(ISA_ENTRY_avx512) BYTES(ISA_ENTRY_avx512)}, )   \
+                ISA_IF_VNNI({FUNCTIONS(ISA_ENTRY_avx512) BYTES(ISA_ENTRY_vnni)}, )}; \
+    const type *type##_of(int level)                                                 \
+    {                                                                                \
+        const int last = (int)(sizeof type##_levels / sizeof *type##_levels) - 1;    \
+        return &type##_levels[level < last ? level : last];                          \
+    }
+
+#endif

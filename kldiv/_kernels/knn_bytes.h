@@ -1,0 +1,79 @@
+/* Products of codes, whole numbers from 0 to code_levels(), exact in int32: four bytes at
+ * a time with VNNI, one side shifted to signed; two words of 16 bits at a time below.
+ *
+ * |x - y|^2 = |x|^2 + |y|^2 - 2xy, and with s = CODE_SHIFT xy = x(y - s) + s sum x, so
+ * that 2s sum x is taken off the norm of the side that is not shifted.
+ */
+#ifndef KLDIV_KNN_BYTES_H
+#define KLDIV_KNN_BYTES_H
+
+#include "knn_exact.h"
+
+#if defined(__AVX512VNNI__)
+#define HAS_BYTES 1
+typedef uint8_t code_cell;
+#define CODE_SHIFT 128
+/* The intrinsic makes gcc 12 copy and spill the accumulators. */
+INLINE void dot_codes(vi *c, vi x, vi y)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
+}
+#elif defined(__AVX2__)
+#define HAS_BYTES 1
+typedef int16_t code_cell;
+#define CODE_SHIFT 0
+INLINE void dot_codes(vi *c, vi x, vi y)
+{
+    *c = vi_add(*c, vi_dot_words(x, y));
+}
+#else
+#define HAS_BYTES 0
+typedef uint8_t code_cell;
+#define CODE_SHIFT 128
+#endif
+
+/* Codes are multiplied in groups of four bytes. */
+#define GROUP (4 / (int)sizeof(code_cell))
+
+INLINE int groups_of(int columns)
+{
+    return (columns + GROUP - 1) / GROUP;
+}
+
+/* Largest code: no squared norm of so many columns exceeds 32,000 times 255 squared, so
+ * neither does a product or a squared distance. 0: no codes. */
+INLINE int code_levels(int columns)
+{
+    if (!HAS_BYTES || columns > 32000)
+        return 0;
+    if (sizeof(code_cell) == 1)
+        return 255;
+    const double most = sqrt(2.08e9 / columns);
+    return most < 16383 ? (int)most : 16383;
+}
+
+#if HAS_BYTES
+/* c = products of MR rows [group][MR][GROUP] with a panel [group][NR][GROUP]. */
+INLINE void multiply_codes(
+    int groups, const void *left, const void *right, vi c[MR][NV])
+{
+    const int32_t *a = left, *b = right;
+    EACH(i, MR)
+        EACH(v, NV)
+            c[i][v] = vi_set(0);
+    for (const int32_t *end = a + (int64_t)groups * MR; a < end; a += MR, b += NR) {
+        vi y[NV];
+        PREFETCH(b + 8 * NR);
+        PREFETCH(b + 8 * NR + FW);
+        EACH(v, NV)
+            y[v] = vi_load(b + v * FW);
+        EACH(i, MR) {
+            vi x = vi_set(a[i]);
+            EACH(v, NV)
+                dot_codes(&c[i][v], x, y[v]);
+        }
+    }
+}
+#endif
+
+#endif

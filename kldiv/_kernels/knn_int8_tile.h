@@ -1,0 +1,105 @@
+/* Search by bytes: a block of queries, and products of its codes with a panel by vectors
+ * or by matrix registers. */
+#ifndef KLDIV_KNN_INT8_TILE_H
+#define KLDIV_KNN_INT8_TILE_H
+
+#include "knn_int8_codes.h"
+#include "knn_int8_matrix.h"
+
+typedef struct {
+    int32_t index, value;
+} candidate;
+
+/* A block of queries at work; one per thread. */
+typedef struct {
+    uint8_t *left, *lines;
+    int32_t *products;     /* (STRIP, BLOCK, NR) */
+    int32_t *test;         /* (BLOCK,) a product above half[j] - test[i] may matter */
+    int32_t *limit;        /* (BLOCK,) a squared code distance below it may matter */
+    int32_t *norm;         /* (BLOCK,) |x|^2 - 2 CODE_SHIFT sum x */
+    int32_t *list;         /* (BLOCK, LANES) smallest squared code distances */
+    int32_t *applied;      /* (BLOCK,) k-th of them when the limit was set */
+    double *radius;        /* (BLOCK,) of query and segment together */
+    candidate *candidates; /* (BLOCK, room) */
+    int *count, *known;    /* candidates; neighbours measured */
+    double *best;          /* (BLOCK, k) squares */
+    int32_t *index;
+    int room;
+    int64_t measured;
+} query_block;
+
+static void work_free(query_block *w)
+{
+    release(w->left);
+    release(w->lines);
+    release(w->products);
+    release(w->test);
+    release(w->limit);
+    release(w->applied);
+    release(w->norm);
+    release(w->list);
+    release(w->radius);
+    release(w->candidates);
+    release(w->count);
+    release(w->known);
+    release(w->best);
+    release(w->index);
+}
+
+static int work_make(query_block *w, const segment *t, int k)
+{
+    size_t lines = BLOCK * 4 * (size_t)t->groups;
+    memset(w, 0, sizeof *w);
+    w->room = k > LANES ? 4 * k + 48 : 96;
+    w->left = allocate(lines, 1);
+    w->lines = allocate(lines, 1);
+    w->products = allocate(STRIP * BLOCK * NR, sizeof(int32_t));
+    w->test = allocate(BLOCK, sizeof(int32_t));
+    w->limit = allocate(BLOCK, sizeof(int32_t));
+    w->applied = allocate(BLOCK, sizeof(int32_t));
+    w->norm = allocate(BLOCK, sizeof(int32_t));
+    w->list = allocate(BLOCK * LANES, sizeof(int32_t));
+    w->radius = allocate(BLOCK, sizeof(double));
+    w->candidates = allocate(BLOCK * (size_t)w->room, sizeof(candidate));
+    w->count = allocate(BLOCK, sizeof(int));
+    w->known = allocate(BLOCK, sizeof(int));
+    w->best = allocate(BLOCK * (size_t)k, sizeof(double));
+    w->index = allocate(BLOCK * (size_t)k, sizeof(int32_t));
+    return w->left && w->lines && w->products && w->test && w->limit && w->applied
+            && w->norm && w->list && w->radius && w->candidates && w->count && w->known
+            && w->best && w->index
+        ? KNN_OK
+        : KNN_NO_MEMORY;
+}
+
+static void vector_tile(
+    int groups, const uint8_t *left, const uint8_t *right, int32_t *out)
+{
+    vi c[MR][NV];
+    multiply_codes(groups, left, right, c);
+    EACH(i, MR)
+        EACH(v, NV)
+            vi_store(out + i * NR + v * FW, c[i][v]);
+}
+
+/* Products of queries [row, row + tile_rows) and the panel at column j. */
+INLINE int tile_rows(const segment *t)
+{
+    return t->matrix ? NR : MR;
+}
+
+INLINE void tile(
+    const segment *t, const query_block *w, int row, int64_t j, int32_t *out)
+{
+    const uint8_t *left = w->left + (size_t)row * 4 * (size_t)t->groups;
+    const uint8_t *right = t->panels + (size_t)j * 4 * (size_t)t->groups;
+#if ISA_KNOWS_MATRIX
+    if (t->matrix) {
+        matrix_tile(t->groups, t->per, left, right, out);
+        return;
+    }
+#endif
+    vector_tile(t->groups, left, right, out);
+}
+
+#endif

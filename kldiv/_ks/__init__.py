@@ -1,0 +1,1 @@
+"""Kolmogorov-Smirnov statistics and tests in one and many dimensions."""

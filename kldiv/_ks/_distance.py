@@ -1,0 +1,141 @@
+"""The Kolmogorov-Smirnov distance as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from kldiv._ks._methods import METHODS, ks_test
+from kldiv._results import KSResult
+from kldiv._validation import check_choice, check_integer, check_n_jobs, on_host
+
+
+class KSDistance(BaseEstimator):
+    """Kolmogorov-Smirnov distance of samples from a reference.
+
+    ``KSDistance().fit(reference).score(X)`` is the distance, between 0 and 1, so it
+    ends a pipeline. See the user guide, "Kolmogorov-Smirnov".
+
+    Parameters
+    ----------
+    method : {"columns", "rows", "sliced", "max-sliced", "fasano-franceschini"}
+        What is compared; the default ``"columns"`` scores the largest column gap.
+    n_directions : int, default=100
+        Random directions of the sliced methods.
+    n_jobs : int, optional
+        Threads; None is one, -1 all available ones.
+    random_state : None, int or Generator
+        Seed of directions and relabellings.
+
+    Attributes
+    ----------
+    reference_ : ndarray of shape (m, n_features)
+        The reference sample.
+    n_features_in_ : int
+        Columns of the reference.
+    feature_names_in_ : ndarray of str
+        Column names, if the reference was a data frame.
+
+    See Also
+    --------
+    ks_test : The test in one call.
+    KNNDivergence : A divergence with the same interface.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kldiv import KSDistance
+    >>> rng = np.random.default_rng(0)
+    >>> reference, X = rng.normal(size=(300, 2)), rng.normal(1, 1, (200, 2))
+    >>> round(KSDistance().fit(reference).score(X), 1)
+    0.4
+    """
+
+    def __init__(
+        self,
+        method: str = "columns",
+        n_directions: int = 100,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.method = method
+        self.n_directions = n_directions
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: Any = None) -> KSDistance:
+        """Store the reference sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, n_features)
+            Sample of the reference law.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        KSDistance
+            This estimator.
+        """
+        check_choice(self.method, tuple(METHODS), "method")
+        check_integer(self.n_directions, "n_directions", 1)
+        check_n_jobs(self.n_jobs)
+        self.reference_ = validate_data(
+            self, on_host(X, "X"), dtype=[np.float64, np.float32], order="C"
+        )
+        return self
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Distance of X from the reference.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Sample.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            `global_statistic` of :func:`ks_test`; 0 means alike.
+        """
+        return self.test(X).global_statistic
+
+    def test(self, X: ArrayLike, *, n_permutations: int = 0) -> KSResult:
+        """Test whether X follows the law of the reference.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Sample.
+        n_permutations : int, default=0
+            As in :func:`ks_test`.
+
+        Returns
+        -------
+        KSResult
+            Statistics and p-values.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self,
+            on_host(X, "X"),
+            dtype=[np.float64, np.float32],
+            order="C",
+            reset=False,
+        )
+        return ks_test(
+            X,
+            self.reference_,
+            method=self.method,
+            n_permutations=n_permutations,
+            n_directions=self.n_directions,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+        )

@@ -1,0 +1,183 @@
+"""The methods of comparison, and the Kolmogorov-Smirnov test in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kldiv._ks._columns import ALTERNATIVES, columns
+from kldiv._ks._orthants import fasano_franceschini
+from kldiv._ks._pvalues import PVALUE_METHODS
+from kldiv._ks._rows import rows
+from kldiv._ks._slices import max_sliced, sliced
+from kldiv._ks._task import Task
+from kldiv._neighbors import n_threads
+from kldiv._results import KSResult
+from kldiv._validation import (
+    check_choice,
+    check_integer,
+    check_n_jobs,
+    check_pair,
+    check_sample,
+)
+
+METHODS: dict[str, Callable[[Task], KSResult]] = {
+    "columns": columns,
+    "rows": rows,
+    "sliced": sliced,
+    "max-sliced": max_sliced,
+    "fasano-franceschini": fasano_franceschini,
+}
+
+
+def ks_test(
+    X: ArrayLike,
+    Y: Any,
+    *,
+    method: str = "columns",
+    n_permutations: int = 0,
+    alternative: str = "two-sided",
+    pvalue_method: str = "auto",
+    n_directions: int = 100,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> KSResult:
+    r"""Kolmogorov-Smirnov test of two samples, or of a sample against a law.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features) or (n,)
+        Sample of P. A vector is a sample of one column.
+    Y : array-like of shape (m, n_features) or (m,), or frozen distribution
+        Sample of Q, or Q itself as a frozen continuous distribution of
+        :mod:`scipy.stats`.
+    method : {"columns", "rows", "sliced", "max-sliced", "fasano-franceschini"}
+        What is compared; see Notes.
+    n_permutations : int, default=0
+        Random relabellings of the pooled rows. With them p-values are
+        ``(b + 1) / (n_permutations + 1)``; without them ``"columns"`` and ``"rows"``
+        take p-values from the law of the statistic and the other methods give ``nan``.
+    alternative : {"two-sided", "less", "greater"}, default="two-sided"
+        As in :func:`scipy.stats.ks_2samp`: ``"greater"`` looks for places where the
+        distribution function of X is the larger one. ``"columns"`` only.
+    pvalue_method : {"auto", "exact", "asymp"}, default="auto"
+        As ``method`` of :func:`scipy.stats.ks_2samp` and :func:`scipy.stats.ks_1samp`;
+        the result records which was used. Exact means for distinct values.
+    n_directions : int, default=100
+        Random directions of ``"sliced"`` and ``"max-sliced"``.
+    n_jobs : int, optional
+        Threads; None is one, -1 all available ones. Results do not depend on it.
+    random_state : None, int or Generator
+        Seed of relabellings, directions and draws.
+
+    Returns
+    -------
+    KSResult
+        Statistics, p-values and how they were obtained.
+
+    Raises
+    ------
+    ValueError
+        For an empty sample, NaN, infinity, different widths, more than five columns
+        with ``"fasano-franceschini"``, or an unknown option.
+    TypeError
+        For input that is not numeric.
+
+    See Also
+    --------
+    KSDistance : The same statistics as an estimator.
+    kl_divergence : A divergence instead of a largest gap.
+
+    Notes
+    -----
+    The gap of two distribution functions is
+    :math:`D = \sup_t |F_X(t) - F_Y(t)|`.
+
+    ``"columns"``
+        One gap per column, equal to :func:`scipy.stats.ks_2samp`, with p-values
+        adjusted for the number of columns.
+    ``"rows"``
+        The coordinates of each row of X are taken for a sample of one number and
+        compared with the law, or with all numbers in Y; the p-values are averaged. A
+        mean of p-values is not a p-value, but twice the mean is a valid bound
+        (Vovk and Wang 2020) if the coordinates of a row are independent. Its power
+        grows with the number of columns, not of rows.
+    ``"sliced"``
+        Mean gap along uniformly random directions.
+    ``"max-sliced"``
+        Largest gap along any direction that a search finds: random directions, the
+        columns, the discriminant of the means, the direction in which the second
+        moments differ most, then gradient ascent. Each relabelling repeats the search.
+    ``"fasano-franceschini"``
+        Largest difference between the shares of both samples in an orthant around a
+        row, averaged over centres in X and in Y; at most five columns. Each row
+        belongs to the orthant with the coordinates ``<=`` its own.
+
+    Against a law the last three compare with a sample drawn from it, four times as
+    large as X; the p-value by permutation is valid all the same.
+
+    References
+    ----------
+    G. Fasano, A. Franceschini, "A multidimensional version of the Kolmogorov-Smirnov
+    test", Monthly Notices of the Royal Astronomical Society 225, 1987. J. A. Peacock,
+    "Two-dimensional goodness-of-fit testing in astronomy", ibid. 202, 1983. V. Vovk,
+    R. Wang, "Combining p-values via averaging", Biometrika 107, 2020. B. Phipson,
+    G. K. Smyth, "Permutation p-values should never be zero", 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kldiv import ks_test
+    >>> rng = np.random.default_rng(0)
+    >>> X, Y = rng.normal(size=(200, 3)), rng.normal([0, 0, 1], 1, (300, 3))
+    >>> result = ks_test(X, Y)
+    >>> result.statistic.round(2)
+    array([0.09, 0.09, 0.39])
+    >>> (result.pvalue_holm < 0.05).tolist()
+    [False, False, True]
+    """
+    _check_options(method, alternative, pvalue_method, n_permutations)
+    check_integer(n_directions, "n_directions", 1)
+    check_n_jobs(n_jobs)
+    scalar = np.ndim(X) == 1
+    law = Y if hasattr(Y, "cdf") else None
+    if law is None:
+        X, Y = check_pair(X, Y)
+    else:
+        X = check_sample(X, "X")
+    if law is not None and n_permutations and method in ("columns", "rows"):
+        raise ValueError(
+            f"n_permutations={n_permutations} with method={method!r} needs two "
+            "samples; against a law the p-values are known. Use n_permutations=0."
+        )
+    task = Task(
+        X=X,
+        Y=None if law is not None else Y,
+        law=law,
+        scalar=scalar,
+        method=method,
+        alternative=alternative,
+        pvalue_method=pvalue_method,
+        n_permutations=int(n_permutations),
+        n_directions=int(n_directions),
+        threads=n_threads(n_jobs),
+        rng=np.random.default_rng(random_state),
+    )
+    return METHODS[method](task)
+
+
+def _check_options(
+    method: str, alternative: str, pvalue_method: str, n_permutations: Any
+) -> None:
+    check_choice(method, tuple(METHODS), "method")
+    check_choice(alternative, tuple(ALTERNATIVES), "alternative")
+    check_choice(pvalue_method, PVALUE_METHODS, "pvalue_method")
+    check_integer(n_permutations, "n_permutations", 0)
+    if alternative != "two-sided" and method != "columns":
+        raise ValueError(
+            f"alternative={alternative!r} is defined for method='columns'; "
+            f"method={method!r} has no direction. Use alternative='two-sided'."
+        )

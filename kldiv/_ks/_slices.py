@@ -1,0 +1,183 @@
+"""Kolmogorov-Smirnov along directions: their mean, and a searched maximum."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+import kldiv._kernels._ks as kernels
+from kldiv._ks._relabellings import LANES, Relabellings, relabelled_gaps
+from kldiv._ks._task import Task
+from kldiv._results import KSResult
+from kldiv._typing import FloatArray
+
+Array = NDArray[np.float64]
+
+# Steps of the search, per relabelling: power iterations towards the direction in which
+# the second moments differ most, then ascent on the gap with these step sizes.
+POWER_ITERATIONS = 6
+ASCENT_STEPS = (1.0, 0.6, 0.4, 0.25, 0.15, 0.1, 0.06, 0.04)
+BANDWIDTH = 0.3  # of the smoothed gap, in standard deviations of the projection
+
+
+def sliced(task: Task) -> KSResult:
+    """Mean gap along uniformly random directions."""
+    Y = task.reference()
+    pooled, relabellings = np.concatenate([task.X, Y]), task.relabellings(len(Y))
+    directions = random_directions(pooled.shape[1], task.n_directions, task.rng)
+    gaps = sliced_gaps(pooled, directions, relabellings, task.threads)
+    unit = 1 / (relabellings.multiple * task.n_directions)
+    return task.one_number(len(Y), gaps, unit, n_directions=task.n_directions)
+
+
+def max_sliced(task: Task) -> KSResult:
+    """Largest gap along any direction that a search finds."""
+    Y = task.reference()
+    pooled, relabellings = np.concatenate([task.X, Y]), task.relabellings(len(Y))
+    gaps, direction = max_sliced_gaps(
+        pooled, task.n_directions, relabellings, task.rng, task.threads
+    )
+    return task.one_number(
+        len(Y),
+        gaps,
+        1 / relabellings.multiple,
+        direction=direction,
+        n_directions=task.n_directions,
+    )
+
+
+def random_directions(
+    n_features: int, n_directions: int, rng: np.random.Generator
+) -> Array:
+    """Uniform directions on the unit sphere, shape (n_features, n_directions)."""
+    directions = rng.standard_normal((n_features, n_directions))
+    return np.asarray(directions / np.linalg.norm(directions, axis=0))
+
+
+def sliced_gaps(
+    pooled: FloatArray, directions: Array, relabellings: Relabellings, threads: int
+) -> NDArray[np.int64]:
+    """Sum of the gaps over all directions, per relabelling, in units of 1 / lcm."""
+    projected = pooled.astype(np.float64) @ directions
+    gaps = relabelled_gaps(projected, relabellings, threads)
+    return np.asarray(gaps.sum(axis=0))
+
+
+def max_sliced_gaps(
+    pooled: FloatArray,
+    n_directions: int,
+    relabellings: Relabellings,
+    rng: np.random.Generator,
+    threads: int,
+) -> tuple[NDArray[np.int64], Array]:
+    """Largest gap found per relabelling, in units of 1 / lcm, and a direction.
+
+    The direction is that of the given labels.
+
+    Every relabelling goes through the whole search; only what does not depend on labels
+    (whitening, first directions, their sorted order) is shared.
+    """
+    r = relabellings
+    white, whiten, colour = _whitened(pooled)
+    first = random_directions(white.shape[1], n_directions, rng)
+    # The columns themselves are directions too.
+    axes = colour / np.maximum(np.linalg.norm(colour, axis=0), np.finfo(float).tiny)
+    first = np.hstack([first, axes])
+    first_gaps = relabelled_gaps(white @ first, r, threads)
+    best = np.zeros((r.n_blocks, white.shape[1]))
+
+    def work(block: int, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+        lanes = slice(block * LANES, block * LANES + r.lanes(block))
+        start = first[:, first_gaps[:, lanes].argmax(axis=0)]
+        search = _Search(white, labels[:, : start.shape[1]], r.n, start)
+        search.try_directions(search.mean_difference())
+        search.try_directions(search.moment_difference())
+        for step in ASCENT_STEPS:
+            search.try_directions(search.ascended(step))
+        best[block] = search.directions[:, 0]
+        steps = np.abs(search.gaps) * r.multiple
+        return np.asarray(np.rint(steps), dtype=np.int64)
+
+    with threadpool_limits(1, user_api="blas"):
+        gaps = r.collect(work, threads)
+    direction = whiten @ best[0]
+    norm = float(np.linalg.norm(direction))
+    return gaps, direction / norm if norm > 0 else direction
+
+
+def _whitened(pooled: FloatArray) -> tuple[Array, Array, Array]:
+    """Pooled rows with nearly uncorrelated columns of variance one.
+
+    The correlation is shrunk towards the identity by d / (d + N), so that with more
+    columns than rows directions are not all alike. Returns the rows, the map from
+    original columns and the directions that are the original columns.
+    """
+    centred = pooled.astype(np.float64) - pooled.mean(axis=0, dtype=np.float64)
+    scale = centred.std(axis=0)
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    centred *= inverse
+    rows, d = centred.shape
+    shrinkage = d / (d + rows)
+    correlation = (1 - shrinkage) * (centred.T @ centred) / rows
+    correlation[np.diag_indices(d)] += shrinkage
+    values, vectors = np.linalg.eigh(correlation)
+    values = np.maximum(values, np.finfo(float).eps * d)
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    inverse_root = (vectors / np.sqrt(values)) @ vectors.T
+    return centred @ inverse_root, inverse[:, None] * inverse_root, root
+
+
+class _Search:
+    """The best direction so far for each of up to 64 relabellings."""
+
+    def __init__(
+        self, white: Array, labels: NDArray[np.uint8], n: int, start: Array
+    ) -> None:
+        self.white, self.n = white, n
+        self.labels = np.ascontiguousarray(labels)
+        m = len(white) - n
+        self.weights = np.where(labels == 1, 1 / n, -1 / m)
+        self.directions = start.copy()
+        self.projected = white @ start
+        self.gaps, self.locations = self._measure(self.projected)
+
+    def _measure(self, projected: Array) -> tuple[Array, Array]:
+        lanes = projected.shape[1]
+        gaps, locations = np.empty((2, lanes))
+        values = np.array(projected.T, order="C")
+        kernels.labelled_gaps(values, self.labels, 0, self.n, gaps, locations)
+        return gaps, locations
+
+    def try_directions(self, directions: Array) -> None:
+        """Keep each direction that has a larger gap than the best so far."""
+        projected = self.white @ directions
+        gaps, locations = self._measure(projected)
+        better = np.abs(gaps) > np.abs(self.gaps)
+        self.directions[:, better] = directions[:, better]
+        self.projected[:, better] = projected[:, better]
+        self.gaps[better] = gaps[better]
+        self.locations[better] = locations[better]
+
+    def mean_difference(self) -> Array:
+        """Fisher's discriminant: in whitened rows, the difference of the means."""
+        return _unit(self.white.T @ self.weights)
+
+    def moment_difference(self) -> Array:
+        """Direction of the largest difference of second moments."""
+        directions = self.directions
+        for _ in range(POWER_ITERATIONS):
+            weighted = self.weights * (self.white @ directions)
+            directions = _unit(self.white.T @ weighted)
+        return directions
+
+    def ascended(self, step: float) -> Array:
+        """One step along the gradient of the gap with smoothed indicators."""
+        distance = (self.locations - self.projected) / BANDWIDTH
+        slope = np.exp(-0.5 * distance**2) * self.weights * -np.sign(self.gaps)
+        return _unit(self.directions + step * _unit(self.white.T @ slope))
+
+
+def _unit(directions: Array) -> Array:
+    norm = np.linalg.norm(directions, axis=0)
+    return np.asarray(directions / np.where(norm > 0, norm, 1))

@@ -1,0 +1,152 @@
+"""Two labelled samples: labels, classes, and what the victim answers to each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kldiv._typing import FloatArray
+from kldiv._validation import (
+    as_array,
+    check_labels,
+    check_pair,
+    check_probabilities,
+)
+
+
+@dataclass(frozen=True)
+class LabelledPair:
+    """Checked training and auxiliary rows with labels, flattened to features."""
+
+    train: FloatArray
+    train_labels: NDArray[Any]
+    aux: FloatArray
+    aux_labels: NDArray[Any]
+    classes: NDArray[Any]
+    train_answers: NDArray[np.float64] | None = None
+    aux_answers: NDArray[np.float64] | None = None
+
+    def rows_of(self, label: Any, *, all_aux: bool) -> tuple[FloatArray, FloatArray]:
+        """Training rows of a class, and its auxiliary rows or all of them."""
+        aux = self.aux if all_aux else self.aux[self.aux_labels == label]
+        return self.train[self.train_labels == label], aux
+
+    def sizes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Training and auxiliary rows of each class."""
+        sizes = [
+            np.array([(labels == c).sum() for c in self.classes], dtype=np.int64)
+            for labels in (self.train_labels, self.aux_labels)
+        ]
+        return sizes[0], sizes[1]
+
+
+def labelled_pair(train: Any, aux: Any, victim: Any, *, soft: bool) -> LabelledPair:
+    """Training and auxiliary rows with labels, and with probabilities if `soft`."""
+    train, train_answers = _without_answers(train)
+    train_rows, train_labels = _unpack(train, "train")
+    if train_labels is None:
+        raise TypeError(
+            "train must be a pair (X, y) of rows and labels; got rows alone."
+        )
+    aux_rows, responses = _unpack(aux, "aux", labelled=victim is None)
+    if responses is None:
+        responses = _ask_victim(victim, aux_rows)
+    X, Y = check_pair(train_rows, aux_rows, ("train", "aux"))
+    labels = check_labels(train_labels, "the labels of train", len(X))
+    classes = np.unique(labels)
+    aux_labels = _aux_labels(responses, len(Y), classes)
+    if not soft:
+        return LabelledPair(X, labels, Y, aux_labels, classes)
+    if train_answers is None and victim is not None:
+        train_answers = _ask_victim(victim, train_rows)
+    return LabelledPair(
+        X,
+        labels,
+        Y,
+        aux_labels,
+        classes,
+        _soft_answers(train_answers, "train", len(X), len(classes)),
+        _soft_answers(responses, "aux", len(Y), len(classes)),
+    )
+
+
+def train_rows_of(train: Any) -> Any:
+    """The training rows as they were given."""
+    return _unpack(_without_answers(train)[0], "train")[0]
+
+
+def _unpack(pair: Any, name: str, *, labelled: bool = True) -> tuple[Any, Any]:
+    """Rows and labels of a pair or Bunch; labels are None for rows alone."""
+    if hasattr(pair, "data") and hasattr(pair, "target"):  # sklearn.utils.Bunch
+        return pair.data, pair.target
+    if len(pair) == 2 and isinstance(pair, tuple | (list if labelled else tuple)):
+        return pair[0], pair[1]
+    if not labelled or name == "train":
+        return pair, None
+    raise TypeError(
+        f"{name} must be a pair (X, y) of rows and the victim's answers, or rows alone "
+        f"together with victim=...; got {type(pair).__name__}."
+    )
+
+
+def _ask_victim(victim: Any, rows: ArrayLike) -> NDArray[Any]:
+    """The victim's answer to every row: probabilities if it gives them, else labels."""
+    ask: Callable[[Any], Any]
+    for method in ("predict_proba", "predict"):
+        if hasattr(victim, method):
+            ask = getattr(victim, method)
+            break
+    else:
+        if not callable(victim):
+            raise TypeError(
+                "victim must have predict_proba or predict, or be callable on a batch "
+                f"of rows; got {type(victim).__name__}."
+            )
+        ask = victim
+    return as_array(ask(rows), "the victim's answer")
+
+
+def _aux_labels(responses: Any, n_rows: int, classes: NDArray[Any]) -> NDArray[Any]:
+    """One label per auxiliary row from labels or class probabilities."""
+    name = "the labels of aux"
+    array = as_array(responses, name)
+    if array.ndim == 2 and array.shape[1] > 1:
+        probabilities = check_probabilities(
+            array, "the answers of aux", n_rows, len(classes)
+        )
+        return np.asarray(classes[probabilities.argmax(axis=1)])
+    labels = check_labels(array, name, n_rows)
+    unknown = np.setdiff1d(labels, classes)
+    if unknown.size:
+        raise ValueError(
+            f"{name} hold {unknown.tolist()[:10]}, which the training labels lack "
+            f"(training classes: {classes.tolist()[:20]}). Auxiliary labels are the "
+            "victim's answers, so every one must be a training class; pass the "
+            "victim's answers, not the auxiliary data's own labels."
+        )
+    return labels
+
+
+def _without_answers(train: Any) -> tuple[Any, Any]:
+    """A triple (X, y, probabilities) as a pair (X, y) and the probabilities."""
+    if isinstance(train, tuple) and len(train) == 3:
+        return train[:2], train[2]
+    return train, None
+
+
+def _soft_answers(
+    answers: Any, name: str, n_rows: int, n_classes: int
+) -> NDArray[np.float64]:
+    """The victim's probabilities for one sample, checked."""
+    array = None if answers is None else as_array(answers, name)
+    if array is None or array.ndim != 2:
+        raise ValueError(
+            "conditioning='soft' needs the victim's class probabilities for both "
+            f"samples; those of {name} are missing. Give train=(X, y, probabilities) "
+            "and aux=(X, probabilities), or a victim with predict_proba."
+        )
+    return check_probabilities(array, f"the answers of {name}", n_rows, n_classes)

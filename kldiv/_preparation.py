@@ -1,0 +1,227 @@
+"""From two checked samples to a prepared pair: ranges, duplicates, notes.
+
+What the estimators need to know about the samples is found out here, once; everything
+below takes a prepared pair and trusts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kldiv._duplicates import (
+    DuplicateCounts,
+    count_duplicates,
+    discrete_columns,
+    dither,
+    grid_steps,
+    refuse_duplicates,
+    row_ids,
+)
+from kldiv._ranges import flat_sample, in_range, informative_columns
+from kldiv._typing import FloatArray, Mask, Rows, UserMetric
+from kldiv._validation import check_sizes
+from kldiv._warnings import (
+    DiscreteDataWarning,
+    Note,
+    SameSampleWarning,
+    SingularSampleWarning,
+)
+
+# Repeated rows up to this share of all rows leave duplicates="expand" an estimate.
+_FEW_TIES = 0.05
+_DISCRETE = {
+    "raise": "",
+    "drop": "duplicates='drop' leaves {n} rows of X and {m} of Y. ",
+    "expand": "duplicates='expand' only keeps it finite. ",
+}
+
+
+@dataclass(frozen=True)
+class PreparedPair:
+    """Two samples that nothing needs to be checked of any more.
+
+    Attributes
+    ----------
+    X, Y : ndarray of shape (n, d) and (m, d), float32 or float64
+        C-contiguous, of one dtype, in the plane that holds the rows.
+    dimension : int
+        Of that plane; below d only where the metric needs every column in its place.
+    n_duplicates : int
+        Rows that repeated another row or were shared, before anything was done.
+    same_sample : bool
+        Whether X and Y held the same rows: then there is nothing to estimate.
+    ids : ndarray of shape (n + m,), or None
+        The first row of X and Y that equals each row, where rows repeat: equal rows
+        must keep equal coordinates, and a matrix product can round them differently.
+    notes : tuple of Note
+        What stands against an estimate.
+    """
+
+    X: FloatArray
+    Y: FloatArray
+    dimension: int
+    n_duplicates: int
+    same_sample: bool = False
+    ids: Rows | None = None
+    notes: tuple[Note, ...] = ()
+
+    def exchanged(self) -> PreparedPair:
+        """The same pair with the roles of X and Y exchanged."""
+        ids, n = self.ids, len(self.X)
+        if ids is not None:
+            moved = np.concatenate([ids[n:], ids[:n]])
+            _, first, inverse = np.unique(moved, return_index=True, return_inverse=True)
+            ids = first[inverse]
+        return replace(self, X=self.Y, Y=self.X, ids=ids)
+
+    def with_equal_rows(
+        self, X: FloatArray, Y: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """These coordinates of both samples, the same for rows that were equal."""
+        if self.ids is None:
+            return X, Y
+        rows = np.concatenate([X, Y])[self.ids]
+        return rows[: len(X)], rows[len(X) :]
+
+
+def prepare(
+    X: FloatArray,
+    Y: FloatArray,
+    n_neighbors: int,
+    *,
+    duplicates: str,
+    metric: str | UserMetric,
+    random_state: Any,
+    finite: bool,
+) -> PreparedPair:
+    """Prepare two checked samples for neighbour estimators.
+
+    `finite` says that the divergence is finite whatever the laws are, which is all that
+    notes need to know about it.
+    """
+    euclidean = metric == "euclidean"
+    if euclidean:  # another metric may need every column in its place
+        X, Y = informative_columns(X, Y)
+    counts, keep_x, keep_y = count_duplicates(X, Y)
+    if counts.same_sample:
+        note = _same_sample_note(len(X))
+        return PreparedPair(X, Y, X.shape[1], counts.total, True, notes=(note,))
+    _check_distinct(X, Y)
+    discrete = _looks_discrete(X, Y, counts)
+    if counts.total and duplicates == "raise":
+        refuse_duplicates(counts, discrete=discrete)
+    notes = _duplicate_notes(counts, discrete, duplicates, keep_x, keep_y)
+    if counts.total and duplicates == "drop":
+        X, Y = np.ascontiguousarray(X[keep_x]), np.ascontiguousarray(Y[keep_y])
+        _check_left(X, Y, n_neighbors, counts)
+    if duplicates == "dither" and (counts.total or discrete):
+        X, Y = dither(X, Y, np.random.default_rng(random_state))
+        _check_spread(X, Y)
+    check_sizes(n_neighbors, len(X), len(Y))
+    ids = row_ids(X, Y) if counts.total and duplicates == "expand" else None
+    plane = in_range(*((X, Y) if euclidean else informative_columns(X, Y)))
+    notes += _singular_notes(*plane, finite=finite)
+    dimension = plane[0].shape[1]
+    if euclidean:
+        X, Y = plane
+    return PreparedPair(X, Y, dimension, counts.total, ids=ids, notes=notes)
+
+
+def _same_sample_note(n_rows: int) -> Note:
+    return Note(
+        f"X and the reference hold the same {n_rows} rows, so their empirical laws "
+        "are equal and the divergence is exactly 0; nothing was estimated. Compare "
+        "with an independent sample.",
+        SameSampleWarning,
+    )
+
+
+def _duplicate_notes(
+    counts: DuplicateCounts, discrete: str, duplicates: str, keep_x: Mask, keep_y: Mask
+) -> tuple[Note, ...]:
+    """What repeated rows and values say against an estimate."""
+    if duplicates != "dither" and discrete:
+        text = (
+            f"{discrete}: the data look discrete or rounded, and the estimate for "
+            f"continuous data is rough or meaningless. {_DISCRETE[duplicates]}"
+            "Choose duplicates='dither' (spread each value evenly over its grid "
+            "cell, which leaves the divergence as it is)."
+        )
+        text = text.format(n=int(keep_x.sum()), m=int(keep_y.sum()))
+        return (Note(text, DiscreteDataWarning),)
+    repeated = counts.total > _FEW_TIES * (keep_x.size + keep_y.size)
+    if duplicates == "expand" and repeated:
+        text = (
+            f"{counts.describe()}: duplicates='expand' takes them as weight of the "
+            "laws at single points, where there is no density, and the estimate is "
+            "rough. If rows were copied or leaked, choose duplicates='drop'."
+        )
+        return (Note(text, DiscreteDataWarning),)
+    return ()
+
+
+def _singular_notes(X: FloatArray, Y: FloatArray, *, finite: bool) -> tuple[Note, ...]:
+    """Whether one sample lies on a plane that does not hold the other."""
+    flat = flat_sample(X, Y)
+    if flat is None:
+        return ()
+    name, rank = flat
+    consequence = (
+        "the divergence has its largest value, which the estimate may not reach"
+        if finite
+        else "the divergence is infinite, and the estimate only says that it is large"
+    )
+    text = (
+        f"the rows of {name} vary in {rank} of {X.shape[1]} dimensions only (constant "
+        f"or dependent columns), those of {'Y' if name == 'X' else 'X'} also in "
+        f"others: between such laws {consequence}. Leave out the columns that vary in "
+        "one sample only."
+    )
+    return (Note(text, SingularSampleWarning),)
+
+
+def _check_distinct(X: FloatArray, Y: FloatArray) -> None:
+    """Raise ValueError if one sample is a point mass."""
+    for name, sample in (("X", X), ("Y", Y)):
+        if len(sample) > 1 and (sample == sample[0]).all():
+            raise ValueError(
+                f"all {len(sample)} rows of {name} are equal, so no neighbour has a "
+                "positive distance: the sample has no density and the divergence is "
+                "infinite or undefined."
+            )
+
+
+def _looks_discrete(X: FloatArray, Y: FloatArray, counts: DuplicateCounts) -> str:
+    """Why the samples look discrete or rounded, or ""."""
+    reason = discrete_columns(X, Y)
+    if not reason and counts.total:
+        steps = grid_steps(X, Y)
+        if steps.all():
+            reason = f"all values lie on grids (of step {steps.min():.3g})"
+    return reason
+
+
+def _check_left(
+    X: FloatArray, Y: FloatArray, n_neighbors: int, counts: DuplicateCounts
+) -> None:
+    """Raise ValueError if ``duplicates="drop"`` left too few rows."""
+    if len(X) < n_neighbors + 1 or len(Y) < n_neighbors:
+        raise ValueError(
+            f"{counts.describe()}; duplicates='drop' leaves {len(X)} rows of X and "
+            f"{len(Y)} of Y, but n_neighbors={n_neighbors} needs {n_neighbors + 1} and "
+            f"{n_neighbors}. Bring independent rows, or lower n_neighbors; for "
+            "discrete or rounded data choose duplicates='dither'."
+        )
+
+
+def _check_spread(X: FloatArray, Y: FloatArray) -> None:
+    """Raise ValueError if rows repeat that do not lie on a grid."""
+    counts, _, _ = count_duplicates(X, Y)
+    if counts.total:
+        raise ValueError(
+            f"{counts.describe()} after values on a grid were spread; choose "
+            "duplicates='drop' for copied rows."
+        )
