@@ -150,6 +150,45 @@ def train_classifier(
     random_state: int,
     verbose: int,
 ) -> tuple[nn.Module, dict[str, Any]]:
+    """Train a network of a kind; returns it and what its file says about it."""
+    _check_training(kind, data, epochs)
+    place = resolve_device(device)
+    with seeded(random_state):
+        network = NETWORKS[kind](data.image_shape, data.n_classes, width).to(place)
+    generator = torch.Generator().manual_seed(random_state)
+    batch_size = min(batch_size, len(data))
+    n_steps = len(data) // batch_size
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=epochs * n_steps
+    )
+    images = torch.from_numpy(data.images).to(place)
+    labels = torch.from_numpy(data.labels).to(place)
+    bar = tqdm(total=epochs * n_steps, desc=f"train {kind}", disable=not verbose)
+    with bar:
+        for epoch in range(epochs):
+            network.train()
+            order = torch.randperm(len(data), generator=generator).to(place)
+            for rows in torch.split(order[: n_steps * batch_size], batch_size):
+                batch = images[rows]
+                if augment:
+                    batch = random_affine(batch, augment, generator)
+                _descend(network, batch, labels[rows], optimizer)
+                schedule.step()
+                bar.update()
+            _log_epoch(kind, network, data, val, epoch, place)
+    return network, {
+        "class_names": data.class_names,
+        "image_shape": data.image_shape,
+        "width": width,
+        "epochs": epochs,
+        "random_state": random_state,
+        "trained_on": data.name,
+        "n_train": len(data),
+    }
+
+
+def _check_training(kind: str, data: LabelledImages, epochs: int) -> None:
     if min(data.image_shape[1:]) < 8:
         raise ValueError(
             f"{kind}: expected images of at least 8 x 8 pixels, got "
@@ -160,45 +199,19 @@ def train_classifier(
             f"{kind}: expected at least 2 images and 1 epoch, got {len(data)} images "
             f"and epochs={epochs}."
         )
-    place = resolve_device(device)
-    with seeded(random_state):
-        network = NETWORKS[kind](data.image_shape, data.n_classes, width).to(place)
-    generator = torch.Generator().manual_seed(random_state)
-    images = torch.from_numpy(data.images).to(place)
-    labels = torch.from_numpy(data.labels).to(place)
-    batch_size = min(batch_size, len(data))
-    per_epoch = len(data) // batch_size
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=epochs * per_epoch
-    )
-    with tqdm(
-        total=epochs * per_epoch, desc=f"train {kind}", disable=not verbose
-    ) as bar:
-        for epoch in range(epochs):
-            network.train()
-            order = torch.randperm(len(data), generator=generator).to(place)
-            for rows in torch.split(order[: per_epoch * batch_size], batch_size):
-                batch = images[rows]
-                if augment:
-                    batch = random_affine(batch, augment, generator)
-                loss = F.cross_entropy(network(batch), labels[rows])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                bar.update()
-            _log_epoch(kind, network, data, val, epoch, place)
-    settings = {
-        "class_names": data.class_names,
-        "image_shape": data.image_shape,
-        "width": width,
-        "epochs": epochs,
-        "random_state": random_state,
-        "trained_on": data.name,
-        "n_train": len(data),
-    }
-    return network, settings
+
+
+def _descend(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """One step down the cross entropy."""
+    loss = F.cross_entropy(network(images), labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
 
 
 def _log_epoch(

@@ -153,27 +153,20 @@ def evaluate_pairs(
             f"reconstructions: expected shape {truth.images.shape}, one image for each "
             f"of {truth.name}, got {images.shape}."
         )
-    names = ("rows", "accuracy", "psnr", "ssim")
-    columns: dict[str, list[float]] = {name: [] for name in names}
+    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
     reasons = {}
     for label, name in enumerate(truth.class_names):
         rows = np.flatnonzero(truth.labels == label)
         made = rows[np.isfinite(images[rows]).all(axis=(1, 2, 3))]
-        columns["rows"].append(len(made))
         if len(made) < len(rows) or not len(rows):
             reasons[name] = (
                 f"{len(rows) - len(made)} of {len(rows)} images were not reconstructed"
                 if len(rows)
                 else "no image of this class"
             )
-        if not len(made):
-            for column in names[1:]:
-                columns[column].append(np.nan)
-            continue
-        pair = images[made], truth.images[made]
-        columns["accuracy"].append(float((judge.predict(pair[0]) == label).mean()))
-        columns["psnr"].append(float(psnr(*pair).mean()))
-        columns["ssim"].append(float(ssim(*pair).mean()))
+        scored = _compare(images[made], truth.images[made], judge, label)
+        for column in _COLUMNS:
+            columns[column].append(scored.get(column, np.nan))
     table = {name: np.asarray(values) for name, values in columns.items()}
     table["rows"] = table["rows"].astype(int)
     return PerClassReport(
@@ -183,6 +176,23 @@ def evaluate_pairs(
         settings={"truth": truth.name, "window of ssim": WINDOW},
         title=title,
     )
+
+
+_COLUMNS = ("rows", "accuracy", "psnr", "ssim")
+
+
+def _compare(
+    images: NDArray[np.float32], truth: NDArray[np.float32], judge: Judge, label: int
+) -> dict[str, float]:
+    """What can be said of the images of one class."""
+    if not len(images):
+        return {"rows": 0}
+    return {
+        "rows": len(images),
+        "accuracy": float((judge.predict(images) == label).mean()),
+        "psnr": float(psnr(images, truth).mean()),
+        "ssim": float(ssim(images, truth).mean()),
+    }
 
 
 def _alike(

@@ -125,39 +125,19 @@ def evaluate_attack(
     if victim is not None:
         check_judge(judge, victim)
     images = _by_label(reconstructions, private)
-    rng = np.random.default_rng(random_state)
-    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
-    reasons: dict[str, str] = {}
-    for label, name in enumerate(private.class_names):
-        rows = np.flatnonzero(private.labels == label)
-        drawn = np.sort(rng.permutation(rows)[:max_rows])
-        scored, reason = _score_class(
-            label,
-            images.get(label),
-            private.images[drawn],
-            judge,
-            n_neighbors,
-            confidence_level,
-        )
-        scored["rows"] = len(rows)
-        for column in _COLUMNS:
-            columns[column].append(scored.get(column, np.nan))
-        if reason:
-            reasons[name] = reason
+    table, reasons = _judged(
+        images, private, judge, n_neighbors, max_rows, confidence_level, random_state
+    )
     estimator = default_estimator() if estimator is None else estimator
     transformer = default_features(private) if transformer is None else transformer
     divergences, missing, notes = _divergences(images, private, estimator, transformer)
     for label, reason in missing.items():
-        name = private.class_names[label]
-        reasons[name] = "; ".join(filter(None, [reasons.get(name), reason]))
-    table = {name: np.asarray(values) for name, values in columns.items()}
-    for name in ("rows", "reconstructions"):
-        table[name] = table[name].astype(int)
-    table["divergence"] = divergences
+        reasons[label] = "; ".join(filter(None, [reasons.get(label), reason]))
+    names = private.class_names
     return PerClassReport(
-        classes=np.asarray(private.class_names),
-        columns=table,
-        reasons=reasons,
+        classes=np.asarray(names),
+        columns={**table, "divergence": divergences},
+        reasons={names[label]: reason for label, reason in reasons.items()},
         settings={
             "private": private.name,
             "n_neighbors": n_neighbors,
@@ -169,7 +149,7 @@ def evaluate_attack(
             "features of the divergence": repr(transformer),
         },
         title=title,
-        notes={private.class_names[label]: note for label, note in notes.items()},
+        notes={names[label]: note for label, note in notes.items()},
     )
 
 
@@ -242,6 +222,35 @@ def _by_label(
             )
         kept[label] = array
     return kept
+
+
+def _judged(
+    images: Mapping[int, Images],
+    private: LabelledImages,
+    judge: Judge,
+    n_neighbors: int,
+    max_rows: int,
+    level: float,
+    random_state: int,
+) -> tuple[dict[str, NDArray[Any]], dict[int, str]]:
+    """Columns that the judge gives, and per label what is missing in them."""
+    rng = np.random.default_rng(random_state)
+    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
+    reasons: dict[int, str] = {}
+    for label in range(private.n_classes):
+        rows = np.flatnonzero(private.labels == label)
+        drawn = private.images[np.sort(rng.permutation(rows)[:max_rows])]
+        made = images.get(label)
+        scored, reason = _score_class(label, made, drawn, judge, n_neighbors, level)
+        scored["rows"] = len(rows)
+        for column in _COLUMNS:
+            columns[column].append(scored.get(column, np.nan))
+        if reason:
+            reasons[label] = reason
+    table = {name: np.asarray(values) for name, values in columns.items()}
+    for name in ("rows", "reconstructions"):
+        table[name] = table[name].astype(int)
+    return table, reasons
 
 
 def _score_class(

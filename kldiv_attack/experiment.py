@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ from kldiv_attack.judge import Judge
 from kldiv_attack.victim import Victim
 
 logger = logging.getLogger(__name__)
-
 
 _EXAMPLES = 8  # images per class that a run keeps of private and auxiliary data
 
@@ -114,74 +113,32 @@ def run_experiment(
     """
     folder = Path(folder)
     models = folder / "models" if models is None else Path(models)
-    settings = complete_settings(config)
-    train, aux = load_images(settings["train"]), load_images(settings["aux"])
-    held_out = (
-        None if settings["held_out"] is None else load_images(settings["held_out"])
-    )
-    check_data(train, aux)
-    for name, data in (("train", train), ("aux", aux), ("held_out", held_out)):
-        settings[name] = None if data is None else describe_images(settings[name], data)
-    settings = json.loads(json.dumps(settings))  # what a file can hold
+    settings, data = _load(complete_settings(config))
     if restart and models == folder / "models":
         discard_models(models)
     if open_run(folder, settings, restart=restart):
         logger.info("%s holds the finished run; nothing to compute.", folder)
         return load_run(folder)
     started = time.perf_counter()
-    victim, judge = prepare_models(settings, train, models, verbose=verbose)
-    responses = owner_answers(victim, aux)
-    indicators = score_indicators(
-        settings["indicator"],
-        train,
-        aux,
-        responses,
-        judge,
-        folder / "indicator.json",
-        random_state=settings["seeds"]["evaluate"],
-        verbose=verbose,
-        train_responses=owner_answers(victim, train)
-        if victim.answers != "labels"
-        else None,
+    victim, judge = prepare_models(settings, data.train, models, verbose=verbose)
+    responses = owner_answers(victim, data.aux)
+    indicators = _score(settings, data, victim, judge, responses, folder, verbose)
+    images, attacker = run_attack(
+        settings, victim, data.aux, data.train, folder, verbose=verbose
     )
-    images, attacker = run_attack(settings, victim, aux, train, folder, verbose=verbose)
     success, controls = evaluate_run(
-        settings,
-        images,
-        attacker.reasons_,
-        train,
-        aux,
-        responses,
-        judge,
-        victim,
-        prior=attacker.prior(
-            attacker.classes_,
-            settings["evaluate"]["n_reconstructions"],
-            random_state=settings["seeds"]["evaluate"],
-        ),
-        verbose=verbose,
+        settings, images, attacker, data, responses, judge, victim, verbose=verbose
     )
-    facts = {
-        "train": train.name,
-        "aux": aux.name,
-        "n_train": len(train),
-        "n_aux": len(aux),
-        "access": attacker.access,
-        "n_queries": int(attacker.n_queries_),
-        **_gradients(attacker),
-        "budget_exhausted": bool(attacker.budget_exhausted_),
-        "answered": np.bincount(
-            responses.argmax(axis=1), minlength=train.n_classes
-        ).tolist(),
-        **accuracies(victim, judge, train, held_out),
-    }
-    _write_images(folder, images, train, aux, responses)
+    _write_images(folder, images, data, responses)
     write_json(
         folder / "results.json",
         {
             "format_version": FORMAT_VERSION,
             "code_version": __version__,
-            "facts": facts,
+            "facts": {
+                **_facts(data, attacker, responses),
+                **accuracies(victim, judge, data.train, data.held_out),
+            },
             "success": report_to_dict(success),
             "controls": {k: report_to_dict(v) for k, v in controls.items()},
             "indicators": {k: report_to_dict(v) for k, v in indicators.items()},
@@ -191,6 +148,51 @@ def run_experiment(
     run = load_run(folder)
     write_report(run)
     return run
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The images of a run."""
+
+    train: LabelledImages
+    aux: LabelledImages
+    held_out: LabelledImages | None
+
+
+def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], _Data]:
+    """The images that the settings name, and the settings with what identifies them."""
+    train, aux = load_images(settings["train"]), load_images(settings["aux"])
+    held_out = settings["held_out"]
+    data = _Data(train, aux, None if held_out is None else load_images(held_out))
+    check_data(train, aux)
+    for name, images in vars(data).items():
+        if images is not None:
+            settings[name] = describe_images(settings[name], images)
+    return json.loads(json.dumps(settings)), data  # what a file can hold
+
+
+def _score(
+    settings: Mapping[str, Any],
+    data: _Data,
+    victim: Victim,
+    judge: Judge,
+    responses: NDArray[np.float64],
+    folder: Path,
+    verbose: int,
+) -> dict[str, PerClassReport]:
+    """Every indicator; soft conditioning needs probabilities of private images too."""
+    hard = victim.answers == "labels"
+    return score_indicators(
+        settings["indicator"],
+        data.train,
+        data.aux,
+        responses,
+        judge,
+        folder / "indicator.json",
+        random_state=settings["seeds"]["evaluate"],
+        verbose=verbose,
+        train_responses=None if hard else owner_answers(victim, data.train),
+    )
 
 
 def run_attack(
@@ -221,6 +223,24 @@ def run_attack(
     return images, attacker
 
 
+def _facts(
+    data: _Data, attacker: Attacker, responses: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Numbers of the whole run."""
+    answered = np.bincount(responses.argmax(axis=1), minlength=data.train.n_classes)
+    return {
+        "train": data.train.name,
+        "aux": data.aux.name,
+        "n_train": len(data.train),
+        "n_aux": len(data.aux),
+        "access": attacker.access,
+        "n_queries": int(attacker.n_queries_),
+        **_gradients(attacker),
+        "budget_exhausted": bool(attacker.budget_exhausted_),
+        "answered": answered.tolist(),
+    }
+
+
 def _gradients(attacker: Attacker) -> dict[str, int]:
     """How many images the victim's gradient was taken for, where that is counted."""
     count = getattr(attacker, "n_gradients_", None)
@@ -230,31 +250,31 @@ def _gradients(attacker: Attacker) -> dict[str, int]:
 def evaluate_run(
     settings: Mapping[str, Any],
     images: NDArray[np.float32],
-    reasons: Mapping[int, str],
-    train: LabelledImages,
-    aux: LabelledImages,
+    attacker: Attacker,
+    data: _Data,
     responses: NDArray[np.float64],
     judge: Judge,
     victim: Victim,
     *,
-    prior: NDArray[np.float32] | None,
     verbose: int,
 ) -> tuple[PerClassReport, dict[str, PerClassReport]]:
+    """Success of the attack, and of the controls that it must be printed beside."""
     options = dict(settings["evaluate"])
     n = options.pop("n_reconstructions")
     seed = settings["seeds"]["evaluate"]
     sets: dict[str, Any] = {"attack": images}
     for name, control in CONTROLS.items():
-        sets[name] = control(aux.images, responses, n, random_state=seed)
+        sets[name] = control(data.aux.images, responses, n, random_state=seed)
     titles = {name: f"Control: {name} auxiliary rows" for name in CONTROLS}
     titles |= {"attack": "Success of the attack", "prior": "Control: no search"}
+    prior = attacker.prior(attacker.classes_, n, random_state=seed)
     if prior is not None:
         sets["prior"] = prior
     reports = {}
     for name in tqdm(sets, desc="evaluation", disable=not verbose):
         reports[name] = evaluate_attack(
             sets[name],
-            train,
+            data.train,
             judge,
             victim=victim,
             random_state=seed,
@@ -262,24 +282,27 @@ def evaluate_run(
             **options,
         )
     success = reports.pop("attack")
-    told = {train.class_names[c]: f"no reconstruction: {w}" for c, w in reasons.items()}
+    names = data.train.class_names
+    told = {
+        names[c]: f"no reconstruction: {why}" for c, why in attacker.reasons_.items()
+    }
     return replace(success, reasons={**success.reasons, **told}), reports
 
 
 def _write_images(
     folder: Path,
     images: NDArray[np.float32],
-    train: LabelledImages,
-    aux: LabelledImages,
+    data: _Data,
     responses: NDArray[np.float64],
 ) -> None:
     from safetensors.numpy import save
 
     kept = {f"reconstructions/{c}": value for c, value in enumerate(images)}
-    sure = CONTROLS["confident"](aux.images, responses, _EXAMPLES)
+    sure = CONTROLS["confident"](data.aux.images, responses, _EXAMPLES)
     kept |= {f"auxiliary/{c}": value for c, value in sure.items()}
-    for c in range(train.n_classes):
-        kept[f"private/{c}"] = train.images[train.labels == c][:_EXAMPLES]
+    for c in range(data.train.n_classes):
+        private = data.train.images[data.train.labels == c]
+        kept[f"private/{c}"] = private[:_EXAMPLES]
     pixels = {
         name: np.rint(value * 255).astype(np.uint8)
         for name, value in kept.items()

@@ -21,6 +21,7 @@ from kldiv_attack._pages import (
 from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
 from kldiv_attack._studies.result import Study, missing
 from kldiv_attack._summary import mean_known, number
+from kldiv_attack._tables import Row, text_lines
 
 
 def write_study(study: Study) -> None:
@@ -196,16 +197,9 @@ def study_text(study: Study, found: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = []
-    for cells in [header, *rows]:
-        first, *others = zip(cells, widths, strict=True)
-        lines.append(
-            "  ".join([first[0].ljust(first[1]), *(c.rjust(w) for c, w in others)])
-        )
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(lines)
+def _text(header: Row, rows: Sequence[Row]) -> str:
+    first, *others = text_lines([header, *rows])
+    return "\n".join([first, "-" * len(first), *others])
 
 
 def heat_figure(

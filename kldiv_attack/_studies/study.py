@@ -87,11 +87,12 @@ def run_study(
         models = folder / f"seed_{seed}" / "models"
         if restart:
             discard_models(models)
-        for aux in sets:
+        for aux, images in sets.items():
+            home = folder / f"seed_{seed}" / aux
             runs = {
                 name: run_experiment(
                     _run_settings(settings, seed, aux, parameters),
-                    folder / f"seed_{seed}" / aux / name,
+                    home / name,
                     models=models,
                     restart=restart,
                     verbose=verbose,
@@ -100,30 +101,31 @@ def run_study(
             }
             divergences = _divergences(
                 settings,
-                (train, sets[aux]),
+                (train, images),
                 models,
-                folder / f"seed_{seed}" / aux / "divergences.json",
+                home / "divergences.json",
                 restart=restart,
                 verbose=verbose,
             )
             rows += _rows(seed, aux, runs, divergences)
-    write_json(
-        folder / "study.json",
-        {
-            "format_version": FORMAT_VERSION,
-            "config": {
-                **settings,
-                **{name: _named(settings[name]) for name in ("train", "held_out")},
-                "auxiliary": {k: _named(v) for k, v in settings["auxiliary"].items()},
-            },
-            "rows": [
-                {k: None if missing(v) else v for k, v in row.items()} for row in rows
-            ],
-        },
-    )
+    _write(folder / "study.json", settings, rows)
     study = load_study(folder)
     write_study(study)
     return study
+
+
+def _write(
+    path: Path, settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Settings without paths of this machine, and the observations."""
+    config = {
+        **settings,
+        **{name: _named(settings[name]) for name in ("train", "held_out")},
+        "auxiliary": {k: _named(v) for k, v in settings["auxiliary"].items()},
+    }
+    known = [{k: None if missing(v) else v for k, v in row.items()} for row in rows]
+    content = {"format_version": FORMAT_VERSION, "config": config, "rows": known}
+    write_json(path, content)
 
 
 def _run_settings(

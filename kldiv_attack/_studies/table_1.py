@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from kldiv_attack._studies.readings import (
     ideal_reconstructions,
     simulate,
 )
+from kldiv_attack._tables import markdown_table
 
 #: Corrections of the estimated divergences.
 CORRECTIONS = (None, "adaptive", "gaussian", "mixture")
@@ -116,25 +117,17 @@ def run_table_1(
     # The widest data take longest, so they go first; a result depends on its own
     # seed alone, not on the order.
     widest = sorted(set(dimensions), reverse=True)
-    jobs: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
-        (_attack, (d, seed, n_seeds, attackers)) for d in widest
-    ]
+    attack, estimate = delayed(_attack), delayed(_estimate)
+    jobs = [attack(d, seed, n_seeds, attackers) for d in widest]
     jobs += [
-        (_estimate, (d, seed, n_seeds, index, corrections))
+        estimate(d, seed, n_seeds, index, corrections)
         for d in widest
         for index in range(n_seeds)
     ]
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        found = list(
-            tqdm(
-                Parallel(n_jobs=n_jobs, return_as="generator")(
-                    delayed(function)(*arguments) for function, arguments in jobs
-                ),
-                total=len(jobs),
-                desc="Table 1",
-                disable=not verbose,
-            )
-        )
+        results = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+        bar = tqdm(results, total=len(jobs), desc="Table 1", disable=not verbose)
+        found = list(bar)
     attacks = dict(zip(widest, found[: len(widest)], strict=True))
     rest = iter(found[len(widest) :])
     estimates = {d: [next(rest) for _ in range(n_seeds)] for d in widest}
@@ -224,8 +217,8 @@ def table_1(folder: str | os.PathLike[str]) -> str:
     ...         corrections=[None],
     ...     )
     ...     lines = table_1(folder).splitlines()
-    >>> print(lines[4])
-    | printed in the paper | 0.5 |
+    >>> [cell.strip() for cell in lines[4].strip("|").split("|")]
+    ['printed in the paper', '0.5']
     """
     path = Path(folder) / "table_1.json"
     if not path.exists():
@@ -238,11 +231,6 @@ def table_1(folder: str | os.PathLike[str]) -> str:
     for attacker in found["attackers"]:
         parts += [_verdict_table(found, attacker)]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _divergence_table(found: Mapping[str, Any]) -> str:
@@ -267,7 +255,7 @@ def _divergence_table(found: Mapping[str, Any]) -> str:
             means = [f"{np.mean(v):.3g} ± {np.std(v):.2g}" for v in values]
             lines.append([f"estimate, correction={correction}, {words}", *means])
     header = ["nats, mean ± deviation over seeds", *(f"d = {row['d']}" for row in rows)]
-    return _markdown(header, lines)
+    return markdown_table(header, lines)
 
 
 def _verdict_table(found: Mapping[str, Any], attacker: str) -> str:
@@ -287,7 +275,7 @@ def _verdict_table(found: Mapping[str, Any], attacker: str) -> str:
         f"## Attacker: {attacker}\n\nMedian p-value over {found['n_seeds']} seeds and "
         f"verdict at level {level:g}."
     )
-    return title + "\n\n" + _markdown(header, lines)
+    return title + "\n\n" + markdown_table(header, lines)
 
 
 def _verdict(rejected: NDArray[np.bool_]) -> str:
