@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from kldiv._duplicates import count_duplicates, fingerprint, row_ids
 from kldiv._errors._differences import TracedEffects
 from kldiv._estimators import KNNDivergence
-from kldiv._labelled_pair import LabelledPair, labelled_pair, train_rows_of
+from kldiv._labelled_pair import LabelledPair, labelled_pair, too_few, train_rows_of
 from kldiv._neighbors import n_threads
 from kldiv._report import PerClassReport
 from kldiv._results import DivergenceResult
 from kldiv._soft import SoftTerms, soft_result, soft_terms
+from kldiv._transformer import make_transformer
 from kldiv._typing import FloatArray
-from kldiv._validation import (
-    check_choice,
-    check_level,
-    check_pair,
-    column_names,
-    metric_name,
-)
+from kldiv._validation import check_choice, check_level, check_pair, column_names
 from kldiv._warnings import DivergenceWarning, Note, warn_of
-
-# "auto" keeps this many principal components of wider data: with fewer, classes are put
-# in the wrong order because too much is lost, with more because estimates from some
-# hundred rows fall short (benchmarks/transformer.py; user guide, "Conditional
-# scoring").
-AUTO_COMPONENTS = 15
-
 
 # A class with its training and auxiliary rows.
 Job = tuple[Any, FloatArray, FloatArray]
@@ -215,8 +200,10 @@ class ConditionalKLScorer(BaseEstimator):
         names = column_names(train_rows_of(train))
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
-        self.transformer_, described = self._make_transformer(*pair.train.shape)
-        features, shared = self._transform(pair)
+        self.transformer_, described = make_transformer(
+            self.transformer, pair.train.shape, final.metric, self.random_state
+        )
+        features, shared = pair.transformed(self.transformer_)
         jobs, reasons = self._jobs(features, final.n_neighbors)
         notes = self._score(features, jobs)
         settings = {
@@ -285,11 +272,15 @@ class ConditionalKLScorer(BaseEstimator):
             columns["kl_marginal"] = self._gather(
                 {c: t.marginal.value for c, t in self.terms_.items()}
             )
-            for name in ("log_answer", "log_share"):
-                for suffix in ("", "_error"):
-                    columns[name + suffix] = self._gather(
-                        {c: getattr(t, name + suffix) for c, t in self.terms_.items()}
-                    )
+            for name in (
+                "log_answer",
+                "log_answer_error",
+                "log_share",
+                "log_share_error",
+            ):
+                columns[name] = self._gather(
+                    {c: getattr(terms, name) for c, terms in self.terms_.items()}
+                )
         return columns
 
     def _column(self, name: str) -> NDArray[np.float64]:
@@ -310,46 +301,6 @@ class ConditionalKLScorer(BaseEstimator):
             )
         return final
 
-    def _transform(self, pair: LabelledPair) -> tuple[LabelledPair, int]:
-        """Features of both samples, and the number of rows that both share.
-
-        Equal rows must get equal features, so each distinct row is transformed once: a
-        matrix product can round equal rows differently.
-        """
-        counts, _, _ = count_duplicates(pair.train, pair.aux)
-        if self.transformer_ is None:
-            return pair, counts.shared
-        self.transformer_.fit(pair.train)
-        rows, n = np.concatenate([pair.train, pair.aux]), len(pair.train)
-        if counts.total:
-            distinct, inverse = np.unique(row_ids(rows), return_inverse=True)
-            features = self.transformer_.transform(rows[distinct])[inverse]
-        else:
-            features = self.transformer_.transform(rows)
-        train, aux = check_pair(
-            features[:n], features[n:], ("transformed train", "transformed aux")
-        )
-        return replace(pair, train=train, aux=aux), counts.shared
-
-    def _make_transformer(self, n_rows: int, n_features: int) -> tuple[Any, str]:
-        """The transformer, not yet fitted, and what the report says of it."""
-        if self.transformer is None:
-            return None, "none"
-        if not isinstance(self.transformer, str):
-            return clone(self.transformer), repr(self.transformer)
-        check_choice(self.transformer, ("auto",), "transformer, unless an object,")
-        if n_features <= AUTO_COMPONENTS:
-            return None, f"auto: none, {n_features} features"
-        metric = self._final_estimator().metric
-        if metric != "euclidean":
-            name = metric_name(metric)
-            return None, f"auto: none, metric={name!r} on {n_features} features"
-        n_components = min(AUTO_COMPONENTS, n_rows)
-        return (
-            PCA(n_components, random_state=_legacy_seed(self.random_state)),
-            f"auto: PCA({n_components}) of {n_features} features, fitted on train",
-        )
-
     def _jobs(
         self, pair: LabelledPair, n_neighbors: int
     ) -> tuple[list[Job], dict[Any, str]]:
@@ -358,7 +309,7 @@ class ConditionalKLScorer(BaseEstimator):
         reasons: dict[Any, str] = {}
         for label in pair.classes.tolist():
             train, aux = pair.rows_of(label, all_aux=self.conditioning == "soft")
-            reason = _too_few(len(train), len(aux), n_neighbors)
+            reason = too_few(len(train), len(aux), n_neighbors)
             if reason:
                 reasons[label] = reason
             else:
@@ -400,12 +351,12 @@ class ConditionalKLScorer(BaseEstimator):
         for c, result in self.results_.items():
             if result.effects is None:
                 continue
-            train, aux = pair.rows_of(c, all_aux=self.conditioning == "soft")
+            train, aux = pair.fingerprints(c, all_aux=self.conditioning == "soft")
             pairings[c] = TracedEffects(
                 result.effects,
                 # repeated rows may have been dropped: then effects are of those kept
-                train_rows=hash((fingerprint(train), result.n)),
-                aux_rows=hash((fingerprint(aux), result.m)),
+                train_rows=hash((train, result.n)),
+                aux_rows=hash((aux, result.m)),
             )
         return pairings
 
@@ -444,27 +395,3 @@ def _notes(results: dict[Any, DivergenceResult]) -> dict[Any, str]:
         for category, notes in by_kind.items()
     )
     return {c: " ".join(r.notes) for c, r in results.items() if r.notes}
-
-
-def _too_few(n: int, m: int, n_neighbors: int) -> str:
-    """Why a class with n training and m auxiliary rows cannot be scored, or ""."""
-    if m == 0:
-        return "no auxiliary row was put in this class by the victim"
-    if n < n_neighbors + 1:
-        return (
-            f"n_neighbors={n_neighbors} needs at least {n_neighbors + 1} training "
-            f"rows; the class has {n}"
-        )
-    if m < n_neighbors:
-        return (
-            f"n_neighbors={n_neighbors} needs at least {n_neighbors} auxiliary rows; "
-            f"the victim put {m} in this class"
-        )
-    return ""
-
-
-def _legacy_seed(random_state: Any) -> Any:
-    """A seed for scikit-learn, which does not take NumPy generators."""
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**31))
-    return random_state

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kldiv._duplicates import count_duplicates, fingerprint, row_ids
 from kldiv._typing import FloatArray
 from kldiv._validation import (
     as_array,
@@ -34,6 +35,33 @@ class LabelledPair:
         """Training rows of a class, and its auxiliary rows or all of them."""
         aux = self.aux if all_aux else self.aux[self.aux_labels == label]
         return self.train[self.train_labels == label], aux
+
+    def fingerprints(self, label: Any, *, all_aux: bool) -> tuple[int, int]:
+        """Numbers that tell which training and auxiliary rows a class has."""
+        train, aux = self.rows_of(label, all_aux=all_aux)
+        return fingerprint(train), fingerprint(aux)
+
+    def transformed(self, transformer: Any) -> tuple[LabelledPair, int]:
+        """The pair with new features, and how many rows both samples share.
+
+        The transformer is fitted on the training rows. Equal rows must get equal
+        features, so each distinct row is transformed once: a matrix product can round
+        equal rows differently.
+        """
+        counts, _, _ = count_duplicates(self.train, self.aux)
+        if transformer is None:
+            return self, counts.shared
+        transformer.fit(self.train)
+        rows, n = np.concatenate([self.train, self.aux]), len(self.train)
+        if counts.total:
+            distinct, inverse = np.unique(row_ids(rows), return_inverse=True)
+            features = transformer.transform(rows[distinct])[inverse]
+        else:
+            features = transformer.transform(rows)
+        train, aux = check_pair(
+            features[:n], features[n:], ("transformed train", "transformed aux")
+        )
+        return replace(self, train=train, aux=aux), counts.shared
 
     def sizes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Training and auxiliary rows of each class."""
@@ -74,6 +102,23 @@ def labelled_pair(train: Any, aux: Any, victim: Any, *, soft: bool) -> LabelledP
     )
 
 
+def too_few(n: int, m: int, n_neighbors: int) -> str:
+    """Why a class with n training and m auxiliary rows cannot be scored, or ""."""
+    if m == 0:
+        return "no auxiliary row was put in this class by the victim"
+    if n < n_neighbors + 1:
+        return (
+            f"n_neighbors={n_neighbors} needs at least {n_neighbors + 1} training "
+            f"rows; the class has {n}"
+        )
+    if m < n_neighbors:
+        return (
+            f"n_neighbors={n_neighbors} needs at least {n_neighbors} auxiliary rows; "
+            f"the victim put {m} in this class"
+        )
+    return ""
+
+
 def train_rows_of(train: Any) -> Any:
     """The training rows as they were given."""
     return _unpack(_without_answers(train)[0], "train")[0]
@@ -105,6 +150,13 @@ def _ask_victim(victim: Any, rows: ArrayLike) -> NDArray[Any]:
             raise TypeError(
                 "victim must have predict_proba or predict, or be callable on a batch "
                 f"of rows; got {type(victim).__name__}."
+            )
+        if hasattr(victim, "state_dict") and hasattr(victim, "forward"):
+            raise TypeError(
+                "victim is a torch module, which takes tensors and may return logits. "
+                "Wrap it in a function: lambda rows: module(torch.as_tensor(rows, "
+                "dtype=torch.float32)).softmax(1).detach().numpy(), with module.eval() "
+                "before."
             )
         ask = victim
     return as_array(ask(rows), "the victim's answer")

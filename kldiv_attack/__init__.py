@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what type checkers see of the names that are loaded on first use
     from kldiv_attack._classifier_training import train_judge, train_victim
+    from kldiv_attack._controls import CONTROLS
     from kldiv_attack._fidelity import evaluate_pairs
     from kldiv_attack._run import Run, load_run
     from kldiv_attack._studies.result import Study, load_study
@@ -12,6 +13,7 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
     from kldiv_attack._studies.study import run_study
     from kldiv_attack._studies.table_1 import table_1
     from kldiv_attack.attackers import make_attacker
+    from kldiv_attack.audit import AuditReport, audit
     from kldiv_attack.datasets import LabelledImages, load_dataset
     from kldiv_attack.evaluate import evaluate_attack
     from kldiv_attack.experiment import run_experiment
@@ -21,11 +23,14 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
 
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {
+    "AuditReport": "kldiv_attack.audit",
+    "CONTROLS": "kldiv_attack._controls",
     "Judge": "kldiv_attack.judge",
     "LabelledImages": "kldiv_attack.datasets",
     "Run": "kldiv_attack._run",
     "Study": "kldiv_attack._studies.result",
     "Victim": "kldiv_attack.victim",
+    "audit": "kldiv_attack.audit",
     "evaluate_attack": "kldiv_attack.evaluate",
     "evaluate_pairs": "kldiv_attack._fidelity",
     "figure_2": "kldiv_attack.paper",
@@ -43,11 +48,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "CONTROLS",
+    "AuditReport",
     "Judge",
     "LabelledImages",
     "Run",
     "Study",
     "Victim",
+    "audit",
     "evaluate_attack",
     "evaluate_pairs",
     "figure_2",

@@ -8,39 +8,44 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kldiv import __version__
+from kldiv_attack.audit.arguments import add_audit, add_completion, add_score
+from kldiv_attack.audit.command import attack_victim
+
 INSTALL = 'python -m pip install "kldiv[attack,plot]"'
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, program: str = "kldiv-attack"
+) -> int:
     """Run a command and return the exit code.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         Words after the program's name; those of the process by default.
+    program : str, default="kldiv-attack"
+        What help texts call the program.
 
     Returns
     -------
     int
-        0, 2 after an error that is explained in one sentence, 130 after Ctrl-C.
+        0, 1 where a gate fails, 2 after an error that is explained in one sentence, 130
+        after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except KeyboardInterrupt:
-        return _say(
-            f"Interrupted. What is done is kept in {options.out}; the same command "
-            "goes on from there.",
-            130,
-        )
+        return _say(f"Interrupted. {options.interrupted}", 130)
     except ImportError as error:
-        return _say(f"Error: {error}. Install what is missing with {INSTALL}.", 2)
+        remedy = "" if "pip install" in str(error) else f" Install it with {INSTALL}."
+        return _say(f"Error: {error}.{remedy}", 2)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         if options.traceback:
             raise
         return _say("Error: " + " ".join(str(error).split()), 2)
-    return 0
 
 
 def _say(text: str, code: int) -> int:
@@ -48,13 +53,17 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m kldiv_attack",
+        prog=program,
         description="How far can a model inversion attack reconstruct each class of a "
         "classifier's training images?",
     )
+    parser.add_argument("--version", action="version", version=f"kldiv {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_audit(commands)
+    add_score(commands)
+    add_completion(parser)
     demo = _command(
         commands, "demo", _demo, "the whole path on embedded images, a few minutes"
     )
@@ -96,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     attack.add_argument("--data", metavar="FOLDER", help="folder of files of the data")
     attack.add_argument("--attacker", default="cgan", help="name of the attacker")
+    attack.add_argument(
+        "--victim",
+        metavar="SPEC",
+        help="attack this model, as audit does, instead of one that is trained here",
+    )
     _study_options(commands)
     return parser
 
@@ -139,6 +153,9 @@ def _command(commands: Any, name: str, function: Any, text: str) -> Any:
 
 
 def _common(parser: argparse.ArgumentParser, *, out: str) -> None:
+    parser.set_defaults(
+        interrupted="What is done is kept; the same command goes on from there."
+    )
     parser.add_argument(
         "--out", default=out, metavar="FOLDER", help=f"where to write (default {out})"
     )
@@ -261,7 +278,9 @@ def _study(options: argparse.Namespace) -> None:
     print(f"Report: {study.folder / 'report.html'}")
 
 
-def _attack(options: argparse.Namespace) -> None:
+def _attack(options: argparse.Namespace) -> int | None:
+    if options.victim is not None:
+        return attack_victim(options, _parameters(options))
     from kldiv_attack._studies.demo import demo_table
     from kldiv_attack.datasets import load_dataset
     from kldiv_attack.experiment import run_experiment
@@ -280,6 +299,7 @@ def _attack(options: argparse.Namespace) -> None:
     )
     print(demo_table({run.facts["aux"]: run}))
     print(f"Report: {Path(options.out) / 'report.html'}")
+    return None
 
 
 def _data(text: str, root: str | None, size: int | None = None) -> dict[str, Any]:

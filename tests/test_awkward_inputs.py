@@ -264,7 +264,7 @@ def test_the_scorer_tells_once_and_keeps_the_notes(rng):
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_no_neighbours(pair, k):
-    with pytest.raises(ValueError, match=f"at least 1, got {k}"):
+    with pytest.raises(ValueError, match=f"at least 1; got {k}"):
         kl(*pair, n_neighbors=k)
 
 

@@ -18,6 +18,7 @@ from kldiv._backends import BACKENDS
 from kldiv._errors._differences import TracedEffects, difference_of
 from kldiv._errors._standard_errors import Effects, SampleEffects, spread_of
 from kldiv._errors._subsets import N_SUBSETS
+from tests.soft_samples import soft_simulation
 
 
 @pytest.fixture
@@ -219,72 +220,6 @@ def test_constant_features(samples):
     scorer = ConditionalKLScorer().fit((wide[0], y), (wide[1], a))
     expected = ConditionalKLScorer().fit((X, y), (A, a)).score_per_class()
     np.testing.assert_allclose(scorer.score_per_class(), expected, atol=1e-12)
-
-
-def soft_simulation(d, rng, n=1000):
-    """The paper's two Gaussian classes and a victim that answers exactly."""
-    labels = np.repeat([0, 1], n)
-    X = rng.normal(size=(2 * n, d)) + np.where(labels == 0, -1, 1)[:, None]
-    aux = rng.normal(size=(2 * n, d))
-
-    def victim(rows):
-        one = 1 / (1 + np.exp(-2 * rows.sum(axis=1)))
-        return np.column_stack([1 - one, one])
-
-    return X, labels, aux, victim
-
-
-@pytest.mark.parametrize("d", [2, 10])
-def test_soft_conditioning_reaches_the_closed_form(d, rng):
-    X, labels, aux, victim = soft_simulation(d, rng)
-    scorer = ConditionalKLScorer(
-        conditioning="soft", transformer=None, confidence_level=0.95
-    )
-    scorer.fit((X, labels, victim(X)), (aux, victim(aux)))
-    draws = rng.normal(size=(400_000, d)) - 1
-    log_answer = np.log(victim(draws)[:, 0]).mean()
-    truth = d / 2 - log_answer - np.log(2)
-    report = scorer.report()
-    for score, error in zip(report["kl"], report["standard_error"], strict=True):
-        assert score == pytest.approx(truth, abs=4 * error)
-    terms = report["kl_marginal"] - report["log_answer"] + report["log_share"]
-    np.testing.assert_allclose(report["kl"], terms)
-    assert (report["kl_low"] < report["kl"]).all()
-    assert (report["kl"] < report["kl_high"]).all()
-    difference, (low, high) = report.compare(0, 1)
-    assert difference == report["kl"][0] - report["kl"][1]
-    assert low < 0 < high
-
-
-def test_soft_conditioning_asks_the_victim(rng):
-    X, labels, aux, victim = soft_simulation(2, rng, n=100)
-    asked = ConditionalKLScorer(conditioning="soft", victim=victim)
-    given = ConditionalKLScorer(conditioning="soft")
-    np.testing.assert_array_equal(
-        asked.fit((X, labels), aux).score_per_class(),
-        given.fit((X, labels, victim(X)), (aux, victim(aux))).score_per_class(),
-    )
-
-
-def test_soft_conditioning_needs_probabilities(rng):
-    X, labels, aux, victim = soft_simulation(2, rng, n=50)
-    scorer = ConditionalKLScorer(conditioning="soft")
-    with pytest.raises(ValueError, match="those of train are missing"):
-        scorer.fit((X, labels), (aux, victim(aux)))
-    with pytest.raises(ValueError, match="those of aux are missing"):
-        scorer.fit((X, labels, victim(X)), (aux, victim(aux).argmax(axis=1)))
-
-
-def test_probability_zero_is_an_infinite_soft_score_with_a_warning(rng):
-    X, labels, aux, victim = soft_simulation(2, rng, n=50)
-    answers = victim(X)
-    answers[0] = [0.0, 1.0]
-    scorer = ConditionalKLScorer(conditioning="soft")
-    with pytest.warns(UserWarning, match="probability 0 to 1 of 50 training rows"):
-        scorer.fit((X, labels, answers), (aux, victim(aux)))
-    scores = scorer.score_per_class()
-    assert scores[0] == np.inf
-    assert np.isfinite(scores[1])
 
 
 def test_compare_needs_standard_errors_and_known_classes(rng):

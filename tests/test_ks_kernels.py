@@ -1,6 +1,6 @@
 """Kolmogorov-Smirnov kernels: every instruction set gives the bits of the baseline.
 
-The default level is compared with scipy and slow twins in test_ks.
+The default level is compared with scipy and slow twins in the tests of each method.
 """
 
 import kldiv._kernels._isa as _isa

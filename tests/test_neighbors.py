@@ -333,7 +333,7 @@ def test_result_says_how_it_was_obtained(rng):
         ({"algorithm": "sorted"}, "exactly one feature; the samples have 3"),
         ({"algorithm": "gemm", "metric": "manhattan"}, "sorted, tree, brute"),
         ({"n_neighbors": 31, "blocks": ("yx",)}, r"30 rows .*'yx'.*X has 30.*Y has 40"),
-        ({"n_neighbors": 0}, "at least 1, got 0"),
+        ({"n_neighbors": 0}, "at least 1; got 0"),
         ({"metric": "cosine"}, "'manhattan'"),
         ({"algorithm": "kd_tree"}, "'tree'"),
         ({"blocks": ("xz",)}, "'xy'"),

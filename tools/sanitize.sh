@@ -33,8 +33,8 @@ done
 # Monte Carlo nor the size of a process show anything of the kernels' memory.
 run "${@:2}" -k "not environment_forces and not different_code and not 200-40 \
     and not monte_carlo and not memory_beyond" \
-    tests/test_kernels.py tests/test_backends.py tests/test_ks_kernels.py \
-    tests/test_ball_mass.py tests/test_ks.py
+    tests/test_kernels.py tests/test_backends.py \
+    tests/test_ball_mass.py tests/test_ks_*.py
 # Awkward data on the narrowest and on the widest set: other loops have other ends.
 selected="not emnist and not other_metrics and not near_duplicates \
     and (not awkward or -20-float32 or sorted)"

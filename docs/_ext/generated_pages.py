@@ -29,6 +29,7 @@ ATTACK = {
     "Data": ["load_dataset", "LabelledImages"],
     "Victims": ["train_victim", "Victim"],
     "Attackers": ["make_attacker"],
+    "Audit": ["audit", "AuditReport"],
 }
 MODULES = {
     "kldiv": ["kldiv.datasets", "kldiv.plots"],
@@ -45,6 +46,8 @@ REGISTRIES = {
     "kldiv_attack": [
         ("Attackers", "kldiv_attack.attackers", "ATTACKERS", "make_attacker(name)"),
         ("Data sets", "kldiv_attack.datasets", "DATASETS", "load_dataset(name)"),
+        ("Defences", "kldiv_attack.audit.defences", "DEFENCES", "--defence"),
+        ("Gate metrics", "kldiv_attack.audit.metrics", "METRICS", "--fail-below"),
     ],
 }
 KINDS = {

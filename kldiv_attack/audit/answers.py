@@ -1,0 +1,163 @@
+"""What a victim answered, in one form whatever it answered."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+REFUSED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """One answer per row.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n,), int64
+        Positions of classes; ``REFUSED`` where no answer was given.
+    probabilities : ndarray of shape (n, n_classes) or None
+        Rows sum to one; None if the victim answers labels only.
+    """
+
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Rows that got an answer."""
+        kept: NDArray[np.bool_] = self.labels != REFUSED
+        return kept
+
+    def take(self, rows: Any) -> "Answers":
+        """Some of the answers."""
+        kept = None if self.probabilities is None else self.probabilities[rows]
+        return Answers(self.labels[rows], kept)
+
+    def one_hot(self, n_classes: int) -> NDArray[np.float64]:
+        """Probabilities, or certainty about the label where there are none.
+
+        A refused row tells nothing: all classes are equally probable.
+        """
+        if self.probabilities is not None:
+            table = self.probabilities.copy()
+        else:
+            table = np.eye(n_classes)[np.maximum(self.labels, 0)]
+        table[~self.answered] = 1 / n_classes
+        return table
+
+    def accuracy(self, truth: NDArray[np.int64]) -> float:
+        """Share of rows that were put into their class; a refusal is a mistake."""
+        return float((self.labels == truth).mean())
+
+
+def from_probabilities(table: NDArray[np.float64]) -> Answers:
+    """Answers whose labels are the most probable classes."""
+    return Answers(table.argmax(axis=1).astype(np.int64), table)
+
+
+def join(parts: list[Answers]) -> Answers:
+    """Answers of several batches as one."""
+    labels = np.concatenate([part.labels for part in parts])
+    tables = [part.probabilities for part in parts if part.probabilities is not None]
+    return Answers(labels, np.concatenate(tables) if tables else None)
+
+
+def read_answers(
+    raw: Any, n: int, class_names: tuple[str, ...], columns: Any, name: str
+) -> Answers:
+    """Check what a victim answered to n rows.
+
+    Parameters
+    ----------
+    raw : array-like
+        Labels (names or positions), or probabilities.
+    n : int
+        Rows that were asked about.
+    class_names : tuple of str
+        Classes of the training rows, in order.
+    columns : sequence or None
+        Names of the columns of `raw`, if the victim tells them.
+    name : str
+        What to call the victim in a message.
+
+    Raises
+    ------
+    ValueError
+        For answers of another number, NaN, unknown labels, or rows that are no
+        probabilities.
+    """
+    array = np.asarray(raw.detach().cpu() if hasattr(raw, "detach") else raw)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if len(array) != n or array.ndim not in (1, 2):
+        raise ValueError(
+            f"{name}: expected one answer for each of {n} rows, got shape "
+            f"{array.shape}."
+        )
+    if array.ndim == 1:
+        return Answers(_positions(array, class_names, name))
+    order = list(range(len(class_names)))
+    if columns is not None:
+        order = _order([str(c) for c in columns], class_names, name)
+    elif array.shape[1] != len(class_names):
+        raise ValueError(
+            f"{name}: expected probabilities of {len(class_names)} classes, one column "
+            f"for each class of the training rows, got {array.shape[1]} columns."
+        )
+    table = _probabilities(array.astype(np.float64), name)
+    placed = np.zeros((n, len(class_names)))
+    placed[:, order] = table
+    return from_probabilities(placed)
+
+
+def _order(columns: list[str], class_names: tuple[str, ...], name: str) -> list[int]:
+    place = {c: i for i, c in enumerate(class_names)}
+    unknown = [c for c in columns if c not in place]
+    if unknown:
+        raise ValueError(
+            f"{name}: it answers the classes {', '.join(unknown[:5])}, which the "
+            f"training rows lack; they have {', '.join(class_names[:10])}."
+        )
+    return [place[c] for c in columns]
+
+
+def _positions(
+    array: NDArray[Any], class_names: tuple[str, ...], name: str
+) -> NDArray[np.int64]:
+    """Labels as positions: by name, else whole numbers from 0."""
+    if array.dtype.kind == "f" and (array == np.floor(array)).all():
+        array = array.astype(np.int64)
+    distinct, inverse = np.unique(array.astype(str), return_inverse=True)
+    place = {c: i for i, c in enumerate(class_names)}
+    if all(value in place for value in distinct):
+        found = [place[value] for value in distinct]
+    elif array.dtype.kind in "iu" and array.min() >= 0 and array.max() < len(place):
+        return array.astype(np.int64)
+    else:
+        unknown = [value for value in distinct if value not in place]
+        raise ValueError(
+            f"{name}: it answered {', '.join(unknown[:5])}; expected one of the "
+            f"classes {', '.join(class_names[:10])}, or their positions from 0."
+        )
+    return np.array(found, dtype=np.int64)[inverse]
+
+
+def _probabilities(table: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    if not np.isfinite(table).all():
+        row = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0])
+        raise ValueError(f"{name}: its answer to row {row} holds NaN or infinity.")
+    sums = table.sum(axis=1)
+    if table.min() < -1e-6 or np.abs(sums - 1).max() > 1e-3:
+        raise ValueError(
+            f"{name}: expected probabilities that sum to one, got sums of "
+            f"{sums.min():.4g} to {sums.max():.4g} and a smallest value of "
+            f"{table.min():.4g}. Apply a softmax to logits."
+        )
+    table = np.clip(table, 0, None)
+    normal: NDArray[np.float64] = table / table.sum(axis=1, keepdims=True)
+    return normal

@@ -1,0 +1,169 @@
+"""Parts of a page, which is written as HTML and as Markdown."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+Cell = str | float | int | None
+MISSING = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Title of a section."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; `strong` for the one that is read first."""
+
+    text: str
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Points:
+    """A list."""
+
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table that can be sorted; the first column names the row."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """An SVG figure."""
+
+    svg: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A PNG in base64."""
+
+    png: str
+    alt: str
+    caption: str
+
+
+Block = Heading | Text | Points | Grid | Drawing | Photo
+
+_BADGES = {
+    "leaked": "bad",
+    "exposed": "bad",
+    "fail": "bad",
+    "partly exposed": "mild",
+    "caution": "mild",
+    "not evaluable": "mild",
+    "do not use": "bad",
+    "apart": "fine",
+    "pass": "fine",
+    "good": "fine",
+    "waived": "mild",
+}
+
+
+def cell_text(value: Cell) -> str:
+    """How a value is written."""
+    if value is None:
+        return MISSING
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return str(value)
+
+
+def html(block: Block) -> str:
+    """One block as HTML; every text is escaped."""
+    match block:
+        case Heading(text, level):
+            return f'<h{level} id="{_anchor(text)}">{escape(text)}</h{level}>'
+        case Text(text, strong):
+            kind = ' class="lead"' if strong else ""
+            return f"<p{kind}>{escape(text)}</p>"
+        case Points(items):
+            return "<ul>" + "".join(f"<li>{escape(i)}</li>" for i in items) + "</ul>"
+        case Grid():
+            return _table(block)
+        case Drawing(svg, _, caption):
+            return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+        case Photo(png, alt, caption):
+            return (
+                '<figure class="photo"><div class="scroll" tabindex="0"><img '
+                f'src="data:image/png;base64,{png}" alt="{escape(alt, quote=True)}">'
+                f"</div><figcaption>{escape(caption)}</figcaption></figure>"
+            )
+
+
+def _table(grid: Grid) -> str:
+    head = "".join(
+        f'<th scope="col"><button type="button">{escape(t)}</button></th>'
+        for t in grid.header
+    )
+    rows = "".join(
+        "<tr>" + "".join(_cell(v, i) for i, v in enumerate(row)) + "</tr>\n"
+        for row in grid.rows
+    )
+    label = escape(grid.caption, quote=True)
+    table = (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table '
+        f'class="sortable"><caption>{escape(grid.caption)}</caption><thead><tr>{head}'
+        f"</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+    )
+    if not grid.folded:
+        return table
+    return f"<details><summary>{escape(grid.caption)}</summary>{table}</details>"
+
+
+def _cell(value: Cell, place: int) -> str:
+    text = escape(cell_text(value))
+    if isinstance(value, str) and value in _BADGES and place:
+        return f'<td><span class="badge {_BADGES[value]}">{text}</span></td>'
+    number = isinstance(value, int | float)
+    order = f' data-order="{value}"' if number else ""
+    kind = ' class="number"' if number or value is None else ""
+    tag = 'th scope="row"' if place == 0 else "td"
+    return f"<{tag}{order}{kind}>{text}</{tag.split()[0]}>"
+
+
+def _anchor(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
+
+
+def markdown(block: Block) -> str:
+    """One block as Markdown."""
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {plain(text)}"
+        case Text(text, strong):
+            return f"**{plain(text)}**" if strong else plain(text)
+        case Points(items):
+            return "\n".join(f"* {plain(item)}" for item in items)
+        case Grid(caption, header, rows):
+            lines = [header, ["---"] * len(header)]
+            lines += [[cell_text(v) for v in row] for row in rows]
+            text = "\n".join("| " + " | ".join(map(plain, r)) + " |" for r in lines)
+            return f"{plain(caption)}\n\n{text}"
+        case Drawing(_, alt, caption) | Photo(_, alt, caption):
+            return f"*Figure in report.html: {plain(caption)} {plain(alt)}*"
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is, also where it is read as HTML."""
+    text = " ".join(text.split())
+    for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
+        text = text.replace(sign, name)
+    return text

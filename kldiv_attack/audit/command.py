@@ -1,0 +1,212 @@
+"""What the commands ``audit``, ``score`` and ``attack --victim`` do."""
+
+import argparse
+import json
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from kldiv_attack.audit.result import AuditReport, write_text
+
+
+def run_audit(options: argparse.Namespace) -> int:
+    """Audit, write what was asked for, and print a summary.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of the command ``audit``.
+
+    Returns
+    -------
+    int
+        Exit code of the gate.
+    """
+    from kldiv_attack.audit.gate import junit
+    from kldiv_attack.audit.run import audit
+
+    for target in filter(None, (options.junit, options.json)):
+        _check_target(Path(target))
+    report = audit(
+        _victims(options.victim),
+        options.train,
+        options.aux,
+        options.out,
+        held_out=options.held_out,
+        defences=options.defence,
+        attack=options.attack,
+        attack_parameters=_parameters(options.set),
+        budget=options.budget,
+        label=options.label,
+        data=options.data,
+        fail_below=options.fail_below,
+        fail_above=options.fail_above,
+        fail_below_change=options.fail_below_change,
+        baseline=options.baseline,
+        waivers=options.waivers,
+        overall=options.overall,
+        release=options.release,
+        show_private=options.show_private,
+        any_scale=options.any_scale,
+        resume=options.resume,
+        restart=options.restart,
+        random_state=options.seed,
+        device=options.device,
+        n_jobs=options.n_jobs,
+        verbose=0 if options.quiet else 1,
+    )
+    if report.gate is not None:
+        if options.junit:
+            write_text(Path(options.junit), junit(report.gate))
+        if options.json:
+            gate = json.loads(report.to_json())["gate"]
+            text = json.dumps(gate, indent=2, ensure_ascii=False)
+            write_text(Path(options.json), text + "\n")
+    _print(_summary(report, Path(options.out)))
+    return report.exit_code
+
+
+def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> int:
+    """Attack a model of the user's: an audit with an attack.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of the command ``attack``.
+    parameters : dict
+        Of the attacker.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from kldiv_attack.audit.run import audit
+
+    report = audit(
+        _victims([options.victim]),
+        options.train,
+        options.aux,
+        options.out,
+        attack=options.attacker,
+        attack_parameters=parameters,
+        data=options.data,
+        restart=options.restart,
+        random_state=options.seed,
+        verbose=0 if options.quiet else 1,
+    )
+    _print(_summary(report, Path(options.out)))
+    return report.exit_code
+
+
+def _check_target(path: Path) -> None:
+    """A decision that could not be written would leave an exit code without it."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path} cannot be written.")
+
+
+def _victims(given: list[str]) -> dict[str | None, str]:
+    """``NAME=SPEC`` or ``SPEC``, in order."""
+    found: dict[str | None, str] = {}
+    for text in given:
+        name, sign, spec = text.partition("=")
+        plain = not sign or any(c in name for c in "/\\:@")
+        key = text if plain else name
+        if key in found:
+            raise ValueError(f"--victim: two are called {key!r}; give NAME=SPEC.")
+        if not plain and not (name and spec):
+            raise ValueError(f"--victim {text}: expected [NAME=]SPEC.")
+        found[key] = text if plain else spec
+    return found
+
+
+def _parameters(given: list[str]) -> dict[str, Any]:
+    found = {}
+    for item in given:
+        name, sign, text = item.partition("=")
+        if not sign:
+            raise ValueError(f"--set {item}: expected NAME=VALUE.")
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found
+
+
+def _summary(report: AuditReport, folder: Path) -> str:
+    lines = textwrap.wrap(report.sentence, 79)
+    if report.gate is not None:
+        for check in (*report.gate.of("fail"), *report.gate.of("not evaluable")):
+            where = ", ".join(filter(None, [check.victim, check.aux]))
+            lines.append(
+                f"{check.outcome.upper()}: class {check.label} ({where}): "
+                f"{check.message}"
+            )
+        lines += report.gate.remarks
+    return "\n".join([*lines, f"Report: {folder / 'report.html'}"])
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def run_score(options: argparse.Namespace) -> int:
+    """Print the divergence of each class.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of the command ``score``.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    from kldiv_attack.audit.answers import Answers
+    from kldiv_attack.audit.blocks import Grid, markdown
+    from kldiv_attack.audit.features import check_scale, make_space
+    from kldiv_attack.audit.paths import read_sample
+    from kldiv_attack.audit.scoring import score, table_of
+
+    common = {"label": options.label, "root": options.data}
+    train = read_sample(options.train, role="train", **common)
+    aux = read_sample(options.aux, role="held-out", like=train, **common)
+    if not options.any_scale:
+        check_scale(train, aux, "aux")
+    if train.labels is None or aux.labels is None:
+        raise ValueError("score: both samples need labels.")
+    space = make_space(train, [aux], options.seed)
+    names = train.class_names
+    reports = score(
+        space.train,
+        train.labels,
+        space.others[0],
+        Answers(aux.labels),
+        names,
+        n_jobs=options.n_jobs,
+    )
+    table = table_of(reports, names, victim="", defence="", aux=aux.name)
+    if options.json:
+        content = {
+            "classes": table.classes,
+            "columns": table.columns,
+            "reasons": table.reasons,
+            "notes": table.notes,
+            "features": space.description,
+        }
+        _print(json.dumps(content, indent=2, ensure_ascii=False))
+        return 0
+    rows = [
+        [label, *(column[c] for column in table.columns.values())]
+        for c, label in enumerate(table.classes)
+    ]
+    caption = (
+        f"Divergence of {train.name} from {aux.name} in nats, {space.description}."
+    )
+    _print(markdown(Grid(caption, ["class", *table.columns], rows)))
+    for label, reason in {**table.reasons, **table.notes}.items():
+        _print(f"* {label}: {reason}")
+    return 0

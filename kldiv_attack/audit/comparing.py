@@ -1,0 +1,126 @@
+"""Defences and victims against the victim as it is: differences with intervals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kldiv import PerClassReport
+from kldiv_attack.audit.answers import Answers
+from kldiv_attack.audit.content import ClassTable, Difference
+from kldiv_attack.audit.defences import Defence
+from kldiv_attack.audit.held_out import ALL
+
+AccuracyOf = Callable[[str, Defence | None], tuple[float | None, str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One table with the reports that it was made of.
+
+    Attributes
+    ----------
+    table : ClassTable
+        Plain values.
+    reports : list of PerClassReport
+        For differences: they know which rows they share.
+    answers : Answers
+        Answers to the auxiliary rows.
+    defence : Defence or None
+        Wrapper of the victim.
+    aux : int
+        Number of the auxiliary sample.
+    """
+
+    table: ClassTable
+    reports: list[PerClassReport]
+    answers: Answers
+    defence: Defence | None
+    aux: int
+
+
+def differences_of(
+    scored: Sequence[Scored], accuracy_of: AccuracyOf, class_names: Sequence[str]
+) -> list[Difference]:
+    """Every defence against its victim, and every other victim against the first.
+
+    Parameters
+    ----------
+    scored : sequence of Scored
+        All tables.
+    accuracy_of : callable
+        From victim and defence to accuracy, rows and share of refusals.
+    class_names : sequence of str
+        All classes.
+
+    Returns
+    -------
+    list of Difference
+        Positive: further from the training rows than before, hence less exposed.
+    """
+    found = []
+    first = scored[0].table.victim
+    plain = {(s.table.victim, s.aux): s for s in scored if s.defence is None}
+    for one in scored:
+        victim = one.table.victim
+        if one.defence is None and victim == first:
+            continue
+        against = plain[victim if one.defence is not None else first, one.aux]
+        accuracy, role, refused = accuracy_of(victim, one.defence)
+        before, _, _ = accuracy_of(against.table.victim, None)
+        columns = _columns(one, against, class_names)
+        changed = float((one.answers.labels != against.answers.labels).mean())
+        found.append(
+            Difference(
+                victim=victim,
+                defence=one.table.defence,
+                aux=one.table.aux,
+                against=against.table.victim,
+                classes=[*class_names, ALL],
+                **columns,
+                changed=changed,
+                accuracy=accuracy,
+                accuracy_before=before,
+                measured_on=role,
+                refused=refused,
+            )
+        )
+    return found
+
+
+def _columns(
+    one: Scored, other: Scored, class_names: Sequence[str]
+) -> dict[str, list[float | None]]:
+    difference: list[float | None] = []
+    low: list[float | None] = []
+    high: list[float | None] = []
+    for c, label in enumerate(class_names):
+        values: Any = (None, None, None)
+        if one.table.evaluable(c) and other.table.evaluable(c):
+            mine, theirs = (_holding(s.reports, label) for s in (one, other))
+            value, ends = mine.compare(theirs, label)
+            values = (value, *ends)
+            if one.table.digests[c] == other.table.digests[c]:
+                values = (0.0, 0.0, 0.0)  # the same rows: the same number
+        for column, number in zip((difference, low, high), values, strict=True):
+            missing = number is None or np.isnan(number)
+            column.append(None if missing else float(number))
+    used = [
+        (d, a, b)
+        for d, a, b in zip(difference, low, high, strict=True)
+        if d is not None and a is not None and b is not None
+    ]
+    if used:
+        table = np.array(used)
+        mean = float(table[:, 0].mean())
+        below = float(np.linalg.norm(table[:, 0] - table[:, 1]) / len(used))
+        above = float(np.linalg.norm(table[:, 2] - table[:, 0]) / len(used))
+        overall = (mean, mean - below, mean + above)
+    for column, i in zip((difference, low, high), range(3), strict=True):
+        column.append(overall[i] if used else None)
+    return {"difference": difference, "low": low, "high": high}
+
+
+def _holding(reports: list[PerClassReport], label: str) -> PerClassReport:
+    return next(r for r in reports if label in r.classes.tolist())

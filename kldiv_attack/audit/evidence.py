@@ -1,0 +1,319 @@
+"""Sections of the report that compare: controls, defences, queries, attacks."""
+
+from typing import Any
+
+from kldiv_attack.audit import charts
+from kldiv_attack.audit.blocks import (
+    MISSING,
+    Block,
+    Cell,
+    Drawing,
+    Grid,
+    Heading,
+    Photo,
+    Text,
+)
+from kldiv_attack.audit.held_out import differences
+
+
+def held_out_section(report: Any) -> list[Block]:
+    """Known class or leaked individuals."""
+    if not report.held_out:
+        return []
+    parts: list[Block] = [
+        Heading("Known class or leaked individuals?"),
+        Text(
+            "Coverage: share of rows that have an auxiliary row, put into their class "
+            "by the victim, as near as their fifth neighbour. A class that anybody "
+            "knows is covered alike whether a row was trained on or not. An interval "
+            "above 0 says that the victim's answers point at the very rows it was "
+            "trained on."
+        ),
+    ]
+    for found in report.held_out:
+        columns = (found.rows, found.train, found.held_out, found.difference,
+                   found.low, found.high)  # fmt: skip
+        rows = [
+            [c, *values] for c, *values in zip(found.classes, *columns, strict=True)
+        ]
+        header = ["class", "rows of each kind", "coverage, trained on",
+                  "coverage, held out", "difference", "from", "to"]  # fmt: skip
+        parts.append(Grid(f"{found.victim}, {found.aux}", header, rows))
+        low, high = found.low[-1], found.high[-1]
+        if low is not None and high is not None:
+            parts.append(Text(_individuals(found.difference[-1], low, high)))
+    return parts
+
+
+def _individuals(value: float | None, low: float, high: float) -> str:
+    ends = f"{value:+.3f}, interval {low:+.3f} to {high:+.3f}"
+    if low > 0:
+        return (
+            f"Over all classes, training rows are covered more often ({ends}): "
+            "individual rows leak."
+        )
+    if high < 0:
+        return (
+            f"Over all classes, held-out rows are covered more often ({ends}): no sign "
+            "that individual rows leak."
+        )
+    return (
+        f"Over all classes, no difference is shown ({ends}): what is known is the "
+        "class."
+    )
+
+
+def defences_section(report: Any) -> list[Block]:
+    """Defences and victims compared."""
+    if not report.differences:
+        return []
+    parts: list[Block] = [
+        Heading("Defences compared"),
+        Text(
+            "Change of the indicator against the undefended victim, in nats: above 0 "
+            "is less exposed. Intervals are paired: both sides are measured on the "
+            "same training rows."
+        ),
+        Text(
+            "What this can show: whether a defence moves auxiliary rows to other "
+            "classes, which is all that an attacker who sorts rows by label uses. What "
+            "it cannot show: a defence that keeps every label leaves the indicator "
+            "exactly as it was, whatever it hides of the probabilities. Look at the "
+            "curve below and at an attack for that; an attack that follows no gradient "
+            "is always among them, because hiding gradients is no protection."
+        ),
+    ]
+    rows: list[list[Cell]] = [
+        [d.name, d.against, d.aux, d.difference[-1], d.low[-1], d.high[-1], d.changed,
+         d.accuracy, _less(d.accuracy, d.accuracy_before), d.refused]
+        for d in report.differences
+    ]  # fmt: skip
+    role = report.differences[0].measured_on or "no rows"
+    header = ["victim", "against", "auxiliary rows", "mean change (nats)", "from", "to",
+              "labels changed", f"accuracy ({role})", "change of accuracy",
+              "refused"]  # fmt: skip
+    parts.append(Grid("Mean over classes", header, rows))
+    parts += _trade_off(report)
+    for d in report.differences:
+        columns = zip(d.classes, d.difference, d.low, d.high, strict=True)
+        parts.append(
+            Grid(
+                f"{d.name} against {d.against}, {d.aux}: change per class",
+                ["class", "change (nats)", "from", "to"],
+                [list(row) for row in columns],
+                folded=True,
+            )
+        )
+    return parts
+
+
+def _less(value: float | None, before: float | None) -> float | None:
+    return None if value is None or before is None else value - before
+
+
+def _trade_off(report: Any) -> list[Block]:
+    parts: list[Block] = []
+    for aux in dict.fromkeys(d.aux for d in report.differences):
+        own = [
+            d for d in report.differences
+            if d.aux == aux and d.accuracy is not None and d.low[-1] is not None
+            and d.against == report.victims[0].name
+        ]  # fmt: skip
+        if not own:
+            continue
+        points = [(own[0].against, own[0].accuracy_before, 0.0, 0.0, 0.0)]
+        points += [
+            (d.name, d.accuracy, d.difference[-1], d.low[-1], d.high[-1]) for d in own
+        ]
+        alt = "; ".join(
+            f"{i}: {label}, accuracy {x:.3f}, change {y:+.2f} nats"
+            for i, (label, x, y, *_) in enumerate(points)
+        )
+        svg = charts.scatter(points, "accuracy", "change of the divergence (nats)", alt)
+        caption = (
+            f"Privacy against accuracy, {aux}; further up is less exposed, further "
+            f"right more accurate. {alt}."
+        )
+        parts.append(Drawing(svg, alt, caption))
+    return parts
+
+
+def curves_section(report: Any) -> list[Block]:
+    """Leakage against queries."""
+    if not report.curves:
+        return []
+    parts: list[Block] = [
+        Heading("Leakage against queries"),
+        Text(
+            "How much an attacker learns with a number of queries, to size a rate "
+            "limit by. Random auxiliary rows are asked about, five times anew; bands "
+            "are two standard deviations between draws."
+        ),
+    ]
+    texts = {
+        "agreement": (
+            "Copying the victim",
+            "share of training rows called alike",
+            "A copy that answers like the nearest rows that were asked about, built "
+            "from labels, the three most probable classes, one decimal, or everything.",
+        ),
+        "coverage": (
+            "Reaching the training rows",
+            "share of training rows covered",
+            "Share of training rows that have a row that was asked about, put into "
+            "their class, as near as their own fifth neighbour.",
+        ),
+    }
+    for aux in dict.fromkeys(c.aux for c in report.curves):
+        for measure, (title, axis, says) in texts.items():
+            own = [c for c in report.curves if (c.aux, c.measure) == (aux, measure)]
+            lines = [
+                charts.Line(c.granularity, c.queries, c.value, c.low, c.high)
+                for c in own
+            ]
+            if not lines:
+                continue
+            enough = "; ".join(
+                f"{c.granularity}: {c.enough:,} of {c.queries[-1]:,} queries reach "
+                f"nine tenths of {c.value[-1]:.2f}"
+                for c in own
+            )
+            parts += [
+                Heading(f"{title}, {aux}", 3),
+                Drawing(
+                    charts.curves(lines, "queries", axis, enough),
+                    enough,
+                    f"{says} {enough}.",
+                ),
+            ]
+    return parts
+
+
+def membership_section(report: Any) -> list[Block]:
+    """The membership baseline."""
+    if not report.membership:
+        return []
+    rows: list[list[Cell]] = []
+    for m in report.membership:
+        row: list[Cell] = [
+            f"{m.victim}, {m.attack}",
+            m.auc,
+            _ends(m.auc_low, m.auc_high),
+        ]
+        for i in range(len(m.rates)):
+            row += [
+                m.true_rate[i],
+                _ends(m.true_low[i], m.true_high[i]),
+                _ends(m.false_low[i], m.false_high[i]),
+            ]
+        rows.append(row)
+    header = ["attack", "area under the curve", "interval"]
+    for rate in report.membership[0].rates:
+        header += [
+            f"true positives at {100 * rate:g} %",
+            "exact interval",
+            "false positives, exact interval",
+        ]
+    facts = report.membership[0]
+    return [
+        Heading("Membership baseline"),
+        Text(
+            "Can a row that was trained on be told from one that was not? Two attacks "
+            "without shadow models, on the same rows: a threshold on the victim's "
+            "loss, and on the loss minus the usual loss around the row. An area of 0.5 "
+            "is guessing. One half of the held-out rows sets the thresholds, the other "
+            "half measures them; a dash means that there are too few for that rate."
+        ),
+        Grid(
+            f"{facts.members} training rows, {facts.non_members} held-out rows",
+            header,
+            rows,
+        ),
+    ]
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return MISSING if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def attacks_section(report: Any) -> list[Block]:
+    """Attacks beside their controls."""
+    if not report.attacks:
+        return []
+    parts: list[Block] = [
+        Heading("Attack"),
+        Text(
+            "Share of reconstructions that another classifier than the victim puts "
+            "into the class, beside two controls that need no attack: random auxiliary "
+            "rows that the victim puts into the class, and those of which it is surest."
+        ),
+    ]
+    for outcome in report.attacks:
+        columns = ("accuracy", "accuracy_low", "accuracy_high", "coverage")
+        rows: list[list[Cell]] = []
+        for c, label in enumerate(outcome.tables["attack"].classes):
+            row: list[Cell] = [label]
+            row += [outcome.tables["attack"].value(k, c) for k in columns]
+            row += [
+                outcome.tables[k].value("accuracy", c) for k in ("random", "confident")
+            ]
+            rows.append(row)
+        header = ["class", "accuracy", "from", "to", "coverage", "random rows",
+                  "surest rows"]  # fmt: skip
+        caption = (
+            f"{outcome.attack} ({outcome.access}) on {outcome.name}, {outcome.aux}, "
+            f"{outcome.queries:,} queries"
+        )
+        parts.append(Grid(caption, header, rows))
+    parts += _attack_changes(report)
+    parts += [Photo(p.png, p.alt, p.caption) for p in report.pictures if not p.private]
+    return parts
+
+
+def _attack_changes(report: Any) -> list[Block]:
+    """Success under each defence minus success without it."""
+    plain = {(o.victim, o.aux, o.attack): o for o in report.attacks if not o.defence}
+    overall: list[list[Cell]] = []
+    grids: list[Block] = []
+    for outcome in report.attacks:
+        before = plain.get((outcome.victim, outcome.aux, outcome.attack))
+        if not outcome.defence or before is None:
+            continue
+        names, strata = [], []
+        for c, label in enumerate(outcome.tables["attack"].classes):
+            shares = [
+                o.tables["attack"].value("accuracy", c) for o in (outcome, before)
+            ]
+            made = outcome.tables["attack"].value("reconstructions", c)
+            if None not in shares and made:
+                names.append(label)
+                strata.append((int(made), (shares[0], shares[1])))
+        if not strata:
+            continue
+        title = f"{outcome.attack} on {outcome.name}, {outcome.aux}"
+        overall.append([title, *differences(strata)])
+        rows = [
+            [label, *differences([one])]
+            for label, one in zip(names, strata, strict=True)
+        ]
+        header = ["class", "with it", "without", "change", "from", "to"]
+        caption = f"{title}: change of accuracy per class"
+        grids.append(Grid(caption, header, rows, folded=True))
+    if not overall:
+        return []
+    header = ["attack", "accuracy with the defence", "without", "change", "from", "to"]
+    return [
+        Grid("Change of attack success, mean over classes", header, overall),
+        *grids,
+    ]
+
+
+def nearest_section(report: Any) -> list[Block]:
+    """Nearest auxiliary rows, if they were asked for."""
+    pictures = [p for p in report.pictures if p.private]
+    if not pictures and not report.extras:
+        return []
+    parts: list[Block] = [Heading("Nearest auxiliary rows")]
+    parts += [Photo(p.png, p.alt, p.caption) for p in pictures]
+    parts += [Grid(t.title, t.header, t.rows) for t in report.extras]
+    return parts

@@ -1,0 +1,178 @@
+"""Everything that an audit reads, checked before anything is asked or trained."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from kldiv_attack.audit.asking import answers_of_table
+from kldiv_attack.audit.content import Source
+from kldiv_attack.audit.defences import Defence
+from kldiv_attack.audit.features import check_scale
+from kldiv_attack.audit.gate import Rule, Waiver
+from kldiv_attack.audit.loading import load_model
+from kldiv_attack.audit.paths import read_sample
+from kldiv_attack.audit.result import AuditReport
+from kldiv_attack.audit.samples import Sample
+from kldiv_attack.audit.specs import Model
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What the gate asks for.
+
+    Attributes
+    ----------
+    rules : list of Rule
+        Limits.
+    waivers : list of Waiver
+        Exceptions.
+    baseline : AuditReport or None
+        Stored report.
+    overall : bool
+        Whether the mean over classes counts.
+    release : str or None
+        What is to be released.
+    """
+
+    rules: list[Rule]
+    waivers: list[Waiver] = field(default_factory=list)
+    baseline: AuditReport | None = None
+    overall: bool = False
+    release: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything that was read and found in order, before anything is asked."""
+
+    train: Sample
+    aux: list[Sample]
+    held_out: Sample | None
+    models: list[Model]
+    defences: list[Defence]
+
+    @property
+    def others(self) -> list[Sample]:
+        """Samples beside the training rows; held-out rows last."""
+        return [*self.aux, *([self.held_out] if self.held_out is not None else [])]
+
+
+def read_inputs(
+    victim: Any,
+    train: Any,
+    aux: Any,
+    held_out: Any,
+    defences: list[Defence],
+    *,
+    label: str | None,
+    data: str | None,
+    device: str,
+    any_scale: bool,
+    budget: int | None,
+    seed: int,
+) -> Inputs:
+    if budget is not None and budget < 1:
+        raise ValueError(f"budget={budget}: expected at least 1.")
+    common: dict[str, Any] = {"label": label, "root": data}
+    private, public, outside = _samples(train, aux, held_out, any_scale, common)
+    many = victim if isinstance(victim, Mapping) else {None: victim}
+    models = [
+        load_model(spec, name, class_names=private.class_names, device=device)
+        for name, spec in many.items()
+    ]
+    names = [model.name for model in models]
+    if len(set(names)) < len(names):
+        raise ValueError(f"victim: two are called {max(names, key=names.count)!r}.")
+    public = _probe(models, public, defences, budget, seed)
+    return Inputs(private, public, outside, models, defences)
+
+
+def _samples(
+    train: Any, aux: Any, held_out: Any, any_scale: bool, common: dict[str, Any]
+) -> tuple[Sample, list[Sample], Sample | None]:
+    """Training, auxiliary and held-out rows in one shape and one scale."""
+    private = read_sample(train, role="train", **common)
+    if len(private.class_names) < 2 or len(private) < 2:
+        raise ValueError(
+            f"train: {private.name} has {len(private)} rows of "
+            f"{len(private.class_names)} class; a classifier needs at least 2 of both."
+        )
+    sources = aux if isinstance(aux, list) else [aux]
+    if not sources:
+        raise ValueError("aux: expected at least one auxiliary sample.")
+    public = [read_sample(s, role="aux", like=private, **common) for s in sources]
+    public = _distinct_names(public)
+    outside = None
+    if held_out is not None:
+        outside = read_sample(held_out, role="held-out", like=private, **common)
+    if not any_scale:
+        for sample in [*public, *([outside] if outside is not None else [])]:
+            check_scale(private, sample, "held-out" if sample is outside else "aux")
+    return private, public, outside
+
+
+def _distinct_names(samples: list[Sample]) -> list[Sample]:
+    names = [sample.name for sample in samples]
+    return [
+        replace(s, name=f"{s.name} ({i + 1})") if names.count(s.name) > 1 else s
+        for i, s in enumerate(samples)
+    ]
+
+
+def _probe(
+    models: list[Model],
+    public: list[Sample],
+    defences: list[Defence],
+    budget: int | None,
+    seed: int,
+) -> list[Sample]:
+    """Ask every victim about two rows, and keep as many rows as the budget allows."""
+    total = sum(len(sample) for sample in public)
+    tables = [model for model in models if model.table is not None]
+    for model in models:
+        if model.table is None:
+            answers = model.answer(public[0].take(np.arange(min(2, len(public[0])))))
+        else:
+            if len(model.table) != total:
+                raise ValueError(
+                    f"victim: {model.spec} holds {len(model.table)} answers, the "
+                    f"auxiliary samples {total} rows; expected one answer for each."
+                )
+            answers = answers_of_table(model, slice(None), total)
+        for defence in defences:
+            defence(answers, np.random.default_rng(0))
+    if budget is None or budget >= total:
+        return public
+    if tables:
+        raise ValueError("budget: a table of answers costs no query; leave it out.")
+    rng = np.random.default_rng(seed)
+    kept = np.sort(rng.permutation(total)[:budget])
+    ends = np.cumsum([0, *(len(sample) for sample in public)])
+    cut = [
+        sample.take(kept[(kept >= a) & (kept < b)] - a)
+        for sample, a, b in zip(public, ends[:-1], ends[1:], strict=True)
+    ]
+    return [sample for sample in cut if len(sample)]
+
+
+def sources_of(inputs: Inputs) -> list[Source]:
+    roles = ["train", *["aux"] * len(inputs.aux), "held-out"]
+    samples = [inputs.train, *inputs.others]
+    return [
+        Source(role, s.name, len(s), [int(n) for n in s.rows.shape[1:]], _digest(s))
+        for role, s in zip(roles, samples, strict=False)
+    ]
+
+
+def _digest(sample: Sample) -> str:
+    rows = sample.rows
+    if isinstance(rows, np.ndarray):
+        digest = hashlib.sha256(rows.tobytes())
+    else:
+        digest = hashlib.sha256(rows.to_csv(index=False).encode())
+    if sample.labels is not None:
+        digest.update(sample.labels.tobytes())
+    return digest.hexdigest()

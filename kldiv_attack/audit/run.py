@@ -1,0 +1,237 @@
+"""The audit from end to end."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from kldiv_attack.audit.attacks import check_attack
+from kldiv_attack.audit.content import Source
+from kldiv_attack.audit.defences import parse_defence
+from kldiv_attack.audit.folder import open_folder
+from kldiv_attack.audit.gate import Rule, decide, parse_rule, read_waivers
+from kldiv_attack.audit.inputs import Demands, Inputs, read_inputs, sources_of
+from kldiv_attack.audit.result import AuditReport, as_plain
+from kldiv_attack.audit.stages import Work
+
+
+def audit(
+    victim: Any,
+    train: Any,
+    aux: Any,
+    folder: str | PathLike[str],
+    *,
+    held_out: Any = None,
+    defences: Sequence[str] = (),
+    attack: str | None = None,
+    budget: int | None = None,
+    attack_parameters: Mapping[str, Any] | None = None,
+    label: str | None = None,
+    data: str | None = None,
+    fail_below: float | str | Sequence[float | str] | None = None,
+    fail_above: float | str | Sequence[float | str] | None = None,
+    fail_below_change: float | None = None,
+    baseline: str | PathLike[str] | None = None,
+    waivers: str | PathLike[str] | None = None,
+    overall: bool = False,
+    release: str | None = None,
+    show_private: bool = False,
+    any_scale: bool = False,
+    resume: bool = False,
+    restart: bool = False,
+    random_state: int = 0,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> AuditReport:
+    """Say which classes of a model are exposed to model inversion, and write it down.
+
+    Parameters
+    ----------
+    victim : str, model, or mapping of names to either
+        ``package.module:name``, a file (ONNX, ``torch.export``, TorchScript, skops,
+        ``weights.safetensors@package.module:Class``), a table of its answers to the
+        auxiliary rows, an estimator, a torch module or a function. Several are compared
+        with the first one.
+    train : path, name, pair (X, y) or LabelledImages
+        What the model was trained on.
+    aux : like train, or list of them
+        What an attacker may own; labels are not used.
+    folder : path
+        Where report.html, report.md and report.json go.
+    held_out : like train, optional
+        Rows of the same classes that were not trained on.
+    defences : sequence of str
+        Wrappers of the victim's answers, ``NAME`` or ``NAME:VALUE``; see ``DEFENCES``.
+    attack : str, optional
+        Attack to run as well; images only.
+    budget : int, optional
+        Largest number of auxiliary rows that the victim is asked about, and of queries
+        of an attack.
+    attack_parameters : mapping, optional
+        Parameters of the attack.
+    label : str, optional
+        Label column of tables.
+    data : str, optional
+        Folder of the files of named data sets.
+    fail_below, fail_above : number, "METRIC=NUMBER" or list of them, optional
+        Limits of the gate; a bare number is on the indicator, in nats.
+    fail_below_change : float, optional
+        Limit on the change of the indicator against `baseline`; negative allows a loss.
+    baseline : path, optional
+        Stored report.json.
+    waivers : path, optional
+        TOML file of exceptions.
+    overall : bool, default=False
+        Whether the gate looks at the mean over classes instead of each class.
+    release : str, optional
+        Victim, or ``"victim + defence"``, that the gate decides on; by default the
+        first victim as it is.
+    show_private : bool, default=False
+        Whether the report may show private rows.
+    any_scale : bool, default=False
+        Whether auxiliary rows may be in other units than the training rows.
+    resume, restart : bool, default=False
+        Go on with an interrupted audit of this folder, or throw it away.
+    random_state : int, default=0
+        The one seed.
+    device : str, default="auto"
+        Where networks compute.
+    n_jobs : int, optional
+        Classes scored at a time.
+    verbose : int, default=0
+        1 shows progress bars.
+
+    Returns
+    -------
+    AuditReport
+        What was found; it has been written.
+
+    Raises
+    ------
+    ValueError, OSError, RuntimeError
+        For input that cannot be audited; cheap refusals come before anything is asked
+        or trained.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from kldiv_attack import audit
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SVC().fit(X[::2], y[::2])
+    >>> with TemporaryDirectory() as folder:
+    ...     report = audit(model, (X[::2], y[::2]), X[1::2], folder)
+    >>> sorted(report.verdicts)
+    ['0', '1', '2']
+    """
+    started = time.perf_counter()
+    settings = {
+        "defences": list(defences),
+        "attack": attack,
+        "attack parameters": dict(attack_parameters or {}),
+        "budget": budget,
+        "seed": random_state,
+        "label column": label,
+        "gate looks at": "the mean over classes" if overall else "each class",
+        "release": release,
+        "private rows shown": show_private,
+        "device": device,
+        "n_jobs": n_jobs,
+    }
+    if n_jobs == 0:
+        raise ValueError(
+            "n_jobs=0: expected a number of classes, -1 for all processors."
+        )
+    rules = _rules(fail_below, fail_above, fail_below_change, baseline)
+    stored = None if baseline is None else AuditReport.from_json(Path(baseline))
+    inputs = read_inputs(
+        victim, train, aux, held_out, [parse_defence(d) for d in defences],
+        label=label, data=data, device=device, any_scale=any_scale,
+        budget=budget, seed=random_state,
+    )  # fmt: skip
+    parameters = attack_parameters or {}
+    if attack is not None:
+        check_attack(attack, parameters, inputs.models, inputs.train)
+    names = inputs.train.class_names
+    excused = [] if waivers is None else read_waivers(Path(waivers), names)
+    demands = Demands(rules, excused, stored, overall, _release(release, inputs))
+    sources, place = sources_of(inputs), Path(folder)
+    kept = _kept(inputs, sources, budget, random_state)
+    open_folder(place, kept, resume=resume, restart=restart)
+    work = Work(inputs, place, random_state, n_jobs, verbose)
+    work.ask()
+    work.score()
+    work.control()
+    if attack is not None:
+        work.attack(attack, parameters, budget, device)
+    if show_private:
+        work.show_nearest()
+    texts = {key: as_plain(value) for key, value in settings.items()}
+    report = work.report(texts, sources, time.perf_counter() - started)
+    report = _decided(report, demands)
+    report.write(place)
+    return report
+
+
+def _kept(
+    inputs: Inputs, sources: Sequence[Source], budget: int | None, seed: int
+) -> dict[str, Any]:
+    """What the answers in the folder depend on."""
+    return {
+        "victims": {model.name: model.spec for model in inputs.models},
+        "samples": {f"{s.role} {s.name}": s.digest for s in sources},
+        "budget": budget,
+        "seed": seed,
+    }
+
+
+def _decided(report: AuditReport, demands: Demands) -> AuditReport:
+    """The report with the decision of the gate, if there is one."""
+    if not demands.rules:
+        return report
+    gate = decide(
+        report,
+        demands.rules,
+        release=demands.release,
+        waivers=demands.waivers,
+        baseline=demands.baseline,
+        overall=demands.overall,
+    )
+    return replace(report, gate=gate)
+
+
+def _rules(below: Any, above: Any, change: Any, baseline: Any) -> list[Rule]:
+    rules = [parse_rule(text, below=True) for text in _listed(below)]
+    rules += [parse_rule(text, below=False) for text in _listed(above)]
+    if change is not None:
+        rules.append(parse_rule(str(change), below=True, metric="change"))
+    metrics = [rule.metric for rule in rules]
+    if "change" in metrics and baseline is None:
+        raise ValueError("gate: a limit on the change needs --baseline REPORT.json.")
+    if "kl" in metrics and "leaked_rows" not in metrics:
+        # The indicator is measured without shared rows, and would not see them.
+        rules.append(Rule("leaked_rows", 0, below=False))
+    return rules
+
+
+def _release(name: str | None, inputs: Inputs) -> str:
+    """The victim, or victim and defence, that is to be released."""
+    known = [
+        f"{model.name} + {defence.name}" if defence else model.name
+        for model in inputs.models
+        for defence in (None, *inputs.defences)
+    ]
+    if name is not None and name not in known:
+        raise ValueError(f"release {name!r}: expected one of {known}.")
+    return known[0] if name is None else name
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    many = isinstance(value, Sequence) and not isinstance(value, str)
+    return [str(item) for item in (value if many else [value])]

@@ -1,0 +1,205 @@
+"""One divergence per class for one victim and one auxiliary sample."""
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
+from kldiv_attack.audit.answers import Answers
+from kldiv_attack.audit.content import ClassTable
+
+Rows = NDArray[np.float64]
+
+_EXPOSED_COVERAGE = 0.5
+_PARTLY_COVERAGE = 0.1
+UNUSABLE = "do not use"
+
+
+def score(
+    train: Rows,
+    labels: NDArray[np.int64],
+    aux: Rows,
+    answers: Answers,
+    class_names: Sequence[str],
+    *,
+    n_jobs: int | None,
+    level: float = 0.95,
+) -> list[PerClassReport]:
+    """Divergence of the training rows of every class from auxiliary rows called so.
+
+    Parameters
+    ----------
+    train, aux : ndarray
+        Features.
+    labels : ndarray of int
+        Classes of the training rows.
+    answers : Answers
+        The victim's answers to the auxiliary rows.
+    class_names : sequence of str
+        Names of the classes.
+    n_jobs : int or None
+        Classes scored at a time.
+    level : float, default=0.95
+        Of the intervals.
+
+    Returns
+    -------
+    list of PerClassReport
+        One for all classes, or several for single ones if one of them could not be
+        scored with the others.
+    """
+    names = np.asarray(class_names, dtype=object).astype(str)
+    kept = answers.answered
+    X, y = train, names[labels]
+    Y, z = aux[kept], names[answers.labels[kept]]
+    known = np.isin(z, y)  # classes without a training row have no score
+    Y, z = Y[known], z[known]
+    try:
+        return [_report((X, y), (Y, z), n_jobs, level)]
+    except ValueError:
+        # One class alone may be impossible, all rows of it equal, say.
+        return [
+            _alone(str(c), (X[y == c], y[y == c]), (Y[z == c], z[z == c]), level)
+            for c in np.unique(y)
+        ]
+
+
+def _report(train: Any, aux: Any, n_jobs: int | None, level: float) -> PerClassReport:
+    scorer = ConditionalKLScorer(
+        KNNDivergence(duplicates="drop"),
+        transformer=None,
+        n_jobs=n_jobs,
+        confidence_level=level,
+    )
+    with warnings.catch_warnings():  # they are kept as notes
+        warnings.filterwarnings("ignore", message=".*score")
+        return scorer.fit(train, aux).report()
+
+
+def _alone(name: str, train: Any, aux: Any, level: float) -> PerClassReport:
+    try:
+        if len(aux[0]):
+            return _report(train, aux, None, level)
+        reason = "the victim put no auxiliary row in this class"
+    except ValueError as error:
+        reason = " ".join(str(error).split()).removeprefix(f"class {name}: ")
+    return PerClassReport(
+        np.array([name]),
+        {
+            "kl": np.array([np.nan]),
+            "n_train": np.array([len(train[0])]),
+            "n_aux": np.array([len(aux[0])]),
+        },
+        {name: reason},
+    )
+
+
+def table_of(
+    reports: Sequence[PerClassReport],
+    class_names: Sequence[str],
+    *,
+    victim: str,
+    defence: str,
+    aux: str,
+) -> ClassTable:
+    """The reports as one plain table in the order of the classes.
+
+    Parameters
+    ----------
+    reports : sequence of PerClassReport
+        From :func:`score`; every column that they hold is kept.
+    class_names : sequence of str
+        All classes.
+    victim, defence, aux : str
+        Victim, defence and auxiliary sample of the table.
+
+    Returns
+    -------
+    ClassTable
+        Plain values only.
+    """
+    places = {
+        str(c): (report, i)
+        for report in reports
+        for i, c in enumerate(report.classes.tolist())
+    }
+    columns = list(dict.fromkeys(c for report in reports for c in report.columns))
+    found: dict[str, list[Any]] = {name: [] for name in columns}
+    for c in class_names:
+        report, i = places.get(c, (None, 0))
+        for name in columns:
+            has = report is not None and name in report.columns
+            value = report.columns[name][i] if report is not None and has else None
+            found[name].append(_plain(name, value))
+    reasons = {str(c): why for r in reports for c, why in r.reasons.items()}
+    for c in class_names:
+        if c not in places:
+            reasons[c] = "no training row has this label"
+    notes = {str(c): note for r in reports for c, note in r.notes.items()}
+    notes = {c: n if isinstance(n, str) else " ".join(n) for c, n in notes.items()}
+    for mapping, name in ((notes, "notes"), (reasons, "reason")):
+        for c, text in zip(class_names, found.pop(name, []), strict=False):
+            if text:
+                mapping.setdefault(c, text)
+    return ClassTable(
+        classes=list(class_names),
+        columns=found,
+        reasons=reasons,
+        notes=notes,
+        victim=victim,
+        defence=defence,
+        aux=aux,
+    )
+
+
+def _plain(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple | list | np.ndarray):
+        return " ".join(map(str, value))
+    number = float(value)
+    if not np.isfinite(number):
+        return None
+    return int(number) if name.startswith("n_") else number
+
+
+def digests(
+    train: Rows,
+    labels: NDArray[np.int64],
+    aux: Rows,
+    answers: Answers,
+    n_classes: int,
+) -> list[str]:
+    """What identifies the rows that each class was scored on."""
+    found = []
+    for c in range(n_classes):
+        digest = hashlib.sha256(train[labels == c].tobytes())
+        digest.update(aux[answers.labels == c].tobytes())
+        found.append(digest.hexdigest()[:16])
+    return found
+
+
+def verdict(table: ClassTable, c: int, leaked: int) -> str:
+    """One word on a class, from its interval, trust and coverage.
+
+    ``"leaked"``: its training rows are in the auxiliary data. ``"not evaluable"``: no
+    score, or one that is not to be used. ``"exposed"``: the interval holds the floor,
+    or most training rows have an auxiliary row as near as their own neighbours;
+    ``"partly exposed"``: some have; ``"apart"``: hardly any has.
+    """
+    if leaked:
+        return "leaked"
+    if not table.evaluable(c):
+        return "not evaluable"
+    low, floor = table.value("kl_low", c), table.value("floor", c)
+    coverage = table.value("coverage", c) or 0.0
+    floor = max(0.0, floor) if floor is not None else 0.0
+    if coverage >= _EXPOSED_COVERAGE or (low is not None and low <= floor):
+        return "exposed"
+    return "partly exposed" if coverage >= _PARTLY_COVERAGE else "apart"

@@ -1,0 +1,359 @@
+"""The stages of an audit."""
+
+import datetime
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from kldiv import __version__
+from kldiv_attack.audit.answers import Answers
+from kldiv_attack.audit.asking import answers_of_table, ask
+from kldiv_attack.audit.attacks import NO_GRADIENT, Arena, accepted
+from kldiv_attack.audit.comparing import Scored, differences_of
+from kldiv_attack.audit.content import Leak, Source, VictimFacts
+from kldiv_attack.audit.curves import leakage_curves
+from kldiv_attack.audit.defences import Defence
+from kldiv_attack.audit.features import Space, make_space
+from kldiv_attack.audit.held_out import held_out_control, wilson
+from kldiv_attack.audit.inputs import Inputs
+from kldiv_attack.audit.membership import (
+    calibration_error,
+    losses,
+    membership,
+    usual_losses,
+)
+from kldiv_attack.audit.nearest import nearest_rows
+from kldiv_attack.audit.result import AuditReport
+from kldiv_attack.audit.samples import Sample
+from kldiv_attack.audit.scoring import digests, score, table_of, verdict
+from kldiv_attack.audit.specs import Model
+
+_MOST_MEMBERS = 5000
+
+
+class Work:
+    """The stages of an audit, each of which adds to what the report will hold."""
+
+    def __init__(
+        self, inputs: Inputs, folder: Path, seed: int, n_jobs: int | None, verbose: int
+    ):
+        self.inputs, self.folder = inputs, folder
+        self.seed, self.n_jobs, self.verbose = seed, n_jobs, verbose
+        self.names = list(inputs.train.class_names)
+        self.facts: list[VictimFacts] = []
+        self.scored: list[Scored] = []
+        self.found: dict[str, Any] = {
+            name: []
+            for name in ("leaks", "differences", "held_out", "membership", "curves",
+                         "attacks", "pictures", "extras", "remarks")
+        }  # fmt: skip
+        if inputs.train.labels is None:
+            raise ValueError("train: rows without labels.")
+        self.labels = inputs.train.labels
+
+    def ask(self) -> None:
+        """Answers of every victim to every sample."""
+        self.answers: dict[tuple[str, int], Answers] = {}
+        self.on_train: dict[str, Answers] = {}
+        self.on_held_out: dict[str, Answers] = {}
+        for v, model in enumerate(self.inputs.models):
+            start = 0
+            for a, sample in enumerate(self.inputs.aux):
+                self.answers[model.name, a] = self._asked(
+                    model, sample, f"{v}-aux-{a}", slice(start, start + len(sample))
+                )
+                start += len(sample)
+            if model.table is None:
+                self.on_train[model.name] = self._asked(
+                    model, self.inputs.train, f"{v}-train"
+                )
+                if self.inputs.held_out is not None:
+                    self.on_held_out[model.name] = self._asked(
+                        model, self.inputs.held_out, f"{v}-held-out"
+                    )
+            self.facts.append(self._facts(model))
+
+    def _asked(
+        self, model: Model, sample: Sample, name: str, rows: slice = slice(None)
+    ) -> Answers:
+        if model.table is not None:
+            return answers_of_table(model, rows, len(sample))
+        return ask(model, sample, self.folder / "answers" / name, verbose=self.verbose)
+
+    def _facts(self, model: Model) -> VictimFacts:
+        first = self.answers[model.name, 0]
+        accuracy, calibration, asked = {}, None, 0
+        told = {"train": (self.on_train, self.labels)}
+        if self.inputs.held_out is not None and self.inputs.held_out.labels is not None:
+            told["held-out"] = (self.on_held_out, self.inputs.held_out.labels)
+        for role, (found, labels) in told.items():
+            if model.name in found:
+                share = found[model.name].accuracy(labels)
+                accuracy[role] = [share, *wilson(share, len(labels))]
+                calibration = calibration_error(found[model.name], labels)
+                asked += len(labels)
+        if model.table is None:
+            asked += sum(len(sample) for sample in self.inputs.aux)
+        if accuracy and accuracy["train"][0] < 2 / len(self.names):
+            self.found["remarks"].append(
+                f"{model.name} puts only {100 * accuracy['train'][0]:.0f} % of the "
+                "training rows into their class: check the units of the rows and the "
+                "order of its classes before anything else is read."
+            )
+        return VictimFacts(
+            name=model.name,
+            spec=model.spec,
+            kind=model.kind,
+            caution=model.caution,
+            answers="labels" if first.probabilities is None else "probabilities",
+            queries=asked,
+            accuracy=accuracy,
+            calibration=calibration,
+        )
+
+    def score(self) -> None:
+        """Indicator per class of every victim, defence and auxiliary sample."""
+        space = make_space(self.inputs.train, self.inputs.others, self.seed)
+        self.space = space
+        self.shared = [self._leak(a, space) for a in range(len(self.inputs.aux))]
+        self._check_held_out(space)
+        rng = np.random.default_rng(self.seed)
+        jobs = [
+            (model, a, defence)
+            for model in self.inputs.models
+            for a in range(len(self.inputs.aux))
+            for defence in (None, *self.inputs.defences)
+        ]
+        for model, a, defence in tqdm(jobs, desc="score", disable=not self.verbose):
+            answers = self.answers[model.name, a]
+            if defence is not None:
+                answers = defence(answers, rng)
+            name = self.inputs.aux[a].name
+            self.scored.append(self._scored(model, a, name, defence, answers))
+        self.found["differences"] = differences_of(
+            self.scored, self._accuracy_under, self.names
+        )
+
+    def _scored(
+        self, model: Model, a: int, aux: str, defence: Defence | None, answers: Answers
+    ) -> Scored:
+        reports = score(
+            self.space.train,
+            self.labels,
+            self.space.others[a],
+            answers,
+            self.names,
+            n_jobs=self.n_jobs,
+        )
+        where = {"victim": model.name, "aux": aux}
+        where["defence"] = "" if defence is None else defence.name
+        table = table_of(reports, self.names, **where)
+        words = [verdict(table, c, n) for c, n in enumerate(self.shared[a])]
+        marks = digests(
+            self.space.train, self.labels, self.space.others[a], answers, len(words)
+        )
+        table = replace(table, verdicts=words, digests=marks)
+        return Scored(table, reports, answers, defence, a)
+
+    def _check_held_out(self, space: Space) -> None:
+        """Held-out rows that were trained on make both controls void."""
+        if self.inputs.held_out is None:
+            return
+        shared = int(np.isin(space.ids[-1], space.ids[0]).sum())
+        if shared:
+            self.found["remarks"].append(
+                f"{shared} of {len(self.inputs.held_out)} held-out rows are training "
+                "rows, word for word: the held-out control and the membership baseline "
+                "understate what they measure. Remove these rows."
+            )
+
+    def _leak(self, a: int, space: Space) -> list[int]:
+        """Training rows per class that are in an auxiliary sample."""
+        train, aux = space.ids[0], space.ids[1 + a]
+        shared = np.isin(train, aux)
+        counts = np.bincount(self.labels[shared], minlength=len(self.names))
+        times = np.bincount(train)[train]
+        repeated = float((times > 1).mean())
+        chance = bool(shared.any() and 2 * repeated >= shared.mean())
+        first = {int(key): i for i, key in reversed(list(enumerate(aux)))}
+        pairs = [[int(i), first[int(train[i])]] for i in np.flatnonzero(shared)[:20]]
+        leak = Leak(self.inputs.aux[a].name, counts.tolist(), pairs, chance)
+        self.found["leaks"].append(leak)
+        return [0] * len(self.names) if chance else [int(n) for n in counts]
+
+    def _accuracy_under(
+        self, name: str, defence: Defence | None
+    ) -> tuple[float | None, str, float]:
+        """Accuracy, rows it is measured on, and share of refused rows."""
+        sample, found, role = self.inputs.train, self.on_train, "training rows"
+        if self.inputs.held_out is not None:
+            sample, found, role = (
+                self.inputs.held_out,
+                self.on_held_out,
+                "held-out rows",
+            )
+        if name not in found or sample.labels is None:
+            return None, "", 0.0
+        answers = found[name]
+        if defence is not None:
+            answers = defence(answers, np.random.default_rng(self.seed))
+        return (
+            answers.accuracy(sample.labels),
+            role,
+            float((~answers.answered).mean()),
+        )
+
+    def control(self) -> None:
+        """Held-out control, membership baseline and curves."""
+        for model in self.inputs.models:
+            for a, sample in enumerate(self.inputs.aux):
+                answers = self.answers[model.name, a]
+                if self.inputs.held_out is not None:
+                    self._held_out(model, a, sample.name, answers)
+                told = self.on_train.get(model.name)
+                if model is self.inputs.models[0] and answers.answered.any():
+                    self.found["curves"] += leakage_curves(
+                        self.space.train,
+                        self.labels,
+                        None if told is None else told.labels,
+                        self.space.others[a],
+                        answers,
+                        len(self.names),
+                        victim=model.name,
+                        aux_name=sample.name,
+                        random_state=self.seed,
+                    )
+            if model.name in self.on_held_out:
+                self._membership(model)
+
+    def _held_out(self, model: Model, a: int, aux: str, answers: Answers) -> None:
+        outside = self.inputs.held_out
+        if outside is None or outside.labels is None:
+            return
+        self.found["held_out"].append(
+            held_out_control(
+                self.space.train,
+                self.labels,
+                self.space.others[-1],
+                outside.labels,
+                self.space.others[a],
+                answers,
+                self.names,
+                victim=model.name,
+                aux_name=aux,
+                random_state=self.seed,
+            )
+        )
+
+    def _membership(self, model: Model) -> None:
+        outside = self.inputs.held_out
+        if outside is None or outside.labels is None or len(outside) < 4:
+            return
+        n = len(self.names)
+        rng = np.random.default_rng(self.seed)
+        rows = np.sort(rng.permutation(len(self.labels))[:_MOST_MEMBERS])
+        answers = self.on_train[model.name].take(rows)
+        inside = losses(answers, self.labels[rows], n)
+        other = losses(self.on_held_out[model.name], outside.labels, n)
+        values = {"loss threshold": (inside, other)}
+        known = self.answers[model.name, 0]
+        if known.answered.any():
+            public = self.space.others[0]
+            usual = [
+                usual_losses(x, y, public, known, n)
+                for x, y in (
+                    (self.space.train[rows], self.labels[rows]),
+                    (self.space.others[-1], outside.labels),
+                )
+            ]
+            values["loss minus usual loss"] = (inside - usual[0], other - usual[1])
+        for attack, pair in values.items():
+            self.found["membership"].append(
+                membership(
+                    *pair, victim=model.name, attack=attack, random_state=self.seed
+                )
+            )
+
+    def attack(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        budget: int | None,
+        device: str,
+    ) -> None:
+        """The attack on every victim and defence, and one that needs no gradient."""
+        from kldiv_attack.attackers import ATTACKERS
+
+        arena = Arena(self.inputs.train, self.seed, device, self.verbose)
+        models = {model.name: model for model in self.inputs.models}
+        for one in self.scored:
+            attacks = {name: parameters}
+            if ATTACKERS[name].access == "gradients":
+                if one.defence is not None:
+                    attacks = {}  # a wrapper of answers has no gradient to follow
+                if self.inputs.defences:
+                    attacks = {
+                        **attacks,
+                        NO_GRADIENT: accepted(NO_GRADIENT, parameters),
+                    }
+            for chosen, options in attacks.items():
+                outcome, picture = arena.run(
+                    chosen,
+                    options,
+                    models[one.table.victim],
+                    one.defence,
+                    self.inputs.aux[one.aux],
+                    one.answers,
+                    budget,
+                )
+                self.found["attacks"].append(outcome)
+                self.found["pictures"].append(picture)
+
+    def show_nearest(self) -> None:
+        """The nearest auxiliary row of training rows, beside each other."""
+        for one in self.scored:
+            if one.defence is None and one.table.victim == self.inputs.models[0].name:
+                found = nearest_rows(
+                    self.inputs.train,
+                    self.inputs.aux[one.aux],
+                    self.space.train,
+                    self.space.others[one.aux],
+                    one,
+                )
+                kind = "pictures" if self.inputs.train.is_images else "extras"
+                self.found[kind].append(found)
+
+    def report(
+        self, settings: dict[str, str], sources: list[Source], seconds: float
+    ) -> AuditReport:
+        """Everything that was found."""
+        settings = {**settings, "features": self.space.description}
+        return AuditReport(
+            created=datetime.datetime.now(tz=datetime.UTC).isoformat(
+                timespec="seconds"
+            ),
+            seconds=round(seconds, 1),
+            versions=_versions(),
+            settings=settings,
+            classes=self.names,
+            sources=sources,
+            victims=self.facts,
+            tables=[one.table for one in self.scored],
+            **self.found,
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {"kldiv": __version__, "python": platform.python_version()}
+    for name in ("numpy", "scipy", "scikit-learn", "torch"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

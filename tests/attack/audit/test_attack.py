@@ -1,0 +1,90 @@
+"""Attacks inside an audit: beside controls, and never by gradients alone."""
+
+import pytest
+
+from kldiv_attack import AuditReport, audit, load_dataset
+from kldiv_attack.__main__ import main
+
+QUICK = {"steps": 12, "surrogate_steps": 10, "n_generated": 20, "min_responses": 1}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_dataset("digits", part="test")
+
+
+@pytest.fixture
+def attacked(trained, private, images, tmp_path):
+    def run(attack, parameters, **options):
+        return audit(
+            {"net": trained}, private, images, tmp_path / "out", attack=attack,
+            attack_parameters=parameters, device="cpu", **options,
+        )  # fmt: skip
+
+    return run
+
+
+def test_an_attack_is_shown_beside_both_controls(attacked):
+    report = attacked("label_only", QUICK)
+    (outcome,) = report.attacks
+    assert (outcome.attack, outcome.access, outcome.name) == (
+        "label_only",
+        "labels",
+        "net",
+    )
+    assert list(outcome.tables) == ["attack", "random", "confident"]
+    assert outcome.queries == 899 + 8 + 20  # 8 images are asked about twice
+    surest = outcome.tables["confident"].columns["accuracy"]
+    assert sum(surest) / 10 > 0.8
+    (picture,) = report.pictures
+    page = report.to_html()
+    assert picture.png in page
+    assert "reconstructions" in picture.alt
+    assert AuditReport.from_json(report.to_json()) == report
+
+
+def test_defences_are_attacked_without_gradients_too(attacked, monkeypatch):
+    quick = dict(QUICK)
+    monkeypatch.setattr("kldiv_attack.audit.stages.accepted", lambda *_: quick)
+    report = attacked("mi_face", {"steps": 5}, defences=["label_only"])
+    assert [(o.name, o.attack) for o in report.attacks] == [
+        ("net", "mi_face"),
+        ("net", "label_only"),
+        ("net + label_only", "label_only"),
+    ]
+    page = report.to_html()
+    assert "Change of attack success, mean over classes" in page
+    assert "label_only on net + label_only, digits/test: change of accuracy" in page
+
+
+def test_the_gate_sees_the_attack(attacked):
+    report = attacked("label_only", QUICK, fail_above="attack_accuracy=0.0")
+    assert report.exit_code == 1
+    assert {c.metric for c in report.gate.checks} == {"attack_accuracy"}
+    assert len(report.gate.checks) == 10
+
+
+def test_gradients_of_a_function_are_refused(tmp_path, private, images):
+    with pytest.raises(ValueError, match="follows gradients, but function"):
+        audit(
+            lambda rows: rows.reshape(len(rows), -1).argmax(1) % 10,
+            private, images, tmp_path / "o", attack="mi_face",
+        )  # fmt: skip
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_command_attacks_a_model_of_the_users(tmp_path, module, capsys):
+    name = module(
+        "def f(images):\n    return images.reshape(len(images), -1).argmax(1) % 10\n"
+    )
+    words = [
+        "attack", "--victim", f"{name}:f", "--train", "digits:train", "--aux",
+        "digits:test", "--attacker", "label_only", "--out", str(tmp_path / "o"),
+        "--quiet",
+    ]  # fmt: skip
+    for key, value in QUICK.items():
+        words += ["--set", f"{key}={value}"]
+    assert main(words) == 0
+    report = AuditReport.from_json(tmp_path / "o" / "report.json")
+    assert [o.attack for o in report.attacks] == ["label_only"]
+    assert load_dataset("digits", part="train").class_names == tuple(report.classes)

@@ -1,0 +1,270 @@
+"""The command line: exit codes, one-line errors, and what they leave behind."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kldiv.__main__
+from kldiv_attack import AuditReport
+from kldiv_attack.__main__ import main
+from tests.attack.audit.conftest import cloud
+
+MODULE = """
+import numpy as np
+def near(rows):
+    return np.argmax(np.asarray(rows)[:, :3], axis=1)
+def confused(rows):
+    raise KeyError("no such column")
+asked = []
+def tires(rows):
+    if sum(asked) + len(rows) > 7000:
+        raise TimeoutError("row 7,000")
+    asked.append(len(rows))
+    return near(rows)
+def never(rows):
+    assert len(rows) <= 2, "asked before the check"
+    return near(rows)
+"""
+
+
+@pytest.fixture
+def files(tmp_path, module):
+    """Tables and victims in a folder with a space in its name."""
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    for name, seed, shift in (("train", 1, 0), ("near", 2, 0), ("far", 3, 2.5)):
+        rows, labels = cloud(np.random.default_rng(seed), 300, shift)
+        frame = pd.DataFrame(rows, columns=["p", "q", "r"]).assign(label=labels)
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    return {"victims": module(MODULE), "folder": folder, "out": tmp_path / "the out"}
+
+
+@pytest.fixture
+def words(files):
+    def make(victim="near", aux="near", train="train", *more):
+        folder = files["folder"]
+        return [
+            "audit", "--victim", f"{files['victims']}:{victim}",
+            "--train", str(folder / f"{train}.csv"),
+            "--aux", str(folder / f"{aux}.csv"),
+            "--out", str(files["out"]), "--quiet", *map(str, more),
+        ]  # fmt: skip
+
+    return make
+
+
+def stderr_line(capsys):
+    text = capsys.readouterr().err
+    assert text.startswith("Error: ")
+    assert text.count("\n") == 1
+    return text
+
+
+@pytest.mark.parametrize(
+    ("aux", "limit", "code"), [("near", 0.5, 1), ("far", 0.5, 0), ("far", 500, 1)]
+)
+def test_exit_code_report_and_files_agree(words, files, capsys, aux, limit, code):
+    junit, decision = files["folder"] / "j.xml", files["folder"] / "d.json"
+    more = ("--fail-below", limit, "--junit", junit, "--json", decision)
+    victim = "near"
+    assert main(words(victim, aux, "train", *more)) == code
+    printed = capsys.readouterr().out
+    report = AuditReport.from_json(files["out"] / "report.json")
+    outcome = {0: "pass", 1: "fail"}[code]
+    assert report.exit_code == code
+    assert json.loads(decision.read_text())["exit_code"] == code
+    assert json.loads(decision.read_text())["outcome"] == outcome
+    assert (int(ET.parse(junit).getroot().get("failures")) > 0) == (code == 1)
+    for text in (printed, (files["out"] / "report.md").read_text()):
+        assert f"The gate says: {outcome.upper()}" in " ".join(text.split())
+    assert f"(exit code {code})" in (files["out"] / "report.html").read_text()
+
+
+def test_without_a_gate_the_report_is_all(words, files, capsys):
+    assert main(words()) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert sorted(p.name for p in files["out"].iterdir()) == [
+        "answers", "audit.json", "report.html", "report.json", "report.md",
+    ]  # fmt: skip
+
+
+def test_not_evaluable_is_exit_code_2(words, module, capsys):
+    lazy = module("import numpy as np\ndef f(x):\n    return np.zeros(len(x), int)\n")
+    arguments = words("near", "near", "train", "--fail-below", -5)
+    arguments[2] = f"{lazy}:f"
+    assert main(arguments) == 2
+    text = capsys.readouterr().out
+    assert "NOT EVALUABLE: class 1" in text
+    assert "NOT EVALUABLE: class 2" in text
+
+
+def test_both_programs_say_the_same(words, capsys):
+    texts = []
+    for run in (main, kldiv.__main__.main):
+        assert run(words()) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("name", ["kldiv", "kldiv_attack"])
+def test_the_version_is_told_without_loading_torch(name):
+    words = [sys.executable, "-X", "importtime", "-m", name, "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["kldiv", kldiv.__version__]
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "kldiv_attack.audit.command" in loaded
+    assert "torch" not in loaded
+
+
+def test_help_has_examples_and_lists(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["audit", "--help"])
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("examples:", "digits", "label_only", "cgan", "leaked_rows"):
+        assert word in text
+
+
+def test_score_prints_numbers(files, capsys):
+    pair = [str(files["folder"] / f"{name}.csv") for name in ("train", "near")]
+    assert main(["score", *pair]) == 0
+    assert "| class | kl |" in capsys.readouterr().out
+    assert main(["score", *pair, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["classes"] == ["0", "1", "2"]
+    assert all(isinstance(value, float) for value in found["columns"]["kl"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--train": "no where/at all.csv"}, "is no file, no folder"),
+        ({"--label": "species"}, "has no column 'species'; its columns are p, q, r"),
+        ({"--victim": "no_module:f"}, "could not be loaded"),
+        ({"--victim": "model.pkl"}, "model.pkl not found"),
+        ({"--victim": "=x"}, "expected [NAME=]SPEC"),
+        ({"--defence": "magic"}, "expected one of"),
+        ({"--attack": "magic"}, "magic"),
+        ({"--fail-below": "speed=1"}, "metric 'speed'"),
+        ({"--baseline": "none.json"}, "none.json"),
+        ({"--waivers": "none.toml"}, "none.toml"),
+        ({"--set": "steps"}, "expected NAME=VALUE"),
+        ({"--budget": "0"}, "expected at least 1"),
+        ({"--n-jobs": "0"}, "n_jobs=0"),
+        ({"--junit": "no folder/gate.xml"}, "gate.xml cannot be written"),
+        ({"--json": "."}, "cannot be written"),
+        ({"--release": "somebody"}, "release 'somebody'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(words, files, capsys, change, message):
+    arguments = words("never")
+    for option, value in change.items():
+        if option in arguments:
+            arguments[arguments.index(option) + 1] = value
+        else:
+            arguments += [option, value]
+    assert main(arguments) == 2
+    assert message in stderr_line(capsys)
+    assert not files["out"].exists()
+
+
+def test_a_victim_that_raises_is_one_line_with_a_traceback_on_request(words, capsys):
+    assert main(words("confused")) == 2
+    assert "raised KeyError" in stderr_line(capsys)
+    with pytest.raises(RuntimeError, match="raised KeyError"):
+        main([*words("confused"), "--traceback"])
+
+
+def test_a_victim_that_tires_is_taken_up_again(words, files, capsys):
+    rows, labels = cloud(np.random.default_rng(4), 8000)
+    frame = pd.DataFrame(rows, columns=["p", "q", "r"]).assign(label=labels)
+    frame.to_csv(files["folder"] / "long.csv", index=False)
+    arguments = words("tires", "long")
+    assert main(arguments) == 2
+    assert "answers to 6000 rows are kept, and --resume goes on" in stderr_line(capsys)
+    kept = sorted(p.name for p in (files["out"] / "answers" / "0-aux-0").iterdir())
+    assert len(kept) == 6
+    sys.modules[files["victims"]].asked.clear()
+    assert main([*arguments, "--resume"]) == 0
+    assert sum(sys.modules[files["victims"]].asked) == 2 + 2000 + 300
+
+
+def test_another_scale_is_noticed_first(words, files, capsys):
+    frame = pd.read_csv(files["folder"] / "near.csv")
+    frame[["p", "q", "r"]] *= 1000
+    frame.to_csv(files["folder"] / "big.csv", index=False)
+    assert main(words("never", "big")) == 2
+    assert "on another scale" in stderr_line(capsys)
+    assert not files["out"].exists()
+
+
+def test_a_folder_that_cannot_be_written(words, files, capsys):
+    files["out"].write_text("a file stands in the way")
+    assert main(words("never")) == 2
+    assert "cannot be written" in stderr_line(capsys)
+
+
+def test_a_waiver_of_a_class_that_does_not_exist(words, files, capsys):
+    path = files["folder"] / "w.toml"
+    path.write_text('[[waiver]]\nclass="nobody"\nuntil=2030-01-01\nreason="x"\n')
+    assert main(words("never", "near", "train", "--waivers", path)) == 2
+    assert "names the class 'nobody', which does not exist" in stderr_line(capsys)
+
+
+def test_names_of_classes_from_anywhere(words, files, module):
+    names = ["Zürich/東京", "<script>alert(1)</script>", 'a|b & "c"']
+    for name in ("train", "near"):
+        frame = pd.read_csv(files["folder"] / f"{name}.csv")
+        frame["label"] = [names[c] for c in frame["label"]]
+        frame.to_csv(files["folder"] / f"{name}.csv", index=False)
+    ordered = sorted(names)
+    places = [ordered.index(name) for name in names]
+    lines = f"import numpy as np\nplaces = np.array({places})\n"
+    victim = module(lines + "def f(x):\n    return places[np.argmax(x, axis=1)]\n")
+    arguments = words("near", "near", "train", "--fail-below", "-9")
+    arguments[2] = f"{victim}:f"
+    arguments += ["--junit", str(files["folder"] / "j.xml")]
+    assert main(arguments) == 0
+    page = (files["out"] / "report.html").read_text(encoding="utf-8")
+    assert "Zürich/東京" in page
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    text = (files["out"] / "report.md").read_text(encoding="utf-8")
+    assert "<script>" not in text
+    assert 'a\\|b &amp; "c"' in text
+    assert AuditReport.from_json(files["out"] / "report.json").classes == ordered
+    assert ET.parse(files["folder"] / "j.xml").getroot().get("failures") == "0"
+
+
+def test_victims_with_names(words, files):
+    arguments = words()
+    spec = arguments[2]
+    arguments[2:3] = [f"plain={spec}", "--victim", f"same={spec}"]
+    assert main(arguments) == 0
+    report = AuditReport.from_json(files["out"] / "report.json")
+    assert [v.name for v in report.victims] == ["plain", "same"]
+    assert set(report.differences[0].difference) == {0.0}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_shells_complete_commands_and_options(shell, capsys):
+    pytest.importorskip("shtab")
+    with pytest.raises(SystemExit) as done:
+        main(["--print-completion", shell], program="kldiv")
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("audit", "score", "fail-below"):
+        assert word in text
+
+
+def test_interrupts_say_how_to_go_on(words, files, module, capsys):
+    arguments = words()
+    name = module("def f(rows):\n    raise KeyboardInterrupt\n")
+    arguments[2] = f"{name}:f"
+    assert main(arguments) == 130
+    assert "--resume goes on" in capsys.readouterr().err
