@@ -177,7 +177,14 @@ def train_classifier(
                 schedule.step()
                 bar.update()
             _log_epoch(kind, network, data, val, epoch, place)
-    return network, {
+    return network, _described(data, width, epochs, random_state)
+
+
+def _described(
+    data: LabelledImages, width: int, epochs: int, random_state: int
+) -> dict[str, Any]:
+    """What the file of a classifier says about it."""
+    return {
         "class_names": data.class_names,
         "image_shape": data.image_shape,
         "width": width,

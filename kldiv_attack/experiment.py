@@ -123,9 +123,7 @@ def run_experiment(
     victim, judge = prepare_models(settings, data.train, models, verbose=verbose)
     responses = owner_answers(victim, data.aux)
     indicators = _score(settings, data, victim, judge, responses, folder, verbose)
-    images, attacker = run_attack(
-        settings, victim, data.aux, data.train, folder, verbose=verbose
-    )
+    images, attacker = run_attack(settings, victim, data, folder, verbose=verbose)
     success, controls = evaluate_run(
         settings, images, attacker, data, responses, judge, victim, verbose=verbose
     )
@@ -135,10 +133,7 @@ def run_experiment(
         {
             "format_version": FORMAT_VERSION,
             "code_version": __version__,
-            "facts": {
-                **_facts(data, attacker, responses),
-                **accuracies(victim, judge, data.train, data.held_out),
-            },
+            "facts": _facts(data, victim, judge, attacker, responses),
             "success": report_to_dict(success),
             "controls": {k: report_to_dict(v) for k, v in controls.items()},
             "indicators": {k: report_to_dict(v) for k, v in indicators.items()},
@@ -198,8 +193,7 @@ def _score(
 def run_attack(
     settings: Mapping[str, Any],
     victim: Victim,
-    aux: LabelledImages,
-    train: LabelledImages,
+    data: _Data,
     folder: Path,
     *,
     verbose: int,
@@ -214,9 +208,9 @@ def run_attack(
         verbose=verbose,
     )
     recorder = RunRecorder(folder, settings["checkpoint_every"])
-    attacker.fit(victim, aux.images, recorder=recorder)
+    attacker.fit(victim, data.aux.images, recorder=recorder)
     images = attacker.invert(
-        np.arange(train.n_classes),
+        np.arange(data.train.n_classes),
         settings["evaluate"]["n_reconstructions"],
         random_state=settings["seeds"]["evaluate"],
     )
@@ -224,7 +218,11 @@ def run_attack(
 
 
 def _facts(
-    data: _Data, attacker: Attacker, responses: NDArray[np.float64]
+    data: _Data,
+    victim: Victim,
+    judge: Judge,
+    attacker: Attacker,
+    responses: NDArray[np.float64],
 ) -> dict[str, Any]:
     """Numbers of the whole run."""
     answered = np.bincount(responses.argmax(axis=1), minlength=data.train.n_classes)
@@ -238,6 +236,7 @@ def _facts(
         **_gradients(attacker),
         "budget_exhausted": bool(attacker.budget_exhausted_),
         "answered": answered.tolist(),
+        **accuracies(victim, judge, data.train, data.held_out),
     }
 
 

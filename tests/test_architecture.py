@@ -13,18 +13,31 @@ LONG_FILES = {
     "kldiv/_estimators.py": "public functions and a class, half of it docstrings",
     "kldiv/datasets.py": "one maker of a pair beside the other, half of it docstrings",
 }
+PARAMETERS = "one line per parameter, twice"
+DRAWING = "one drawing call after the other"
+WORDS = "mostly words of a report"
 MODEL = "networks and optimisers of one game, put together"
 LONG_FUNCTIONS = {
     "kldiv._backends._user_metric._scan": "two loops that Numba compiles as they stand",
     "kldiv_attack.__main__._parser": "a table of commands and options",
-    "kldiv_attack._figures.draw_scatter": "one drawing call after the other",
+    "kldiv_attack._figures.draw_scatter": DRAWING,
     "kldiv_attack._studies.paper.write_paper": "a table of contents",
-    "kldiv_attack.attackers._cgan.__init__": "one line per parameter, twice",
+    "kldiv_attack.attackers._cgan.__init__": PARAMETERS,
     "kldiv_attack.attackers._cgan._learn": "three calls with one argument a line",
     "kldiv_attack.attackers._cgan_training.__init__": MODEL,
-    "kldiv_attack.attackers._gmi.__init__": "one line per parameter, twice",
+    "kldiv_attack.attackers._gmi.__init__": PARAMETERS,
     "kldiv_attack.attackers._gmi._descend": "one search, set up, run and read",
-    "kldiv_attack.attackers._preimage_gan.__init__": "one line per parameter, twice",
+    "kldiv_attack.attackers._preimage_gan.__init__": PARAMETERS,
+    "kldiv_attack.audit.attacks.run": "half of it names what goes in and comes out",
+    "kldiv_attack.audit.charts.scatter": DRAWING,
+    "kldiv_attack.audit.command.run_audit": PARAMETERS,
+    "kldiv_attack.audit.command.run_score": "one command, from options to print",
+    "kldiv_attack.audit.evidence.curves_section": WORDS,
+    "kldiv_attack.audit.evidence.defences_section": WORDS,
+    "kldiv_attack.audit.membership.membership": "one line per number of the result",
+    "kldiv_attack.audit.nearest.nearest_rows": WORDS,
+    "kldiv_attack.audit.run.audit": PARAMETERS,
+    "kldiv_attack.evaluate.evaluate_attack": PARAMETERS,
 }
 
 

@@ -87,7 +87,7 @@ def run_study(
         models = folder / f"seed_{seed}" / "models"
         if restart:
             discard_models(models)
-        for aux, images in sets.items():
+        for aux, data in sets.items():
             home = folder / f"seed_{seed}" / aux
             runs = {
                 name: run_experiment(
@@ -100,12 +100,7 @@ def run_study(
                 for name, parameters in settings["attackers"].items()
             }
             divergences = _divergences(
-                settings,
-                (train, images),
-                models,
-                home / "divergences.json",
-                restart=restart,
-                verbose=verbose,
+                settings, (train, data), models, home, restart=restart, verbose=verbose
             )
             rows += _rows(seed, aux, runs, divergences)
     _write(folder / "study.json", settings, rows)
@@ -155,12 +150,13 @@ def _divergences(
     settings: Mapping[str, Any],
     data: tuple[Any, Any],
     models: Path,
-    path: Path,
+    home: Path,
     *,
     restart: bool,
     verbose: int,
 ) -> dict[str, list[float | None]]:
     """Every divergence of every class; None where there are too few rows."""
+    path = home / "divergences.json"
     wanted = {name: settings[name] for name in ("features", "max_rows")}
     wanted["predictors"] = list(PREDICTORS)
     if path.exists() and not restart:
