@@ -6,7 +6,7 @@ from scipy.ndimage import uniform_filter
 
 from kldiv import PerClassReport
 from kldiv_attack.datasets import LabelledImages, check_images
-from kldiv_attack.datasets._base import to_array
+from kldiv_attack.datasets._base import check_whole, to_array
 from kldiv_attack.judge import Judge, check_judge
 from kldiv_attack.victim import Victim
 
@@ -69,7 +69,7 @@ def ssim(
     square count the same; the paper's Gaussian weights need larger images.
     """
     ours, theirs = _alike(images, truth)
-    if not isinstance(window, int) or window < 3 or window % 2 == 0:
+    if check_whole("window", window, 3) % 2 == 0:
         raise ValueError(f"window={window!r}: expected an odd whole number >= 3.")
     if min(ours.shape[2:]) < window:
         raise ValueError(

@@ -19,7 +19,7 @@ from kldiv import (
     SamplesApartWarning,
 )
 from kldiv_attack.datasets import LabelledImages, check_images
-from kldiv_attack.datasets._base import to_array
+from kldiv_attack.datasets._base import check_whole, to_array
 from kldiv_attack.judge import Judge, check_judge
 from kldiv_attack.victim import Victim
 
@@ -175,11 +175,9 @@ _COLUMNS = (
 )
 
 
-def _check_options(n_neighbors: int, max_rows: int, level: float) -> None:
-    if not isinstance(n_neighbors, int | np.integer) or n_neighbors < 1:
-        raise ValueError(
-            f"n_neighbors={n_neighbors!r}: expected a whole number of at least 1."
-        )
+def _check_options(n_neighbors: Any, max_rows: int, level: float) -> None:
+    number = n_neighbors.item() if isinstance(n_neighbors, np.integer) else n_neighbors
+    check_whole("n_neighbors", number, 1)
     if max_rows <= n_neighbors:
         raise ValueError(
             f"max_rows={max_rows} leaves no row a neighbour number {n_neighbors}; "

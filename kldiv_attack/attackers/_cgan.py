@@ -14,7 +14,7 @@ from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._training import train
 from kldiv_attack.attackers._updates import log_odds, recalibrate
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_choice
+from kldiv_attack.datasets._base import check_choice, check_whole
 
 
 class CGANAttacker(CGANSettings):
@@ -237,9 +237,8 @@ class CGANAttacker(CGANSettings):
         if self.consistency is not None:
             check_choice("consistency", self.consistency, ("surrogate",))
         self._check_numbers()
-        value = self.critic_steps
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"critic_steps={value!r}: expected a whole number >= 1.")
+        if self.critic_steps is not None:
+            check_whole("critic_steps", self.critic_steps, 1)
 
     def _learn(
         self,

@@ -18,6 +18,7 @@ from kldiv_attack.attackers._training import own_victim, train
 from kldiv_attack.attackers._updates import draw_shifts, frozen_copy, translate
 from kldiv_attack.attackers._wasserstein import WassersteinAttacker, WassersteinTraining
 from kldiv_attack.datasets import LabelledImages, check_labels
+from kldiv_attack.datasets._base import check_whole
 
 CHUNK = 500  # noise vectors that are improved together
 
@@ -255,10 +256,7 @@ class GMIAttacker(WassersteinAttacker):
 
     def _check_parameters(self) -> None:
         self._check_numbers()
-        if not isinstance(self.iterations, int) or self.iterations < 0:
-            raise ValueError(
-                f"iterations={self.iterations!r}: expected a whole number >= 0."
-            )
+        check_whole("iterations", self.iterations, 0)
 
     def _learn(
         self,

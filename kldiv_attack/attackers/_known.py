@@ -7,6 +7,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from kldiv_attack.datasets._base import check_whole
+
 
 class Mask:
     """Known pixels of an image; the others are black.
@@ -98,9 +100,7 @@ class Blur:
     """
 
     def __init__(self, size: int):
-        if not isinstance(size, int) or size < 2:
-            raise ValueError(f"size={size!r}: expected a whole number >= 2.")
-        self.size = size
+        self.size = check_whole("size", size, 2)
 
     def __call__(self, images: Any) -> Any:
         """What is known of images, arrays or tensors."""

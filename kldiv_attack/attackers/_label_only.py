@@ -14,6 +14,7 @@ from kldiv_attack.attackers._cgan import CGANAttacker
 from kldiv_attack.attackers._recorder import Recorder
 from kldiv_attack.attackers._stages import Stages
 from kldiv_attack.datasets import LabelledImages
+from kldiv_attack.datasets._base import check_whole
 from kldiv_attack.victim import Victim
 
 logger = logging.getLogger(__name__)
@@ -286,11 +287,7 @@ class LabelOnlyAttacker(Attacker):
     def _check_parameters(self) -> None:
         least_of = {"n_generated": 0, "surrogate_steps": 1, "min_responses": 1}
         for name, least in least_of.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"{name}={value!r}: expected a whole number >= {least}."
-                )
+            check_whole(name, getattr(self, name), least)
         if not 0 < self.rehearsal <= 1:
             raise ValueError(
                 f"rehearsal={self.rehearsal!r}: expected 0 < rehearsal <= 1."

@@ -17,7 +17,7 @@ from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._snapshots import CHECKPOINT_FORMAT, TrainingState
 from kldiv_attack.attackers._stepping import Stepper, check_cuda_graph, drawn
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_choice
+from kldiv_attack.datasets._base import check_choice, check_whole
 
 QUERY_BATCH = 1000
 
@@ -51,9 +51,7 @@ class TrainedAttacker(Attacker):
 
     def _check_numbers(self) -> None:
         for name in self._wholes:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}: expected a whole number >= 1.")
+            check_whole(name, getattr(self, name), 1)
         if self.batch_size < 2:
             raise ValueError("batch_size=1: batch normalisation needs at least 2.")
         for name in self._fractions:
@@ -68,8 +66,8 @@ class TrainedAttacker(Attacker):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected >= 0.")
         shift = getattr(self, "translation", None)
-        if shift is not None and (not isinstance(shift, int) or shift < 0):
-            raise ValueError(f"translation={shift!r}: expected a whole number >= 0.")
+        if shift is not None:
+            check_whole("translation", shift, 0)
         check_choice("precision", self.precision, ("float32", "bfloat16"))
         check_cuda_graph(self.cuda_graph, resolve_device(self.device))
         height, width = self.image_shape_[1:]

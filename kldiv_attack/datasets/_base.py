@@ -200,6 +200,19 @@ def check_part(part: str) -> str:
     return check_choice("part", part, ("train", "test"))
 
 
+def check_whole(name: str, value: Any, least: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``least``.
+
+    Raises
+    ------
+    ValueError
+        With the least number in the message.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name}={value!r}: expected a whole number >= {least}.")
+    return value
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return ``value`` if it is one of ``choices``.
 

@@ -252,6 +252,12 @@ def test_interrupted_run_goes_on_to_the_same_result(make, victim, public, stop_a
         assert victim.n_queries == asked  # answers are in the snapshot
 
 
+def test_truth_is_no_number(make, victim, public):
+    attacker = make(steps=True)
+    with pytest.raises(ValueError, match="steps=True: expected a whole number >= 1"):
+        attacker.fit(victim, public.images)
+
+
 def test_finished_run_is_rebuilt_from_its_snapshot(make, victim, public):
     recorder = MemoryRecorder()
     expected = make().fit(victim, public.images, recorder=recorder)

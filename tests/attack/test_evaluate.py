@@ -66,7 +66,7 @@ def slow_coverage(private, made, k):
     return np.mean(covered)
 
 
-@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize("k", [1, 5, np.int64(5)])
 def test_coverage_and_distances_follow_their_definition(private, rng, k):
     made = {c: draw(rng, 15, c) for c in range(3)}
 
