@@ -27,11 +27,15 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from kldiv_attack import make_attacker
-from kldiv_attack.attackers import _cgan, _gmi, _preimage_gan
+from kldiv_attack._classifier import resolve_device
+from kldiv_attack.attackers._cgan_training import CGANTraining
+from kldiv_attack.attackers._gmi import GMITraining
+from kldiv_attack.attackers._pairs import Pairs
+from kldiv_attack.attackers._preimage_gan import PreImageGANTraining
+from kldiv_attack.attackers._snapshots import TrainingState
 from kldiv_attack.attackers._stepping import Stepper, drawn
-from kldiv_attack.attackers._training import Pairs, TrainingState, frozen_copy
-from kldiv_attack.networks import Discriminator, Generator, VictimNetwork
-from kldiv_attack.victim import resolve_device, seeded
+from kldiv_attack.attackers._updates import frozen_copy
+from kldiv_attack.networks import Discriminator, Generator, VictimNetwork, seeded
 
 SHAPE, N_CLASSES, N_IMAGES, BATCH = (1, 28, 28), 10, 10_000, 64
 OPTIONS = {
@@ -138,12 +142,12 @@ def training_of(
     settings._begin(tuple("0123456789"), images)
     pairs = Pairs(images, answers, place)
     if name == "cgan":
-        return _cgan._Training(settings, N_CLASSES, pairs)
+        return CGANTraining(settings, N_CLASSES, pairs)
     if name == "gmi":
-        return _gmi._Training(settings, pairs.images)
+        return GMITraining(settings, pairs.images)
     with seeded(0):
         victim = VictimNetwork(SHAPE, N_CLASSES)
-    return _preimage_gan._Training(settings, pairs, frozen_copy(victim, place))
+    return PreImageGANTraining(settings, pairs, frozen_copy(victim, place))
 
 
 def ours(training: TrainingState, stepper: Stepper) -> Callable[[int], None]:

@@ -23,18 +23,14 @@ import numpy as np
 import torch
 
 from kldiv_attack import evaluate_attack, evaluate_pairs, load_dataset, make_attacker
+from kldiv_attack._controls import CONTROLS
+from kldiv_attack._files import read_json
+from kldiv_attack._models import owner_answers, prepare_models
 from kldiv_attack._ranks import spearman_interval
-from kldiv_attack._run_folder import read_json
+from kldiv_attack._settings import complete_settings
+from kldiv_attack._studies.result import load_study
 from kldiv_attack.attackers import Blur, Mask
-from kldiv_attack.evaluate import CONTROLS
-from kldiv_attack.experiment import (
-    _ask,
-    _attack,
-    _complete,
-    _evaluate,
-    prepare_models,
-)
-from kldiv_attack.study import load_study
+from kldiv_attack.experiment import evaluate_run, run_attack
 
 #: Kusano and Sakuma (2018), Table 2, private digits and public letters.
 PUBLISHED = (0.97, 1.00, 0.59, 0.39, 0.86, 0.98, 0.97, 0.61, 0.72, 0.48)
@@ -52,10 +48,10 @@ def main() -> None:
     options.attacker = options.attacker or ["preimage_gan", "gmi"]
     train = load_dataset("emnist", options.data, "mnist", part="train")
     aux = load_dataset("emnist", options.data, options.aux, part="test")
-    settings = _complete({"seed": options.seed})
+    settings = complete_settings({"seed": options.seed})
     settings["train"] = {"sha256": digest(train)}
     victim, judge = prepare_models(settings, train, Path(options.models), verbose=0)
-    answers = victim._probabilities(aux.images)
+    answers = owner_answers(victim, aux)
     for name in options.attacker:
         attack(name, options, settings["seeds"], victim, judge, train, aux, answers)
 
@@ -82,9 +78,9 @@ def arguments() -> argparse.Namespace:
 
 def digest(data):
     """What identifies the private images in a folder of models."""
-    from kldiv_attack.experiment import _describe
+    from kldiv_attack._settings import describe_images
 
-    return _describe(data, data)["sha256"]
+    return describe_images(data, data)["sha256"]
 
 
 def attack(name, options, seeds, victim, judge, train, aux, answers):
@@ -98,8 +94,9 @@ def attack(name, options, seeds, victim, judge, train, aux, answers):
     labels, seed = range(train.n_classes), seeds["evaluate"]
     sets = {name: attacker.invert(labels, options.n, random_state=seed)}
     inverted = time.process_time() - started - fitted
-    if hasattr(attacker, "prior"):
-        sets["prior"] = attacker.prior(labels, options.n, random_state=seed)
+    prior = attacker.prior(labels, options.n, random_state=seed)
+    if prior is not None:
+        sets["prior"] = prior
     for control, rows in CONTROLS.items():
         sets[control] = rows(aux.images, answers, options.n, random_state=seed)
     print(
@@ -133,14 +130,14 @@ def judge_study(folder, data, name, n):
             settings["evaluate"]["n_reconstructions"] = n
             victim, judge = prepare_models(settings, train, models, verbose=0)
             # the checkpoint is the finished one: nothing is trained
-            images, attacker = _attack(settings, victim, aux, train, run, verbose=0)
-            success, controls = _evaluate(
+            images, attacker = run_attack(settings, victim, aux, train, run, verbose=0)
+            success, controls = evaluate_run(
                 settings,
                 images,
                 attacker.reasons_,
                 train,
                 aux,
-                _ask(victim, aux),
+                owner_answers(victim, aux),
                 judge,
                 victim,
                 prior=None,

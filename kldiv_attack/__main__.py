@@ -200,7 +200,7 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
 def _demo(options: argparse.Namespace) -> None:
     import torch
 
-    from kldiv_attack._demo import demo_table, run_demo
+    from kldiv_attack._studies.demo import demo_table, run_demo
     from kldiv_attack._summary import SUCCESS_TERMS
 
     torch.set_num_threads(1)  # images this small do not fill a second core
@@ -216,7 +216,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _table_1(options: argparse.Namespace) -> None:
-    from kldiv_attack._table1 import run_table_1, table_1
+    from kldiv_attack._studies.table_1 import run_table_1, table_1
 
     folder = options.out if options.source is None else options.source
     if options.source is None:
@@ -230,7 +230,8 @@ def _paper(options: argparse.Namespace) -> None:
     if options.table == 1:
         _table_1(options)
         return
-    from kldiv_attack.paper import run_paper, table_3, write_paper
+    from kldiv_attack._studies.paper import run_paper, write_paper
+    from kldiv_attack.paper import table_3
 
     folder = options.out
     if options.source is not None:
@@ -255,7 +256,10 @@ def _paper(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from kldiv_attack.study import load_study, run_study, study_config, write_study
+    from kldiv_attack._studies.pages import write_study
+    from kldiv_attack._studies.result import load_study
+    from kldiv_attack._studies.settings import study_config
+    from kldiv_attack._studies.study import run_study
 
     if options.source is not None:
         study = load_study(options.source)
@@ -277,7 +281,7 @@ def _study(options: argparse.Namespace) -> None:
 def _attack(options: argparse.Namespace) -> int | None:
     if options.victim is not None:
         return attack_victim(options, _parameters(options))
-    from kldiv_attack._demo import demo_table
+    from kldiv_attack._studies.demo import demo_table
     from kldiv_attack.datasets import load_dataset
     from kldiv_attack.experiment import run_experiment
 

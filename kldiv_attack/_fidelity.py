@@ -6,7 +6,9 @@ from scipy.ndimage import uniform_filter
 
 from kldiv import PerClassReport
 from kldiv_attack.datasets import LabelledImages, check_images
-from kldiv_attack.victim import Judge, Victim, check_judge
+from kldiv_attack.datasets._base import check_whole, to_array
+from kldiv_attack.judge import Judge, check_judge
+from kldiv_attack.victim import Victim
 
 __all__ = ["evaluate_pairs", "psnr", "ssim"]
 
@@ -67,7 +69,7 @@ def ssim(
     square count the same; the paper's Gaussian weights need larger images.
     """
     ours, theirs = _alike(images, truth)
-    if not isinstance(window, int) or window < 3 or window % 2 == 0:
+    if check_whole("window", window, 3) % 2 == 0:
         raise ValueError(f"window={window!r}: expected an odd whole number >= 3.")
     if min(ours.shape[2:]) < window:
         raise ValueError(
@@ -136,7 +138,7 @@ def evaluate_pairs(
     Examples
     --------
     >>> from kldiv_attack import evaluate_pairs, load_dataset
-    >>> from kldiv_attack.victim import train_judge
+    >>> from kldiv_attack import train_judge
     >>> private = load_dataset("digits")
     >>> judge = train_judge(private, epochs=2, batch_size=32)
     >>> report = evaluate_pairs(private.images * 0.9, private, judge)
@@ -145,35 +147,26 @@ def evaluate_pairs(
     """
     if victim is not None:
         check_judge(judge, victim)
-    if hasattr(reconstructions, "detach"):
-        reconstructions = reconstructions.detach().cpu().numpy()
-    images = np.asarray(reconstructions, dtype=np.float32)
+    images = np.asarray(to_array(reconstructions), dtype=np.float32)
     if images.shape != truth.images.shape:
         raise ValueError(
             f"reconstructions: expected shape {truth.images.shape}, one image for each "
             f"of {truth.name}, got {images.shape}."
         )
-    names = ("rows", "accuracy", "psnr", "ssim")
-    columns: dict[str, list[float]] = {name: [] for name in names}
+    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
     reasons = {}
     for label, name in enumerate(truth.class_names):
         rows = np.flatnonzero(truth.labels == label)
         made = rows[np.isfinite(images[rows]).all(axis=(1, 2, 3))]
-        columns["rows"].append(len(made))
         if len(made) < len(rows) or not len(rows):
             reasons[name] = (
                 f"{len(rows) - len(made)} of {len(rows)} images were not reconstructed"
                 if len(rows)
                 else "no image of this class"
             )
-        if not len(made):
-            for column in names[1:]:
-                columns[column].append(np.nan)
-            continue
-        pair = images[made], truth.images[made]
-        columns["accuracy"].append(float((judge.predict(pair[0]) == label).mean()))
-        columns["psnr"].append(float(psnr(*pair).mean()))
-        columns["ssim"].append(float(ssim(*pair).mean()))
+        scored = _compare(images[made], truth.images[made], judge, label)
+        for column in _COLUMNS:
+            columns[column].append(scored.get(column, np.nan))
     table = {name: np.asarray(values) for name, values in columns.items()}
     table["rows"] = table["rows"].astype(int)
     return PerClassReport(
@@ -183,6 +176,23 @@ def evaluate_pairs(
         settings={"truth": truth.name, "window of ssim": WINDOW},
         title=title,
     )
+
+
+_COLUMNS = ("rows", "accuracy", "psnr", "ssim")
+
+
+def _compare(
+    images: NDArray[np.float32], truth: NDArray[np.float32], judge: Judge, label: int
+) -> dict[str, float]:
+    """What can be said of the images of one class."""
+    if not len(images):
+        return {"rows": 0}
+    return {
+        "rows": len(images),
+        "accuracy": float((judge.predict(images) == label).mean()),
+        "psnr": float(psnr(images, truth).mean()),
+        "ssim": float(ssim(images, truth).mean()),
+    }
 
 
 def _alike(

@@ -18,14 +18,10 @@ from kldiv import (
     KNNDivergence,
     PerClassReport,
 )
-from kldiv._duplicates import row_ids
-from kldiv_attack._run_folder import (
-    read_json,
-    report_to_dict,
-    write_json,
-)
+from kldiv_attack._files import read_json, write_json
+from kldiv_attack._run_folder import report_to_dict
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.victim import Judge
+from kldiv_attack.judge import Judge
 
 #: What one entry of the setting ``indicator`` may say.
 INDICATOR: dict[str, Any] = {
@@ -56,7 +52,7 @@ def parse_features(text: str) -> tuple[str, int]:
     return (match[1], 0) if match[1] else (match[2], int(match[3]))
 
 
-class _Features:
+class Features:
     """Features of training and auxiliary images, fitted on the training images.
 
     Equal images get equal features: each distinct image is transformed once, because a
@@ -67,8 +63,10 @@ class _Features:
         self, train: LabelledImages, aux: LabelledImages, judge: Judge
     ) -> None:
         images = np.concatenate([train.images, aux.images])
-        ids = row_ids(images.reshape(len(images), -1))
-        distinct, self._place = np.unique(ids, return_inverse=True)
+        first: dict[bytes, int] = {}
+        rows = images + np.float32(0)  # -0.0 equals 0.0
+        ids = [first.setdefault(row.tobytes(), i) for i, row in enumerate(rows)]
+        distinct, self._image_of = np.unique(ids, return_inverse=True)
         self._images, self._n = images[distinct], len(train)
         self._judge = judge
         self._bases: dict[str, tuple[NDArray[np.float64], int]] = {}
@@ -78,7 +76,7 @@ class _Features:
         rows = self._base("judge" if name == "judge" else "pixels")
         if number:
             rows = self._components(name, rows, number)
-        rows = rows[self._place]
+        rows = rows[self._image_of]
         return rows[: self._n], rows[self._n :]
 
     def _base(self, name: str) -> NDArray[np.float64]:
@@ -89,7 +87,7 @@ class _Features:
         self, name: str, rows: NDArray[np.float64], number: int
     ) -> NDArray[np.float64]:
         if name not in self._bases:
-            fitted = rows[self._place[: self._n]]
+            fitted = rows[self._image_of[: self._n]]
             most = min(fitted.shape)
             pca = PCA(min(most, 50), random_state=0).fit(fitted)
             self._bases[name] = pca.transform(rows), most
@@ -122,7 +120,7 @@ def score_indicators(
     """
     if path.exists():
         return {k: PerClassReport.from_json(v) for k, v in read_json(path).items()}
-    features = _Features(train, aux, judge)
+    features = Features(train, aux, judge)
     labels = responses.argmax(axis=1)
     reports = {}
     for one in tqdm(entries, desc="divergence", disable=not verbose):
@@ -161,7 +159,7 @@ def _score(
 ) -> PerClassReport:
     """Divergence per class, beside what two parts of the training rows give."""
     rng = np.random.default_rng(seed)
-    pair = _at_most(train, one["max_rows"], rng), _at_most(aux, one["max_rows"], rng)
+    pair = at_most(train, one["max_rows"], rng), at_most(aux, one["max_rows"], rng)
     estimator = _estimator(one)
     with warnings.catch_warnings():  # they are kept as notes of the report
         warnings.simplefilter("ignore", DivergenceWarning)
@@ -223,7 +221,7 @@ def _score_soft(
         return scorer.fit((X, y, answers), (Z, responses)).score_per_class()
 
 
-def _at_most(
+def at_most(
     sample: Labelled, max_rows: int | None, rng: np.random.Generator
 ) -> Labelled:
     """At most so many random rows of every class."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from kldiv_attack._run_folder import write_atomic
+from kldiv_attack._files import write_atomic
+from kldiv_attack._tables import markdown_table
 
 __all__ = ["Figure", "Heading", "Listing", "Paragraph", "Part", "Table", "write_pages"]
 
@@ -137,7 +138,7 @@ def to_markdown(title: str, parts: Sequence[Part]) -> str:
             case Listing(items):
                 blocks.append("\n".join(f"* {item}" for item in items))
             case Table(header, rows, caption):
-                blocks += [caption, table_text(header, rows)]
+                blocks += [caption, markdown_table(header, rows)]
             case Figure():
                 blocks += _markdown_figure(part)
             case Gallery(figures):
@@ -148,22 +149,6 @@ def to_markdown(title: str, parts: Sequence[Part]) -> str:
 
 def _markdown_figure(figure: Figure) -> list[str]:
     return [f"![{figure.alt}](figures/{figure.name}.png)", figure.caption]
-
-
-def table_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        first = cells[0].ljust(widths[0])
-        rest = [c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True)]
-        return "| " + " | ".join([first, *rest]) + " |"
-
-    rule = "|" + "|".join(
-        ":" + "-" * (w + 1) if i == 0 else "-" * (w + 1) + ":"
-        for i, w in enumerate(widths)
-    )
-    return "\n".join([line(header), rule + "|", *map(line, rows)])
 
 
 def to_html(title: str, parts: Sequence[Part]) -> str:

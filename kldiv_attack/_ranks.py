@@ -99,22 +99,11 @@ def rank_correlations(
     ranks = [(_unit_ranks(x[:, p]), _unit_ranks(y[:, p])) for p in parts]
     per_seed = _correlate(ranks)
     rho = _mean(per_seed)
-    null = np.stack(
-        [
-            _mean(_correlate(shuffled))
-            for shuffled in _shuffles(ranks, n_permutations, rng)
-        ]
-    )
-    far = np.abs(null) >= np.abs(rho) - 1e-12
+    shuffled = _shuffles(ranks, n_permutations, rng)
+    null = np.stack([_mean(_correlate(one)) for one in shuffled])
     largest = np.nanmax(np.abs(np.nan_to_num(null)), axis=1)[:, None]
-    far_any = largest >= np.abs(rho) - 1e-12
     missing = np.isnan(rho)
     low, high = np.quantile(null, [0.025, 0.975], axis=0)
-
-    def share(hits: NDArray[np.bool_]) -> Floats:
-        value: Floats = (hits.sum(0) + 1) / (n_permutations + 1)
-        return np.where(missing, np.nan, value)
-
     return RankCorrelations(
         n_pairs=int(known.sum()),
         rho=rho,
@@ -122,8 +111,8 @@ def rank_correlations(
         highest=np.where(missing, np.nan, -_least(-per_seed)),
         null_low=low,
         null_high=high,
-        pvalue=share(far),
-        pvalue_any=share(far_any),
+        pvalue=_pvalues(null, rho),
+        pvalue_any=_pvalues(largest, rho),
         strongest=_strongest(x, y, parts, sign, n_permutations, rng),
     )
 
@@ -163,6 +152,12 @@ def _least(per_seed: Floats) -> Floats:
 def _shuffles(ranks: Ranks, n: int, rng: np.random.Generator) -> Iterator[Ranks]:
     for _ in range(n):
         yield [(x, y[:, rng.permutation(y.shape[1])]) for x, y in ranks]
+
+
+def _pvalues(null: Floats, rho: Floats) -> Floats:
+    """Share of permutations at least as far from zero; NaN without an order."""
+    hits = (np.abs(null) >= np.abs(rho) - 1e-12).sum(axis=0)
+    return np.where(np.isnan(rho), np.nan, (hits + 1) / (len(null) + 1))
 
 
 def _strongest(

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from kldiv import PerClassReport, __version__
 from kldiv_attack._figures import grid_png
-
-__all__ = ["FORMAT_VERSION", "RunError", "RunRecorder", "open_run", "write_atomic"]
+from kldiv_attack._files import RunError, read_json, refused, write_atomic, write_json
 
 #: Raised when the layout of a run folder changes.
 FORMAT_VERSION = 1
+
 
 # Files of a run, in the order in which they appear.
 _FILES = (
@@ -29,72 +29,10 @@ _FILES = (
     "report.md",
     "report.html",
 )
+
+
 # Settings that may differ between two calls that mean the same run.
 _FREE = ("root", "verbose", "device")
-
-
-class RunError(RuntimeError):
-    """A run folder that cannot be used; the message says what to do about it."""
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a full disk or a crash leaves the previous one intact.
-
-    Parameters
-    ----------
-    path : Path
-        Target.
-    data : bytes
-        Whole content.
-
-    Raises
-    ------
-    RunError
-        If the system refuses, for instance because the disk is full.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _refused(path, error) from error
-        raise
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON without NaN, atomically."""
-    text = json.dumps(content, indent=2, allow_nan=False)
-    write_atomic(path, (text + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON, or say which file is broken."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(
-            f"{path} not found: {path.parent} holds no finished run."
-        ) from None
-    except ValueError as error:
-        raise RunError(
-            f"{path} is not readable JSON ({error}). Restore the file, or start over "
-            "with restart=True (--restart)."
-        ) from error
-
-
-def _refused(path: Path, error: OSError) -> RunError:
-    return RunError(
-        f"{path} could not be written: {error.strerror or error}. What was saved "
-        "before is intact; make room and give the same command again to go on from "
-        "there."
-    )
 
 
 def open_run(folder: Path, config: Mapping[str, Any], *, restart: bool = False) -> bool:
@@ -222,7 +160,7 @@ class RunRecorder:
             with open(self.metrics, "a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
-            raise _refused(self.metrics, error) from error
+            raise refused(self.metrics, error) from error
 
     def sample(self, step: int, images: NDArray[Any]) -> None:
         """Write reconstructions of shape (classes, n, C, H, W) as one picture."""

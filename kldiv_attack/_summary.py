@@ -20,7 +20,7 @@ from kldiv_attack._pages import (
 )
 
 if TYPE_CHECKING:
-    from kldiv_attack.experiment import Run
+    from kldiv_attack._run import Run
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -1,7 +1,7 @@
-"""How far an attack got: success per class, and two controls without a GAN."""
+"""How far an attack got: success per class under a judge that is not the victim."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from kldiv import (
     SamplesApartWarning,
 )
 from kldiv_attack.datasets import LabelledImages, check_images
-from kldiv_attack.victim import Judge, Victim, check_judge
-
-__all__ = ["CONTROLS", "confident_rows", "evaluate_attack", "random_rows"]
+from kldiv_attack.datasets._base import check_whole, to_array
+from kldiv_attack.judge import Judge, check_judge
+from kldiv_attack.victim import Victim
 
 Images = NDArray[np.float32]
+
 
 #: Feature distances that differ by less than this share of the largest feature
 #: are ties: a network's features of one image vary that much with the batch.
@@ -111,7 +112,7 @@ def evaluate_attack(
     Examples
     --------
     >>> from kldiv_attack import evaluate_attack, load_dataset
-    >>> from kldiv_attack.victim import train_judge
+    >>> from kldiv_attack import train_judge
     >>> private = load_dataset("digits", part="train")
     >>> public = load_dataset("digits", part="test")
     >>> judge = train_judge(private, epochs=3, batch_size=32)
@@ -124,39 +125,19 @@ def evaluate_attack(
     if victim is not None:
         check_judge(judge, victim)
     images = _by_label(reconstructions, private)
-    rng = np.random.default_rng(random_state)
-    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
-    reasons: dict[str, str] = {}
-    for label, name in enumerate(private.class_names):
-        rows = np.flatnonzero(private.labels == label)
-        drawn = np.sort(rng.permutation(rows)[:max_rows])
-        scored, reason = _score_class(
-            label,
-            images.get(label),
-            private.images[drawn],
-            judge,
-            n_neighbors,
-            confidence_level,
-        )
-        scored["rows"] = len(rows)
-        for column in _COLUMNS:
-            columns[column].append(scored.get(column, np.nan))
-        if reason:
-            reasons[name] = reason
+    table, reasons = _judged(
+        images, private, judge, n_neighbors, max_rows, confidence_level, random_state
+    )
     estimator = default_estimator() if estimator is None else estimator
     transformer = default_features(private) if transformer is None else transformer
     divergences, missing, notes = _divergences(images, private, estimator, transformer)
     for label, reason in missing.items():
-        name = private.class_names[label]
-        reasons[name] = "; ".join(filter(None, [reasons.get(name), reason]))
-    table = {name: np.asarray(values) for name, values in columns.items()}
-    for name in ("rows", "reconstructions"):
-        table[name] = table[name].astype(int)
-    table["divergence"] = divergences
+        reasons[label] = "; ".join(filter(None, [reasons.get(label), reason]))
+    names = private.class_names
     return PerClassReport(
-        classes=np.asarray(private.class_names),
-        columns=table,
-        reasons=reasons,
+        classes=np.asarray(names),
+        columns={**table, "divergence": divergences},
+        reasons={names[label]: reason for label, reason in reasons.items()},
         settings={
             "private": private.name,
             "n_neighbors": n_neighbors,
@@ -168,7 +149,7 @@ def evaluate_attack(
             "features of the divergence": repr(transformer),
         },
         title=title,
-        notes={private.class_names[label]: note for label, note in notes.items()},
+        notes={names[label]: note for label, note in notes.items()},
     )
 
 
@@ -194,93 +175,9 @@ _COLUMNS = (
 )
 
 
-def random_rows(
-    images: ArrayLike, responses: ArrayLike, n: int, *, random_state: int = 0
-) -> dict[int, Images]:
-    """Control without a GAN: random auxiliary rows that the victim puts in a class.
-
-    Parameters
-    ----------
-    images : array of shape (n_aux, channels, height, width)
-        Auxiliary images.
-    responses : array of shape (n_aux, n_classes)
-        The victim's answers to them.
-    n : int
-        Rows per class; fewer where the victim gave the class fewer rows.
-    random_state : int, default=0
-        Seed.
-
-    Returns
-    -------
-    dict of int to ndarray
-        Images per class, without the classes that the victim never answered.
-    """
-    rng = np.random.default_rng(random_state)
-    return _pick(images, responses, lambda rows, _: rng.permutation(rows)[:n])
-
-
-def confident_rows(
-    images: ArrayLike, responses: ArrayLike, n: int, *, random_state: int = 0
-) -> dict[int, Images]:
-    """Control without a GAN: the auxiliary rows most surely put in a class.
-
-    Parameters
-    ----------
-    images : array of shape (n_aux, channels, height, width)
-        Auxiliary images.
-    responses : array of shape (n_aux, n_classes)
-        The victim's answers to them.
-    n : int
-        Rows per class; fewer where the victim gave the class fewer rows.
-    random_state : int, default=0
-        Seed that decides between equally sure rows.
-
-    Returns
-    -------
-    dict of int to ndarray
-        Images per class, without the classes that the victim never answered.
-    """
-    rng = np.random.default_rng(random_state)
-
-    def surest(rows: NDArray[np.intp], sure: NDArray[Any]) -> NDArray[np.intp]:
-        mixed = rng.permutation(len(rows))
-        return rows[mixed[np.argsort(-sure[mixed], kind="stable")[:n]]]
-
-    return _pick(images, responses, surest)
-
-
-#: The attackers that every attack must be printed beside.
-CONTROLS: dict[str, Callable[..., dict[int, Images]]] = {
-    "random": random_rows,
-    "confident": confident_rows,
-}
-
-
-def _pick(
-    images: ArrayLike,
-    responses: ArrayLike,
-    choose: Callable[[NDArray[np.intp], NDArray[Any]], NDArray[np.intp]],
-) -> dict[int, Images]:
-    pictures, answers = check_images(images), np.asarray(responses)
-    if answers.ndim != 2 or len(answers) != len(pictures):
-        raise ValueError(
-            f"responses: expected shape ({len(pictures)}, n_classes), one row of class "
-            f"probabilities per auxiliary image, got {answers.shape}."
-        )
-    label = answers.argmax(axis=1)
-    chosen = {}
-    for c in range(answers.shape[1]):
-        rows = np.flatnonzero(label == c)
-        if len(rows):
-            chosen[c] = pictures[choose(rows, answers[rows, c])]
-    return chosen
-
-
-def _check_options(n_neighbors: int, max_rows: int, level: float) -> None:
-    if not isinstance(n_neighbors, int | np.integer) or n_neighbors < 1:
-        raise ValueError(
-            f"n_neighbors={n_neighbors!r}: expected a whole number of at least 1."
-        )
+def _check_options(n_neighbors: Any, max_rows: int, level: float) -> None:
+    number = n_neighbors.item() if isinstance(n_neighbors, np.integer) else n_neighbors
+    check_whole("n_neighbors", number, 1)
     if max_rows <= n_neighbors:
         raise ValueError(
             f"max_rows={max_rows} leaves no row a neighbour number {n_neighbors}; "
@@ -297,7 +194,7 @@ def _by_label(
     if isinstance(reconstructions, Mapping):
         given = {int(label): value for label, value in reconstructions.items()}
     else:
-        given = dict(enumerate(_as_array(reconstructions)))
+        given = dict(enumerate(to_array(reconstructions)))
         if len(given) != private.n_classes:
             raise ValueError(
                 f"reconstructions: expected {private.n_classes} classes on the first "
@@ -312,7 +209,7 @@ def _by_label(
         )
     kept = {}
     for label, value in given.items():
-        array = _as_array(value)
+        array = to_array(value)
         if not len(array) or np.isnan(array).all():
             continue
         array = check_images(array, name=f"reconstructions of class {label}")
@@ -325,10 +222,33 @@ def _by_label(
     return kept
 
 
-def _as_array(value: Any) -> NDArray[Any]:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    return np.asarray(value)
+def _judged(
+    images: Mapping[int, Images],
+    private: LabelledImages,
+    judge: Judge,
+    n_neighbors: int,
+    max_rows: int,
+    level: float,
+    random_state: int,
+) -> tuple[dict[str, NDArray[Any]], dict[int, str]]:
+    """Columns that the judge gives, and per label what is missing in them."""
+    rng = np.random.default_rng(random_state)
+    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
+    reasons: dict[int, str] = {}
+    for label in range(private.n_classes):
+        rows = np.flatnonzero(private.labels == label)
+        drawn = private.images[np.sort(rng.permutation(rows)[:max_rows])]
+        made = images.get(label)
+        scored, reason = _score_class(label, made, drawn, judge, n_neighbors, level)
+        scored["rows"] = len(rows)
+        for column in _COLUMNS:
+            columns[column].append(scored.get(column, np.nan))
+        if reason:
+            reasons[label] = reason
+    table = {name: np.asarray(values) for name, values in columns.items()}
+    for name in ("rows", "reconstructions"):
+        table[name] = table[name].astype(int)
+    return table, reasons
 
 
 def _score_class(
@@ -341,7 +261,7 @@ def _score_class(
 ) -> tuple[dict[str, float], str]:
     if images is None:
         return {"reconstructions": 0}, "no reconstruction of this class"
-    hits = int((_as_array(judge.predict(images)) == label).sum())
+    hits = int((to_array(judge.predict(images)) == label).sum())
     interval = binomtest(hits, len(images)).proportion_ci(level, method="wilson")
     scored = {
         "reconstructions": len(images),
@@ -354,8 +274,8 @@ def _score_class(
             f"coverage with n_neighbors={n_neighbors} needs at least "
             f"{n_neighbors + 1} private rows, the class has {len(private)}"
         )
-    seen = _as_array(judge.features(private)).astype(np.float64)
-    made = _as_array(judge.features(images)).astype(np.float64)
+    seen = to_array(judge.features(private)).astype(np.float64)
+    made = to_array(judge.features(images)).astype(np.float64)
     within = cdist(seen, seen)
     np.fill_diagonal(within, np.inf)
     across = cdist(seen, made)

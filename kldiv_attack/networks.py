@@ -4,7 +4,8 @@ Every network sees images in [0, 1]; normalisation belongs to ``forward``.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -260,3 +261,11 @@ class Discriminator(nn.Module):
 
 def _unchanged(module: nn.Module) -> nn.Module:
     return module
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch for the initial values of networks, then put its state back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

@@ -27,8 +27,8 @@ def prepare(name):
         import torch
 
         from kldiv_attack import attackers
-        from kldiv_attack.networks import VictimNetwork
-        from kldiv_attack.victim import Victim, seeded
+        from kldiv_attack.networks import VictimNetwork, seeded
+        from kldiv_attack.victim import Victim
     except ImportError as error:
         raise NotImplementedError(str(error)) from error
     if name not in attackers.ATTACKERS:

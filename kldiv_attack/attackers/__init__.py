@@ -3,12 +3,15 @@
 import inspect
 from typing import Any
 
-from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder
+from kldiv_attack.attackers._access import QueryAccess
+from kldiv_attack.attackers._base import Attacker
 from kldiv_attack.attackers._cgan import CGANAttacker
-from kldiv_attack.attackers._gmi import Blur, GMIAttacker, Mask
+from kldiv_attack.attackers._gmi import GMIAttacker
+from kldiv_attack.attackers._known import Blur, Mask
 from kldiv_attack.attackers._label_only import LabelOnlyAttacker
 from kldiv_attack.attackers._mi_face import MIFaceAttacker
 from kldiv_attack.attackers._preimage_gan import PreImageGANAttacker
+from kldiv_attack.attackers._recorder import Recorder
 
 __all__ = [
     "ATTACKERS",

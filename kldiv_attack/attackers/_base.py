@@ -1,180 +1,24 @@
-"""What every attacker shares: limited access, counted queries, checked images."""
+"""What every attacker shares: the two verbs, checked images, known reasons."""
 
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
 from tqdm.auto import tqdm
 
+from kldiv_attack.attackers._access import QueryAccess, check_network
+from kldiv_attack.attackers._recorder import Recorder
 from kldiv_attack.datasets import LabelledImages, check_images, check_labels
-from kldiv_attack.victim import QueryBudgetExceeded, Victim, check_logits
+from kldiv_attack.victim import QueryBudgetExceeded, Victim
 
 logger = logging.getLogger(__name__)
 
+
 #: Public images that a victim behind a plain function is asked about twice.
 REPEATED = 8
-
-Snapshot = tuple[int, dict[str, torch.Tensor], dict[str, Any]]
-
-
-class Recorder(Protocol):
-    """What a training loop tells the run folder; see ``experiment.py``.
-
-    Attributes
-    ----------
-    every : int
-        Steps between two snapshots.
-
-    Examples
-    --------
-    Any object with these methods will do:
-
-    >>> class Printer:
-    ...     every = 100
-    ...     def log(self, step, **values):
-    ...         print(step, values)
-    ...     def sample(self, step, images): ...
-    ...     def save(self, step, tensors, extra): ...
-    ...     def load(self):
-    ...         return None
-    >>> Printer().log(1, loss=0.5)
-    1 {'loss': 0.5}
-    """
-
-    every: int
-
-    def log(self, step: int, **values: float) -> None:
-        """Write numbers of one step."""
-
-    def sample(self, step: int, images: NDArray[np.float32]) -> None:
-        """Keep images of shape (rows, columns, channels, height, width)."""
-
-    def save(
-        self, step: int, tensors: dict[str, torch.Tensor], extra: dict[str, Any]
-    ) -> None:
-        """Keep everything that is needed to go on after ``step`` steps."""
-
-    def load(self) -> Snapshot | None:
-        """Return the last snapshot, or None for a fresh run."""
-
-
-class QueryAccess:
-    """The part of a victim that an attacker declared; nothing else is reachable.
-
-    Parameters
-    ----------
-    victim : Victim
-        The classifier under attack.
-    access : {"labels", "probabilities", "gradients"}
-        What the attacker declared.
-
-    Attributes
-    ----------
-    n_classes : int
-        Number of classes.
-    class_names : tuple of str
-        Names of the classes.
-    asked_before : int
-        Queries of an interrupted run that this one continues; they count.
-    deterministic : bool
-        Whether the victim is a frozen network; a plain function may answer otherwise
-        when it is asked again.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from kldiv_attack import Victim
-    >>> def black(images):
-    ...     return np.tile([0.9, 0.1], (len(images), 1))
-    >>> victim = Victim.from_callable(black, n_classes=2)
-    >>> QueryAccess(victim, "labels").query(np.zeros((2, 1, 8, 8)))
-    array([0, 0])
-    >>> victim.n_queries
-    2
-    """
-
-    __slots__ = (
-        "_ask",
-        "_network",
-        "_spent",
-        "asked_before",
-        "class_names",
-        "deterministic",
-        "n_classes",
-    )
-
-    def __init__(self, victim: Victim, access: str):
-        if access != "labels" and victim.answers == "labels":
-            raise ValueError(
-                f"this attack needs {access}, the victim answers only labels; choose "
-                "an attacker with access='labels'."
-            )
-        if access == "gradients" and not victim.has_gradients:
-            raise ValueError(
-                "this attack needs gradients, the victim is a plain function; choose a "
-                "black-box attacker."
-            )
-        self.n_classes = victim.n_classes
-        self.class_names = victim.class_names
-        self._ask = _labels_of(victim) if access == "labels" else victim.query
-        self._spent = _spent_of(victim)
-        self._network = victim.network if access == "gradients" else None
-        self.deterministic = victim.has_gradients
-        self.asked_before = 0
-
-    def query(self, images: Any) -> NDArray[Any]:
-        """Answers of the victim, counted by the victim."""
-        return self._ask(images)
-
-    @property
-    def n_queries(self) -> int:
-        """Images asked about so far, those of the interrupted run included."""
-        made, counted, _ = self._spent()
-        return self.asked_before + made - counted
-
-    @property
-    def remaining(self) -> int | None:
-        """Images that may still be asked about; None without a budget."""
-        made, counted, budget = self._spent()
-        if budget is None:
-            return None
-        # An interrupted run of this process is in both numbers, but made once.
-        return max(0, budget - made - max(0, self.asked_before - counted))
-
-    @property
-    def network(self) -> nn.Module:
-        """The frozen network, for attackers that declared gradients."""
-        if self._network is None:
-            raise PermissionError(
-                "this attacker did not declare access='gradients'; it may only query."
-            )
-        return self._network
-
-
-def _labels_of(victim: Victim) -> Any:
-    def ask(images: Any) -> NDArray[np.int64]:
-        answers = victim.query(images)
-        return answers if answers.ndim == 1 else answers.argmax(1)
-
-    return ask
-
-
-def _spent_of(victim: Victim) -> Callable[[], tuple[int, int, int | None]]:
-    counted = victim.n_queries  # when the attack begins
-    return lambda: (victim.n_queries, counted, victim.budget)
-
-
-@torch.no_grad()
-def _check_network(victim: Victim, images: NDArray[np.float32]) -> None:
-    """Refuse a network whose outputs are no logits of the victim's classes."""
-    (pixels,) = victim._batches(images)  # checks their shape
-    check_logits(victim.network(pixels), len(pixels), victim.n_classes)
 
 
 class Attacker(ABC):
@@ -251,7 +95,7 @@ class Attacker(ABC):
         with victim.frozen():
             access = QueryAccess(victim, self.access)
             if self.access == "gradients":
-                _check_network(victim, images[:2])
+                check_network(victim, images[:2])
             self._fit(access, images, recorder)
         self.n_queries_ = getattr(self, "_resumed_queries", 0)
         self.n_queries_ += victim.n_queries - before
@@ -309,6 +153,29 @@ class Attacker(ABC):
             if int(label) not in self.reasons_:
                 images[position] = self._invert(int(label), n, random_state)
         return images
+
+    def prior(
+        self, labels: ArrayLike, n: int, *, random_state: int = 0
+    ) -> NDArray[np.float32] | None:
+        """Where an attacker that searches begins, another control beside its result.
+
+        Parameters
+        ----------
+        labels : array-like of int
+            Which classes.
+        n : int
+            Images per class.
+        random_state : int, default=0
+            Seed of the noise.
+
+        Returns
+        -------
+        ndarray of shape (len(labels), n, channels, height, width), float32, or None
+            What ``invert`` would return without the victim; None for an attacker that
+            does not search.
+        """
+        del labels, n, random_state
+        return None
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "reasons_"):

@@ -1,89 +1,23 @@
 """Conditional GAN attacker: the paper's attack, black box, through queries alone."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import logit
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
-from kldiv_attack.attackers._stepping import Draws
-from kldiv_attack.attackers._training import (
-    PENALTY,
-    Pairs,
-    TrainedAttacker,
-    TrainingState,
-    adam,
-    distil,
-    draw_shifts,
-    follow,
-    frozen_copy,
-    generate,
-    gradient_penalty,
-    held,
-    log_odds,
-    move,
-    recalibrate,
-    train,
-    translate,
-    update,
-)
+from kldiv_attack._classifier import resolve_device
+from kldiv_attack.attackers._access import QueryAccess
+from kldiv_attack.attackers._cgan_training import LOSSES, CGANSettings, CGANTraining
+from kldiv_attack.attackers._pairs import Pairs
+from kldiv_attack.attackers._recorder import Recorder, Snapshot
+from kldiv_attack.attackers._training import train
+from kldiv_attack.attackers._updates import log_odds, recalibrate
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_choice
-from kldiv_attack.networks import Discriminator, Generator, VictimNetwork
-from kldiv_attack.victim import resolve_device, seeded
+from kldiv_attack.datasets._base import check_choice, check_whole
 
 
-def vanilla_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Eq. 1 of the paper: cross entropy of real against generated pairs."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
-
-
-def vanilla_generator(fake: Tensor) -> Tensor:
-    """Eq. 2 in the non-saturating form of Goodfellow et al. (2014)."""
-    return F.softplus(-fake).mean()
-
-
-def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Hinge loss (Lim and Ye, 2017)."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-
-
-def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Difference of the mean scores (Arjovsky et al., 2017)."""
-    return fake.mean() - real.mean()
-
-
-def linear_generator(fake: Tensor) -> Tensor:
-    """Generator's side of the hinge and of the Wasserstein distance."""
-    return -fake.mean()
-
-
-@dataclass(frozen=True)
-class AdversarialLoss:
-    """Both sides of the game, and what its discriminator is kept smooth by."""
-
-    discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
-    penalised: bool = False
-    critic_steps: int = 1
-
-
-LOSSES = {
-    "vanilla": AdversarialLoss(vanilla_discriminator, vanilla_generator),
-    "hinge": AdversarialLoss(hinge_discriminator, linear_generator),
-    "wgan-gp": AdversarialLoss(
-        wasserstein_discriminator, linear_generator, penalised=True, critic_steps=5
-    ),
-}
-
-
-class CGANAttacker(TrainedAttacker):
+class CGANAttacker(CGANSettings):
     r"""Conditional GAN trained on public images and the victim's answers to them.
 
     Pairs :math:`(x', f(x'))` of public images and answers are the real examples. The
@@ -294,12 +228,6 @@ class CGANAttacker(TrainedAttacker):
             enough = np.sort(np.argsort(-sure, kind="stable")[:n])
         return images[enough[:n]]
 
-    def _images(
-        self, generator: nn.Module, noise: Tensor, label: int
-    ) -> NDArray[np.float32]:
-        asked = torch.eye(len(self.classes_))[label]
-        return generate(generator, noise, asked)  # type: ignore[no-any-return]
-
     def _check_parameters(self) -> None:
         check_choice("loss", self.loss, tuple(LOSSES))
         check_choice(
@@ -309,9 +237,8 @@ class CGANAttacker(TrainedAttacker):
         if self.consistency is not None:
             check_choice("consistency", self.consistency, ("surrogate",))
         self._check_numbers()
-        value = self.critic_steps
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"critic_steps={value!r}: expected a whole number >= 1.")
+        if self.critic_steps is not None:
+            check_whole("critic_steps", self.critic_steps, 1)
 
     def _learn(
         self,
@@ -332,7 +259,7 @@ class CGANAttacker(TrainedAttacker):
             balanced=self.balanced,
             confidence=self.confidence,
         )
-        training = _Training(self, n_classes, pairs)
+        training = CGANTraining(self, n_classes, pairs)
         if snapshot is None:
             training.add_surrogate()
         else:
@@ -355,150 +282,3 @@ class CGANAttacker(TrainedAttacker):
             return torch.randn(n, self.n_noise, generator=source).to(pairs.place), asked
 
         recalibrate(self.generator_, inputs)
-
-
-class _Training(TrainingState):
-    """The cGAN's networks and one step of their training."""
-
-    def __init__(self, settings: CGANAttacker, n_classes: int, pairs: Pairs):
-        self.settings = settings
-        self.pairs = pairs
-        self.loss = LOSSES[settings.loss]
-        self.critic_steps = settings.critic_steps or self.loss.critic_steps
-        normalise = settings.spectral_norm
-        shape = settings.image_shape_
-        shift = settings.translation
-        self.shift = min(shape[1:]) // 10 if shift is None else shift
-        # Whether anything asks the attacker's own copy of the victim.
-        self.uses_surrogate = bool(settings.consistency) or settings.candidates > 1
-        with seeded(settings.random_state):
-            self.generator = Generator(
-                shape,
-                n_classes,
-                settings.n_noise,
-                settings.width,
-                settings.conditional_norm,
-            )
-            self.discriminator = Discriminator(
-                shape,
-                n_classes,
-                max(2, settings.width * 2 // 3),
-                settings.discriminator,
-                not self.loss.penalised if normalise is None else normalise,
-            )
-            self.surrogate = VictimNetwork(shape, n_classes).to(pairs.place)
-        for network in (self.generator, self.discriminator):
-            move(network, pairs.place, settings.channels_last)
-        self.average = frozen_copy(self.generator, pairs.place)
-        networks: dict[str, nn.Module] = {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "average": self.average,
-        }
-        rates = dict(zip(networks, settings.learning_rate, strict=False))
-        if self.uses_surrogate:
-            networks["surrogate"] = self.surrogate
-        super().__init__(
-            pairs.place,
-            settings.precision,
-            networks,
-            {k: adam(networks[k], rates[k], settings.momentum) for k in rates},
-            torch.Generator().manual_seed(settings.random_state),
-            {"responses": pairs.answers},
-        )
-
-    def add_surrogate(self) -> None:
-        """Distil the answers received so far into a network of the attacker's own."""
-        if self.uses_surrogate:
-            distil(
-                self.surrogate,
-                self.pairs,
-                self.source,
-                translation=self.shift,
-                verbose=self.settings.verbose,
-            )
-        self.surrogate.eval().requires_grad_(False)
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Undo :meth:`tensors`."""
-        super().restore(tensors)
-        self.surrogate.eval().requires_grad_(False)
-
-    def lesson_weight(self, number: int) -> float:
-        """Weight that the consistency term has reached."""
-        return self.settings.consistency_weight * min(1.0, number / 500)
-
-    def draw_turn(self) -> Draws:
-        """Real pairs, answers to generate images for, noise, and how all is shown."""
-        n, source = self.settings.batch_size, self.source
-        draws = {
-            "rows": self.pairs.draw(n, source),
-            "asked": self.pairs.draw(n, source),
-            "noise": torch.randn(n, self.settings.n_noise, generator=source),
-            "shown": draw_shifts(2 * n, self.shift, source),
-        }
-        if self.loss.penalised:
-            draws["share"] = torch.rand(n, generator=source)
-        return draws
-
-    def step(self, draws: Draws) -> Tensor:
-        """Update discriminator, generator and running mean; return the losses."""
-        for turn in range(self.critic_steps):
-            asked = self.pairs.conditions[draws["asked"][turn]]
-            with torch.set_grad_enabled(turn == self.critic_steps - 1):
-                fake = self.ask(self.generator, draws["noise"][turn], asked)
-            first = self.update_discriminator(fake.detach(), asked, draws, turn)
-        second, consistency = self.update_generator(fake, asked, draws)
-        follow(self.average, self.generator, draws["following"])
-        return torch.stack([first, second, consistency])
-
-    def update_discriminator(
-        self, fake: Tensor, asked: Tensor, draws: Draws, turn: int
-    ) -> Tensor:
-        """One step of the discriminator."""
-        rows, n = draws["rows"][turn], len(fake)
-        real, given = self.pairs.images[rows], self.pairs.conditions[rows]
-        # One pass for both halves: spectral norms are computed once.
-        shown = translate(torch.cat([real, fake]), self.shift, draws["shown"][turn])
-        conditions = torch.cat([given, asked])
-        scores, recognised = self.ask(self.discriminator.judge, shown, conditions)
-        loss = self.loss.discriminator(scores[:n], scores[n:])
-        if self.loss.penalised:
-            loss = loss + PENALTY * gradient_penalty(
-                partial(self.ask, self.discriminator),
-                (shown[:n], given),
-                (shown[n:], asked),
-                draws["share"][turn],
-            )
-        if recognised is not None:
-            loss = loss + F.cross_entropy(recognised, conditions)
-        update(self.optimizers["discriminator"], loss)
-        return loss.detach()
-
-    def update_generator(
-        self, fake: Tensor, asked: Tensor, draws: Draws
-    ) -> tuple[Tensor, Tensor]:
-        """One step of the generator."""
-        with held(self.discriminator):
-            moved = translate(fake, self.shift, draws["moved"])
-            scores, recognised = self.ask(self.discriminator.judge, moved, asked)
-            loss = self.loss.generator(scores)
-            if recognised is not None:
-                loss = loss + F.cross_entropy(recognised, asked)
-            total = loss
-            consistency = torch.zeros_like(loss)
-            if self.settings.consistency:
-                consistency = F.cross_entropy(self.surrogate(fake), asked)
-                total = loss + draws["lesson"] * consistency
-            update(self.optimizers["generator"], total)
-        return loss.detach(), consistency.detach()
-
-    def grid(self) -> NDArray[np.float32]:
-        """Ten images of every class from noise that never changes."""
-        settings = self.settings
-        source = torch.Generator().manual_seed(0)
-        noise = torch.randn(10, settings.n_noise, generator=source)
-        n_classes = len(settings.classes_)
-        return np.stack(
-            [settings._images(self.average, noise, c) for c in range(n_classes)]
-        )

@@ -10,21 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
+from kldiv_attack._classifier import resolve_device
+from kldiv_attack.attackers._access import QueryAccess
+from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._stepping import Draws, drawn
-from kldiv_attack.attackers._training import (
-    draw_shifts,
-    frozen_copy,
-    own_victim,
-    train,
-    translate,
-)
-from kldiv_attack.attackers._wasserstein import (
-    WassersteinAttacker,
-    WassersteinTraining,
-)
+from kldiv_attack.attackers._training import own_victim, train
+from kldiv_attack.attackers._updates import draw_shifts, frozen_copy, translate
+from kldiv_attack.attackers._wasserstein import WassersteinAttacker, WassersteinTraining
 from kldiv_attack.datasets import LabelledImages, check_labels
-from kldiv_attack.victim import resolve_device
+from kldiv_attack.datasets._base import check_whole
 
 CHUNK = 500  # noise vectors that are improved together
 
@@ -188,22 +182,7 @@ class GMIAttacker(WassersteinAttacker):
     def prior(
         self, labels: ArrayLike, n: int, *, random_state: int = 0
     ) -> NDArray[np.float32]:
-        """Where the search begins: generated images, whatever the label.
-
-        Parameters
-        ----------
-        labels : array-like of int
-            Which classes.
-        n : int
-            Images per class.
-        random_state : int, default=0
-            Seed of the noise.
-
-        Returns
-        -------
-        ndarray of shape (len(labels), n, channels, height, width), float32
-            What ``invert`` would return without the victim.
-        """
+        """Generated images, whatever the label; see :meth:`Attacker.prior`."""
         searched = self.iterations, self.restarts
         self.iterations, self.restarts = 0, 1
         try:
@@ -277,10 +256,7 @@ class GMIAttacker(WassersteinAttacker):
 
     def _check_parameters(self) -> None:
         self._check_numbers()
-        if not isinstance(self.iterations, int) or self.iterations < 0:
-            raise ValueError(
-                f"iterations={self.iterations!r}: expected a whole number >= 0."
-            )
+        check_whole("iterations", self.iterations, 0)
 
     def _learn(
         self,
@@ -292,7 +268,7 @@ class GMIAttacker(WassersteinAttacker):
         place = resolve_device(self.device)
         self.network_ = frozen_copy(network, place)
         self.n_gradients_ = 0
-        training = _Training(self, torch.from_numpy(images).to(place))
+        training = GMITraining(self, torch.from_numpy(images).to(place))
         if snapshot is not None:
             training.restore(snapshot[1])
         train(
@@ -392,7 +368,7 @@ class GMIAttacker(WassersteinAttacker):
         return cost
 
 
-class _Training(WassersteinTraining):
+class GMITraining(WassersteinTraining):
     """A generator without conditions, taught by the public images alone."""
 
     def __init__(self, settings: GMIAttacker, images: Tensor):
@@ -408,115 +384,3 @@ class _Training(WassersteinTraining):
         noise = self.settings._uniform(10 * n_classes, torch.Generator().manual_seed(0))
         images = self.images(noise, torch.empty(0))
         return images.reshape(n_classes, 10, *images.shape[1:])
-
-
-class Mask:
-    """Known pixels of an image; the others are black.
-
-    Parameters
-    ----------
-    visible : array-like of shape (height, width), bool
-        Which pixels are known.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from kldiv_attack.attackers import Mask
-    >>> middle = Mask.box((4, 4), hidden=(1, 1, 3, 3))
-    >>> middle(np.ones((1, 1, 4, 4)))[0, 0].astype(int)
-    array([[1, 1, 1, 1],
-           [1, 0, 0, 1],
-           [1, 0, 0, 1],
-           [1, 1, 1, 1]])
-    """
-
-    def __init__(self, visible: ArrayLike):
-        self.visible = np.asarray(visible, dtype=bool)
-        if self.visible.ndim != 2 or not self.visible.any():
-            raise ValueError(
-                "visible: expected an array of shape (height, width) with at least one "
-                f"known pixel, got shape {self.visible.shape} with "
-                f"{int(self.visible.sum())}."
-            )
-
-    @classmethod
-    def box(
-        cls, shape: tuple[int, int], *, hidden: tuple[int, int, int, int]
-    ) -> "Mask":
-        """Hide a rectangle.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Height and width of the images.
-        hidden : tuple of int
-            First row and column of the hidden rectangle, and the row and column after
-            its last.
-
-        Returns
-        -------
-        Mask
-            Everything else is known.
-        """
-        visible = np.ones(shape, dtype=bool)
-        top, left, bottom, right = hidden
-        visible[top:bottom, left:right] = False
-        return cls(visible)
-
-    def __call__(self, images: Any) -> Any:
-        """What is known of images, arrays or tensors."""
-        if images.shape[-2:] != self.visible.shape:
-            raise ValueError(
-                f"mask of {self.visible.shape} pixels: got images of "
-                f"{tuple(images.shape[-2:])}."
-            )
-        return images * self._like(images)
-
-    def restore(self, images: Tensor, known: Tensor) -> Tensor:
-        """Put the known pixels back."""
-        return torch.where(self._like(images) > 0, known, images)
-
-    def _like(self, images: Any) -> Any:
-        if isinstance(images, Tensor):
-            return torch.from_numpy(self.visible).to(images)
-        return self.visible.astype(images.dtype)
-
-
-class Blur:
-    """Means over squares of pixels are known.
-
-    Parameters
-    ----------
-    size : int
-        Side of the squares; height and width of the images are multiples of it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from kldiv_attack.attackers import Blur
-    >>> Blur(4)(np.eye(8, dtype=np.float32)[None, None])[0, 0]
-    array([[0.25, 0.  ],
-           [0.  , 0.25]], dtype=float32)
-    """
-
-    def __init__(self, size: int):
-        if not isinstance(size, int) or size < 2:
-            raise ValueError(f"size={size!r}: expected a whole number >= 2.")
-        self.size = size
-
-    def __call__(self, images: Any) -> Any:
-        """What is known of images, arrays or tensors."""
-        height, width = images.shape[-2:]
-        if height % self.size or width % self.size:
-            raise ValueError(
-                f"blur of size {self.size}: got images of {height} x {width}, which "
-                "are no multiples of it."
-            )
-        squares = images.reshape(
-            *images.shape[:-2],
-            height // self.size,
-            self.size,
-            width // self.size,
-            self.size,
-        )
-        return squares.mean((-3, -1))

@@ -1,24 +1,26 @@
 """Label-only attacker: a surrogate that learns from labels, then a GAN against it."""
 
-import json
 import logging
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder, Snapshot
+from kldiv_attack._classifier_training import train_classifier
+from kldiv_attack.attackers._access import QueryAccess
+from kldiv_attack.attackers._base import Attacker
 from kldiv_attack.attackers._cgan import CGANAttacker
+from kldiv_attack.attackers._recorder import Recorder
+from kldiv_attack.attackers._stages import Stages
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.victim import Victim, _train
+from kldiv_attack.datasets._base import check_whole
+from kldiv_attack.victim import Victim
 
 logger = logging.getLogger(__name__)
 
+
 QUERY_BATCH = 1000
-CHECKPOINT_FORMAT = 1
-PREFIX = "label_only."
 
 
 class LabelOnlyAttacker(Attacker):
@@ -136,7 +138,7 @@ class LabelOnlyAttacker(Attacker):
         recorder: Recorder | None,
     ) -> None:
         self._check_parameters()
-        stages = _Stages(recorder, self._own_settings())
+        stages = Stages(recorder, self._own_settings())
         asked = self._public_labels(victim, images, stages)
         self._find_reasons(self.labels_, self.min_responses)
         surrogate = self._learn_labels(asked, self.labels_)
@@ -166,7 +168,7 @@ class LabelOnlyAttacker(Attacker):
         """True labels of private images need no surrogate."""
         self._check_parameters()
         self._find_reasons(data.labels, self.min_responses)
-        stages = _Stages(recorder, self._own_settings())
+        stages = Stages(recorder, self._own_settings())
         self.gan_ = self._gan(self.steps)
         self.gan_.fit_ideal(data, recorder=stages.enter(1, 0))
 
@@ -177,7 +179,7 @@ class LabelOnlyAttacker(Attacker):
         return images
 
     def _public_labels(
-        self, victim: QueryAccess, images: NDArray[np.float32], stages: "_Stages"
+        self, victim: QueryAccess, images: NDArray[np.float32], stages: Stages
     ) -> NDArray[np.float32]:
         """Ask about the public images, or remember what was answered."""
         if "labels" in stages.kept:
@@ -193,7 +195,7 @@ class LabelOnlyAttacker(Attacker):
             stages.note(victim.n_queries, self.budget_exhausted_)
         return asked
 
-    def _wanted(self, victim: QueryAccess, stages: "_Stages") -> bool:
+    def _wanted(self, victim: QueryAccess, stages: Stages) -> bool:
         """Whether generated images are to be asked about, or were already."""
         if "extra" in stages.kept or stages.stage == 1:
             return "extra" in stages.kept
@@ -213,7 +215,7 @@ class LabelOnlyAttacker(Attacker):
         victim: QueryAccess,
         images: NDArray[np.float32],
         surrogate: Victim,
-        stages: "_Stages",
+        stages: Stages,
         steps: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Train a GAN for a short time and ask the victim what it made."""
@@ -261,7 +263,7 @@ class LabelOnlyAttacker(Attacker):
         """A surrogate: a network of the attacker's own that repeats the labels."""
         batch = min(256, len(images))
         per_epoch = max(1, len(images) // batch)
-        network, settings = _train(
+        network, settings = train_classifier(
             "victim",
             LabelledImages(images, labels, self.class_names_, "answers"),
             -(-self.surrogate_steps // per_epoch),
@@ -285,11 +287,7 @@ class LabelOnlyAttacker(Attacker):
     def _check_parameters(self) -> None:
         least_of = {"n_generated": 0, "surrogate_steps": 1, "min_responses": 1}
         for name, least in least_of.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"{name}={value!r}: expected a whole number >= {least}."
-                )
+            check_whole(name, getattr(self, name), least)
         if not 0 < self.rehearsal <= 1:
             raise ValueError(
                 f"rehearsal={self.rehearsal!r}: expected 0 < rehearsal <= 1."
@@ -309,118 +307,3 @@ class LabelOnlyAttacker(Attacker):
             "random_state": self.random_state,
             "data": self._data_digest,
         }
-
-
-class _Stages:
-    """Snapshots of an attack in two stages, each of which trains one GAN.
-
-    What is known beside the GAN of a stage is stored with its tensors.
-    """
-
-    def __init__(self, recorder: Recorder | None, settings: dict[str, Any]):
-        self.recorder = recorder
-        self.every = recorder.every if recorder else 0
-        self.settings = json.loads(json.dumps(settings))
-        self.kept: dict[str, Tensor] = {}
-        self.exhausted = False
-        self.n_queries = 0
-        self.stage = 0
-        self.before = 0  # steps of earlier stages
-        self.last_saved: Snapshot | None = None
-        found = recorder.load() if recorder else None
-        self.found: Snapshot | None = None if found is None else self._read(found)
-
-    def _read(self, found: Snapshot) -> Snapshot:
-        """Take what is ours out of a snapshot; what is left is the GAN's."""
-        step, tensors, extra = found
-        if extra.get("format") != CHECKPOINT_FORMAT:
-            raise ValueError(
-                f"snapshot of format {extra.get('format')}: expected "
-                f"{CHECKPOINT_FORMAT}; start again in an empty folder."
-            )
-        own = extra["label_only"]
-        self._compare(own["settings"])
-        self.exhausted, self.n_queries = own["exhausted"], own["n_queries"]
-        self.stage, self.before = own["stage"], own["before"]
-        self.kept = {
-            name.removeprefix(PREFIX): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(PREFIX)
-        }
-        gan = {k: v for k, v in tensors.items() if not k.startswith(PREFIX)}
-        return step - self.before, gan, extra["gan"]
-
-    def _compare(self, theirs: dict[str, Any]) -> None:
-        ours = self.settings
-        if theirs.get("data") != ours["data"]:
-            raise ValueError(
-                "snapshot was made with other images; start again in an empty folder."
-            )
-        changed = [k for k in ours if ours[k] != theirs.get(k)]
-        if changed:
-            pairs = ", ".join(
-                f"{k}={ours[k]!r} (was {theirs.get(k)!r})" for k in changed
-            )
-            raise ValueError(
-                f"snapshot was made with other settings: {pairs}; put them back or "
-                "start again in an empty folder."
-            )
-
-    def keep(self, name: str, tensor: Tensor) -> None:
-        """Store this with every snapshot from now on."""
-        self.kept[name] = tensor
-
-    def note(self, n_queries: int, exhausted: bool) -> None:
-        """Store these numbers with every snapshot from now on."""
-        self.n_queries, self.exhausted = n_queries, exhausted
-
-    def enter(self, stage: int, before: int) -> Recorder | None:
-        """Recorder of the GAN of a stage that follows so many steps."""
-        if self.found is not None and stage != self.stage:
-            self.found = None
-        self.stage, self.before = stage, before
-        return self if self.recorder else None
-
-    def save_again(self) -> None:
-        """Store what has become known since the last snapshot."""
-        if self.last_saved is not None:
-            self.save(*self.last_saved)
-
-    # What a GAN asks of a recorder
-
-    @property
-    def _recorder(self) -> Recorder:
-        if self.recorder is None:
-            raise TypeError("no recorder was given.")
-        return self.recorder
-
-    def log(self, step: int, **values: float) -> None:
-        """Pass numbers on."""
-        self._recorder.log(self.before + step, **values)
-
-    def sample(self, step: int, images: NDArray[np.float32]) -> None:
-        """Pass images on."""
-        self._recorder.sample(self.before + step, images)
-
-    def save(
-        self, step: int, tensors: dict[str, Tensor], extra: dict[str, Any]
-    ) -> None:
-        """Pass a snapshot on, with what is known beside it."""
-        copied = {k: v.detach().clone() for k, v in tensors.items()}
-        self.last_saved = step, copied, extra
-        own = {
-            "settings": self.settings,
-            "exhausted": self.exhausted,
-            "n_queries": self.n_queries,
-            "stage": self.stage,
-            "before": self.before,
-        }
-        self._recorder.save(
-            self.before + step,
-            {**tensors, **{PREFIX + k: v for k, v in self.kept.items()}},
-            {"format": CHECKPOINT_FORMAT, "label_only": own, "gan": extra},
-        )
-
-    def load(self) -> Snapshot | None:
-        """The snapshot of this stage, if there is one."""
-        return self.found

@@ -7,11 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from kldiv_attack.attackers._base import Attacker, QueryAccess, Recorder
-from kldiv_attack.attackers._training import frozen_copy, own_victim
+from kldiv_attack._classifier import resolve_device
+from kldiv_attack.attackers._access import QueryAccess
+from kldiv_attack.attackers._base import Attacker
+from kldiv_attack.attackers._recorder import Recorder
+from kldiv_attack.attackers._training import own_victim
+from kldiv_attack.attackers._updates import frozen_copy
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_choice
-from kldiv_attack.victim import resolve_device
+from kldiv_attack.datasets._base import check_choice, check_whole
 
 BATCH = 500
 _BINOMIAL = (0.25, 0.5, 0.25)
@@ -203,9 +206,7 @@ class MIFaceAttacker(Attacker):
         if self.process is not None:
             check_choice("process", self.process, ("denoise",))
         for name in ("steps", "patience"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}: expected a whole number >= 1.")
+            check_whole(name, getattr(self, name), 1)
         if not 0 < self.confidence < 1:
             raise ValueError(
                 f"confidence={self.confidence!r}: expected between 0 and 1."

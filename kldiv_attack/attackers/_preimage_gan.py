@@ -6,21 +6,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kldiv_attack.attackers._base import QueryAccess, Recorder, Snapshot
+from kldiv_attack._classifier import resolve_device
+from kldiv_attack.attackers._access import QueryAccess
+from kldiv_attack.attackers._pairs import Pairs
+from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._stepping import Draws
-from kldiv_attack.attackers._training import (
-    Pairs,
-    frozen_copy,
-    generate,
-    own_victim,
-    train,
-)
-from kldiv_attack.attackers._wasserstein import (
-    WassersteinAttacker,
-    WassersteinTraining,
-)
+from kldiv_attack.attackers._training import own_victim, train
+from kldiv_attack.attackers._updates import frozen_copy, generate
+from kldiv_attack.attackers._wasserstein import WassersteinAttacker, WassersteinTraining
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.victim import resolve_device
 
 
 class PreImageGANAttacker(WassersteinAttacker):
@@ -190,7 +184,7 @@ class PreImageGANAttacker(WassersteinAttacker):
     def _invert(self, label: int, n: int, random_state: int) -> NDArray[np.float32]:
         noise = self._uniform(n, self._source_of(label, random_state))
         asked = torch.eye(len(self.classes_))[label]
-        return generate(self.generator_, noise, asked)  # type: ignore[no-any-return]
+        return generate(self.generator_, noise, asked)
 
     def _learn(
         self,
@@ -206,7 +200,7 @@ class PreImageGANAttacker(WassersteinAttacker):
         place = resolve_device(self.device)
         pairs = Pairs(images, answers, place, balanced=self.balanced)
         victim = frozen_copy(network, place)
-        training = _Training(self, pairs, victim)
+        training = PreImageGANTraining(self, pairs, victim)
         if snapshot is not None:
             training.restore(snapshot[1])
         train(
@@ -223,7 +217,7 @@ class PreImageGANAttacker(WassersteinAttacker):
         self.generator_ = training.finish()
 
 
-class _Training(WassersteinTraining):
+class PreImageGANTraining(WassersteinTraining):
     """The generator learns from the victim what the condition means."""
 
     settings: PreImageGANAttacker

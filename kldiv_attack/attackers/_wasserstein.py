@@ -8,12 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kldiv_attack.attackers._snapshots import ONCE, TrainingState
 from kldiv_attack.attackers._stepping import Draws
-from kldiv_attack.attackers._training import (
-    ONCE,
+from kldiv_attack.attackers._training import TrainedAttacker
+from kldiv_attack.attackers._updates import (
     PENALTY,
-    TrainedAttacker,
-    TrainingState,
     adam,
     draw_shifts,
     follow,
@@ -26,8 +25,7 @@ from kldiv_attack.attackers._training import (
     translate,
     update,
 )
-from kldiv_attack.networks import Discriminator, Generator
-from kldiv_attack.victim import seeded
+from kldiv_attack.networks import Discriminator, Generator, seeded
 
 
 class WassersteinAttacker(TrainedAttacker):
@@ -186,7 +184,7 @@ class WassersteinTraining(TrainingState):
 
     def images(self, noise: Tensor, condition: Tensor) -> NDArray[np.float32]:
         """Images of the averaged generator for one condition."""
-        return generate(self.average, noise, condition)  # type: ignore[no-any-return]
+        return generate(self.average, noise, condition)
 
     def finish(self) -> nn.Module:
         """The averaged generator, ready for use."""

@@ -83,8 +83,8 @@ class Arena:
     """
 
     def __init__(self, train: Sample, seed: int, device: str, verbose: int):
+        from kldiv_attack import train_judge
         from kldiv_attack.datasets import LabelledImages
-        from kldiv_attack.victim import train_judge
 
         if train.labels is None:
             raise ValueError("an attack is judged on labelled images.")

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from kldiv_attack._tables import markdown_table
+
 Cell = str | float | int | None
 MISSING = "\N{EN DASH}"
 
@@ -153,10 +155,9 @@ def markdown(block: Block) -> str:
         case Points(items):
             return "\n".join(f"* {plain(item)}" for item in items)
         case Grid(caption, header, rows):
-            lines = [header, ["---"] * len(header)]
-            lines += [[cell_text(v) for v in row] for row in rows]
-            text = "\n".join("| " + " | ".join(map(plain, r)) + " |" for r in lines)
-            return f"{plain(caption)}\n\n{text}"
+            cells = [[plain(cell_text(value)) for value in row] for row in rows]
+            table = markdown_table([plain(title) for title in header], cells)
+            return f"{plain(caption)}\n\n{table}"
         case Drawing(_, alt, caption) | Photo(_, alt, caption):
             return f"*Figure in report.html: {plain(caption)} {plain(alt)}*"
 

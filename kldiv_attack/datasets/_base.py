@@ -89,6 +89,13 @@ class LabelledImages:
         )
 
 
+def to_array(values: Any) -> NDArray[Any]:
+    """An array of what may be a torch tensor on any device."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values)
+
+
 def check_images(images: Any, *, name: str = "images") -> NDArray[np.float32]:
     """Check that images are (n, channels, height, width) with values in [0, 1].
 
@@ -118,9 +125,7 @@ def check_images(images: Any, *, name: str = "images") -> NDArray[np.float32]:
     >>> check_images(np.full((1, 1, 8, 8), 255) / 255).dtype
     dtype('float32')
     """
-    if hasattr(images, "detach"):
-        images = images.detach().cpu().numpy()
-    array = np.asarray(images)
+    array = to_array(images)
     if array.ndim == 2:
         raise ValueError(
             f"{name}: expected shape (n, channels, height, width), got {array.shape}. "
@@ -177,9 +182,7 @@ def check_labels(labels: Any, n_classes: int) -> NDArray[np.int64]:
         ...
     ValueError: labels: expected 0 to 2, got 0 to 3.
     """
-    if hasattr(labels, "detach"):
-        labels = labels.detach().cpu().numpy()
-    array = np.asarray(labels)
+    array = to_array(labels)
     if array.ndim != 1:
         raise ValueError(f"labels: expected one axis, got shape {array.shape}.")
     if len(array) and array.dtype.kind not in "iu":
@@ -195,6 +198,19 @@ def check_labels(labels: Any, n_classes: int) -> NDArray[np.int64]:
 def check_part(part: str) -> str:
     """Return "train" or "test", or explain that nothing else exists."""
     return check_choice("part", part, ("train", "test"))
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``least``.
+
+    Raises
+    ------
+    ValueError
+        With the least number in the message.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name}={value!r}: expected a whole number >= {least}.")
+    return value
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from kldiv_attack import load_dataset
+from kldiv_attack._classifier_training import train_judge, train_victim
 from kldiv_attack.attackers import ATTACKERS
-from kldiv_attack.victim import Victim, train_judge, train_victim
+from kldiv_attack.victim import Victim
 
 # Few steps of a small attacker: enough to walk the whole path, not to succeed.
 STEPS = 12

@@ -6,13 +6,9 @@ import torch
 
 from kldiv_attack import make_attacker
 from kldiv_attack.attackers import QueryAccess
-from kldiv_attack.attackers._cgan import LOSSES
-from kldiv_attack.attackers._training import (
-    Pairs,
-    draw_shifts,
-    gradient_penalty,
-    translate,
-)
+from kldiv_attack.attackers._cgan_training import LOSSES
+from kldiv_attack.attackers._pairs import Pairs
+from kldiv_attack.attackers._updates import draw_shifts, gradient_penalty, translate
 from kldiv_attack.victim import Victim
 from tests.attack.conftest import MemoryRecorder, digest, small
 

@@ -17,6 +17,26 @@ from kldiv_attack.victim import QueryBudgetExceeded, Victim
 from tests.attack.conftest import MemoryRecorder, digest, small
 
 
+def having(condition):
+    """A mark: the attackers that fulfil a condition, and no others."""
+    names = [name for name, kind in ATTACKERS.items() if condition(kind)]
+    assert names
+    return pytest.mark.parametrize("attacker", sorted(names))
+
+
+def _learns(kind):
+    """Whether the attacker needs answers to public images of every class."""
+    return "min_responses" in inspect.signature(kind).parameters
+
+
+with_gradients = having(lambda kind: kind.access == "gradients")
+through_queries = having(lambda kind: kind.access != "gradients")
+needs_more_than_labels = having(lambda kind: kind.access != "labels")
+labels_are_enough = having(lambda kind: kind.access == "labels")
+learns_answers = having(_learns)
+learns_no_answers = having(lambda kind: not _learns(kind))
+
+
 @pytest.fixture(params=sorted(ATTACKERS))
 def attacker(request):
     """Name of every attacker."""
@@ -38,9 +58,9 @@ def access(attacker):
 
 
 @pytest.fixture
-def learns_answers(attacker):
-    """Whether the attacker needs answers to public images of every class."""
-    return "min_responses" in inspect.signature(ATTACKERS[attacker]).parameters
+def few_answers(attacker):
+    """Parameters with which a class needs no more than five answers."""
+    return {"min_responses": 5} if _learns(ATTACKERS[attacker]) else {}
 
 
 @pytest.fixture
@@ -116,62 +136,79 @@ def test_inputs_are_not_modified(make, victim, public):
     np.testing.assert_array_equal(images, public.images)
 
 
-def test_colour_images_of_another_size(make, access, ask_function):
-    rng = np.random.default_rng(0)
-    images = rng.random((60, 3, 12, 8), dtype=np.float32)
-    if access == "gradients":
-        network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 8, 2))
-        with torch.no_grad():  # dark against bright, half of the images each
-            network[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, 288))
-            network[1].bias.copy_(torch.tensor([144.0, -144.0]))
-        victim = Victim(network, ("cat", "dog"), (3, 12, 8), device="cpu")
-    else:
-        victim = ask_function(
-            lambda x: (
-                np.where(x.mean((1, 2, 3))[:, None] < 0.5, [0.7, 0.3], [0.2, 0.8])
-                if len(x)
-                else np.zeros((0, 2))
-            ),
-            2,
-        )
-    fitted = make().fit(victim, images)
+def colour_images():
+    return np.random.default_rng(0).random((60, 3, 12, 8), dtype=np.float32)
+
+
+@with_gradients
+def test_colour_images_of_another_size_with_gradients(make):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 8, 2))
+    with torch.no_grad():  # dark against bright, half of the images each
+        network[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, 288))
+        network[1].bias.copy_(torch.tensor([144.0, -144.0]))
+    victim = Victim(network, ("cat", "dog"), (3, 12, 8), device="cpu")
+    fitted = make().fit(victim, colour_images())
+    assert_images(fitted.invert([0, 1], 2), (2, 2, 3, 12, 8))
+
+
+@through_queries
+def test_colour_images_of_another_size_through_queries(make, ask_function):
+    victim = ask_function(
+        lambda x: (
+            np.where(x.mean((1, 2, 3))[:, None] < 0.5, [0.7, 0.3], [0.2, 0.8])
+            if len(x)
+            else np.zeros((0, 2))
+        ),
+        2,
+    )
+    fitted = make().fit(victim, colour_images())
     assert_images(fitted.invert([0, 1], 2), (2, 2, 3, 12, 8))
 
 
 # Access
 
 
-def test_it_gets_what_it_declared_and_nothing_else(
-    make, access, trained, public, ask_function
-):
-    """Victims that raise when anything but the declared access is used."""
+class Counting(Victim):
+    """Knows whether it is being queried."""
 
-    class Guarded(Victim):
-        def _probabilities(self, images):
-            assert access == "gradients" or self.counting
-            return super()._probabilities(images)
+    counting = False
 
-        def query(self, images):
-            self.counting = True
-            answers = super().query(images)
-            self.counting = False
-            return answers
+    def query(self, images):
+        self.counting = True
+        answers = super().query(images)
+        self.counting = False
+        return answers
 
-    if access == "gradients":
-        guarded = Guarded(trained.network, trained.class_names)
-    else:  # a plain function: there is no network to reach
-        guarded = ask_function()
-        guarded.__class__ = Guarded
-        guarded.network = None
-        guarded.frozen = trained.frozen
-    guarded.counting = False
-    fitted = make().fit(guarded, public.images)
-    assert fitted.n_queries_ == guarded.n_queries
-    if access != "gradients":
-        assert fitted.n_queries_ >= len(public)
-    before = guarded.n_queries
+
+class QueriesOnly(Counting):
+    """Fails where its probabilities are looked at without a query."""
+
+    def _probabilities(self, images):
+        assert self.counting
+        return super()._probabilities(images)
+
+
+@with_gradients
+def test_gradients_are_no_queries_and_inverting_asks_nothing(make, trained, public):
+    victim = Counting(trained.network, trained.class_names)
+    fitted = make().fit(victim, public.images)
+    assert fitted.n_queries_ == victim.n_queries
+    before = victim.n_queries
     digest(fitted)
-    assert guarded.n_queries == before  # inverting asks nothing any more
+    assert victim.n_queries == before
+
+
+@through_queries
+def test_it_gets_what_it_declared_and_nothing_else(make, trained, public, ask_function):
+    victim = ask_function()  # a plain function: there is no network to reach
+    victim.__class__ = QueriesOnly
+    victim.network = None
+    victim.frozen = trained.frozen
+    fitted = make().fit(victim, public.images)
+    assert fitted.n_queries_ == victim.n_queries >= len(public)
+    before = victim.n_queries
+    digest(fitted)
+    assert victim.n_queries == before  # inverting asks nothing any more
 
 
 def test_the_victim_itself_is_forgotten(make, trained, public):
@@ -184,16 +221,23 @@ def test_the_victim_itself_is_forgotten(make, trained, public):
     assert np.isfinite(digest(fitted)).all()
 
 
-def test_more_than_the_victim_gives_is_refused(make, access, trained, public):
+@labels_are_enough
+def test_a_victim_that_gives_labels_is_enough(make, trained, public):
     victim = Victim(trained.network, trained.class_names, answers="labels")
-    if access == "labels":
-        assert make().fit(victim, public.images).n_queries_ >= len(public)
-    else:
-        with pytest.raises(ValueError, match="answers only labels"):
-            make().fit(victim, public.images)
-    if access == "gradients":
-        with pytest.raises(ValueError, match="needs gradients"):
-            make().fit(Victim.from_callable(len, 10), public.images)
+    assert make().fit(victim, public.images).n_queries_ >= len(public)
+
+
+@needs_more_than_labels
+def test_a_victim_that_gives_only_labels_is_refused(make, trained, public):
+    victim = Victim(trained.network, trained.class_names, answers="labels")
+    with pytest.raises(ValueError, match="answers only labels"):
+        make().fit(victim, public.images)
+
+
+@with_gradients
+def test_a_victim_without_gradients_is_refused(make, public):
+    with pytest.raises(ValueError, match="needs gradients"):
+        make().fit(Victim.from_callable(len, 10), public.images)
 
 
 def test_victim_is_frozen_while_attacked_and_restored(make, trained, public):
@@ -252,6 +296,12 @@ def test_interrupted_run_goes_on_to_the_same_result(make, victim, public, stop_a
         assert victim.n_queries == asked  # answers are in the snapshot
 
 
+def test_truth_is_no_number(make, victim, public):
+    attacker = make(steps=True)
+    with pytest.raises(ValueError, match="steps=True: expected a whole number >= 1"):
+        attacker.fit(victim, public.images)
+
+
 def test_finished_run_is_rebuilt_from_its_snapshot(make, victim, public):
     recorder = MemoryRecorder()
     expected = make().fit(victim, public.images, recorder=recorder)
@@ -282,17 +332,17 @@ def test_snapshot_of_another_run_is_refused(make, victim, public):
 # Classes
 
 
-def test_tiny_and_missing_classes_are_nan_with_a_reason(
-    make, learns_answers, victim, public, caplog
-):
+def answered(victim, public):
+    """Public images without those of class 3, and with four of class 7."""
     answers = victim.query(public.images).argmax(1)
     keep = answers != 3
     keep[np.flatnonzero(answers == 7)[4:]] = False
-    if not learns_answers:  # images of other classes do as well
-        images = make().fit(victim, public.images[keep]).invert([2, 3, 7], 4)
-        assert np.isfinite(images).all()
-        return
-    fitted = make(min_responses=5).fit(victim, public.images[keep])
+    return public.images[keep]
+
+
+@learns_answers
+def test_tiny_and_missing_classes_are_nan_with_a_reason(make, victim, public, caplog):
+    fitted = make(min_responses=5).fit(victim, answered(victim, public))
     assert set(fitted.reasons_) == {3, 7}
     assert "never answered" in fitted.reasons_[3]
     assert "4 times" in fitted.reasons_[7]
@@ -302,19 +352,28 @@ def test_tiny_and_missing_classes_are_nan_with_a_reason(
     assert np.isfinite(images[0]).all()
 
 
-def test_public_images_of_one_class(make, learns_answers, victim, public):
+@learns_no_answers
+def test_images_of_other_classes_do_as_well(make, victim, public):
+    fitted = make().fit(victim, answered(victim, public))
+    assert np.isfinite(fitted.invert([2, 3, 7], 4)).all()
+    assert make().fit(victim, public.images[:1]).reasons_ == {}
+
+
+@pytest.mark.parametrize(
+    ("attacker", "n_missing"),
+    [(name, 9 * _learns(kind)) for name, kind in sorted(ATTACKERS.items())],
+)
+def test_public_images_of_one_class(make, n_missing, victim, public):
     answers = victim.query(public.images).argmax(1)
     fitted = make().fit(victim, public.images[answers == 6])
     assert np.isfinite(fitted.invert([6], 2)).all()
-    assert len(fitted.reasons_) == (9 if learns_answers else 0)
+    assert len(fitted.reasons_) == n_missing
 
 
-def test_no_class_with_enough_answers_is_an_error(make, learns_answers, victim, public):
-    if learns_answers:
-        with pytest.raises(ValueError, match="min_responses=2000"):
-            make(min_responses=2000).fit(victim, public.images)
-    else:
-        assert make().fit(victim, public.images[:1]).reasons_ == {}
+@learns_answers
+def test_no_class_with_enough_answers_is_an_error(make, victim, public):
+    with pytest.raises(ValueError, match="min_responses=2000"):
+        make(min_responses=2000).fit(victim, public.images)
 
 
 def test_a_victim_of_one_class_is_refused(make, public):
@@ -341,12 +400,10 @@ def test_ideal_attacker_needs_no_victim(make, private):
 
 @pytest.mark.parametrize("budget", [250, 920])
 def test_a_budget_is_kept_and_what_was_answered_is_used(
-    make, learns_answers, trained, public, caplog, budget
+    make, few_answers, trained, public, caplog, budget
 ):
     victim = Victim(trained.network, trained.class_names, budget=budget)
-    fitted = make(**({"min_responses": 5} if learns_answers else {})).fit(
-        victim, public.images
-    )
+    fitted = make(**few_answers).fit(victim, public.images)
     assert victim.n_queries <= budget
     assert fitted.n_queries_ == victim.n_queries
     assert_images(fitted.invert([0, 9], 2), (2, 2, 1, 8, 8))
@@ -355,26 +412,30 @@ def test_a_budget_is_kept_and_what_was_answered_is_used(
         assert "budget allows" in caplog.text
     else:
         assert "budget" not in caplog.text
-    if learns_answers and budget < len(public):
-        assert fitted.budget_exhausted_
+
+
+@learns_answers
+def test_a_budget_for_a_part_of_the_public_images_is_exhausted(make, trained, public):
+    budget = len(public) // 2
+    victim = Victim(trained.network, trained.class_names, budget=budget)
+    assert make(min_responses=5).fit(victim, public.images).budget_exhausted_
 
 
 def test_a_small_budget_is_kept_by_a_run_that_goes_on(
-    make, learns_answers, trained, public
+    make, few_answers, trained, public
 ):
     """The queries before the interruption count, also in another process."""
-    options = {"min_responses": 5} if learns_answers else {}
 
     def fresh():
         return Victim(trained.network, trained.class_names, budget=910)
 
-    whole = make(**options).fit(fresh(), public.images)
+    whole = make(**few_answers).fit(fresh(), public.images)
     recorder = MemoryRecorder(stop_after=1)
     interrupted = fresh()
     try:
-        make(**options).fit(interrupted, public.images, recorder=recorder)
+        make(**few_answers).fit(interrupted, public.images, recorder=recorder)
     except KeyboardInterrupt:
-        resumed = make(**options).fit(fresh(), public.images, recorder=recorder)
+        resumed = make(**few_answers).fit(fresh(), public.images, recorder=recorder)
         np.testing.assert_array_equal(digest(resumed), digest(whole))
         assert resumed.n_queries_ == whole.n_queries_ <= 910
         assert resumed.budget_exhausted_ == whole.budget_exhausted_
@@ -382,22 +443,27 @@ def test_a_small_budget_is_kept_by_a_run_that_goes_on(
         assert not recorder.n_saves  # there was nothing to interrupt
 
 
-def test_a_spent_budget_is_an_error(make, learns_answers, trained, public):
+@learns_answers
+def test_a_spent_budget_is_an_error(make, trained, public):
     victim = Victim(trained.network, trained.class_names, budget=0)
-    if learns_answers:
-        with pytest.raises(QueryBudgetExceeded, match="before the first query"):
-            make().fit(victim, public.images)
-    else:
-        assert make().fit(victim, public.images).n_queries_ == 0
+    with pytest.raises(QueryBudgetExceeded, match="before the first query"):
+        make().fit(victim, public.images)
 
 
-def test_a_victim_that_changes_its_mind_is_noticed(
-    make, access, trained, public, ask_function, caplog
-):
-    if access == "gradients":
-        fitted = make().fit(Victim(trained.network, trained.class_names), public.images)
-        assert np.isnan(fitted.changed_answers_)  # a frozen network does not
-        return
+@learns_no_answers
+def test_a_spent_budget_does_for_who_asks_nothing(make, trained, public):
+    victim = Victim(trained.network, trained.class_names, budget=0)
+    assert make().fit(victim, public.images).n_queries_ == 0
+
+
+@with_gradients
+def test_a_frozen_network_does_not_change_its_mind(make, trained, public):
+    fitted = make().fit(Victim(trained.network, trained.class_names), public.images)
+    assert np.isnan(fitted.changed_answers_)
+
+
+@through_queries
+def test_a_victim_that_changes_its_mind_is_noticed(make, public, ask_function, caplog):
     steady = make().fit(ask_function(), public.images)
     assert steady.changed_answers_ == 0
     assert "changed its mind" not in caplog.text
@@ -446,6 +512,7 @@ def test_bad_auxiliary_images(make, victim, images, message):
         make().fit(victim, images)
 
 
+@through_queries
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
@@ -454,17 +521,12 @@ def test_bad_auxiliary_images(make, victim, images, message):
         (lambda x: np.full((len(x), 7), 1 / 7), r"\(\d+, 10\), got \(\d+, 7\)"),
     ],
 )
-def test_bad_answers_of_a_function_stop_the_attack(
-    make, access, public, answer, message
-):
-    if access == "gradients":
-        with pytest.raises(ValueError, match="needs gradients"):
-            make().fit(Victim.from_callable(answer, 10), public.images)
-        return
+def test_bad_answers_of_a_function_stop_the_attack(make, public, answer, message):
     with pytest.raises(ValueError, match=message):
         make().fit(Victim.from_callable(answer, 10), public.images)
 
 
+@labels_are_enough
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
@@ -473,12 +535,9 @@ def test_bad_answers_of_a_function_stop_the_attack(
         (lambda x: np.zeros((len(x), 10), int), r"labels of shape"),
     ],
 )
-def test_bad_labels_of_a_function_stop_the_attack(
-    make, access, public, answer, message
-):
+def test_bad_labels_of_a_function_stop_the_attack(make, public, answer, message):
     victim = Victim.from_callable(answer, 10, answers="labels")
-    expected = message if access == "labels" else "answers only labels"
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(ValueError, match=message):
         make().fit(victim, public.images)
 
 

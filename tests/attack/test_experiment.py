@@ -12,9 +12,11 @@ import torch
 
 from kldiv import PerClassReport
 from kldiv_attack import _run_folder
-from kldiv_attack._run_folder import RunRecorder, open_run, write_atomic
+from kldiv_attack._files import RunError, write_atomic
+from kldiv_attack._run import load_run
+from kldiv_attack._run_folder import RunRecorder, open_run
 from kldiv_attack.datasets import LabelledImages, load_dataset
-from kldiv_attack.experiment import RunError, load_run, run_experiment
+from kldiv_attack.experiment import run_experiment
 from tests.attack.conftest import QUICK_VICTIM, STEPS
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kldiv_attack import evaluate_pairs
 from kldiv_attack._fidelity import psnr, ssim
-from kldiv_attack.victim import Judge
+from kldiv_attack.judge import Judge
 from tests import reference
 
 
@@ -47,10 +47,15 @@ def test_psnr_of_a_known_error(error, decibels):
     assert np.isposinf(psnr(truth, truth)).all()
 
 
-@pytest.mark.parametrize("window", [2, 4, 1, 5.0])
-def test_windows_have_an_odd_side(window):
-    with pytest.raises(ValueError, match="odd whole number"):
+@pytest.mark.parametrize("window", [2, 1, 5.0, True])
+def test_windows_have_at_least_three_pixels(window):
+    with pytest.raises(ValueError, match="whole number >= 3"):
         ssim(images(0), images(1), window=window)
+
+
+def test_windows_have_an_odd_side():
+    with pytest.raises(ValueError, match="odd whole number"):
+        ssim(images(0), images(1), window=4)
     with pytest.raises(ValueError, match="8 pixels are smaller"):
         ssim(images(0), images(1), window=9)
 

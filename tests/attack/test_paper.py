@@ -9,19 +9,21 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer
 
 from kldiv import ConditionalKLScorer, KNNDivergence
-from kldiv_attack import paper
+from kldiv_attack._classifier_training import train_judge, train_victim
+from kldiv_attack._files import RunError
 from kldiv_attack._indicator import INDICATOR, score_indicators
+from kldiv_attack._run import load_run
+from kldiv_attack._studies import paper
+from kldiv_attack._studies.paper import write_paper
 from kldiv_attack.datasets import load_dataset
-from kldiv_attack.experiment import RunError, load_run, run_experiment
+from kldiv_attack.experiment import run_experiment
 from kldiv_attack.paper import (
     PUBLISHED_TABLE_3,
     correlations,
     figure_2,
     success_table,
     table_3,
-    write_paper,
 )
-from kldiv_attack.victim import train_judge, train_victim
 
 SPLITS = {
     "mnist": {"name": "digits", "part": "test"},

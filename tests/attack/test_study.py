@@ -8,18 +8,15 @@ import numpy as np
 import pytest
 
 from kldiv import kl_divergence
-from kldiv_attack import study as module
 from kldiv_attack.__main__ import main
-from kldiv_attack._run_folder import RunError
-from kldiv_attack._study_pages import summary_rows
-from kldiv_attack.study import (
-    OUTCOMES,
-    PREDICTORS,
-    load_study,
-    run_study,
-    study_config,
-    write_study,
-)
+from kldiv_attack._files import RunError
+from kldiv_attack._studies import settings
+from kldiv_attack._studies import study as module
+from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
+from kldiv_attack._studies.pages import summary_rows, write_study
+from kldiv_attack._studies.result import load_study
+from kldiv_attack._studies.settings import study_config
+from kldiv_attack._studies.study import run_study
 
 LETTERS = {"name": "glyphs", "split": "letters", "size": 8, "n_per_class": 40}
 
@@ -69,7 +66,7 @@ def test_every_combination_is_observed_once(finished):
 
 
 def test_observations_are_what_the_runs_hold(finished):
-    from kldiv_attack.experiment import load_run
+    from kldiv_attack._run import load_run
 
     run = load_run(finished.folder / "seed_1" / "letters" / "cgan")
     rows = [
@@ -246,11 +243,11 @@ def test_emnist_is_an_option():
 
 
 def test_from_the_command_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(module, "AUXILIARY", {"glyph letters": LETTERS})
+    monkeypatch.setattr(settings, "AUXILIARY", {"glyph letters": LETTERS})
     out = tmp_path / "out"
     command = ["study", "--demo", "--attackers", "mi_face", "--quiet"]
-    settings = ["--set", "steps=5", "--out", str(out)]
-    assert main([*command, *settings]) == 0
+    small = ["--set", "steps=5", "--out", str(out)]
+    assert main([*command, *small]) == 0
     first = capsys.readouterr().out
     assert "Correlation with coverage, all" in first
     assert str(out / "report.html") in first

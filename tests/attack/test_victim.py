@@ -8,16 +8,9 @@ import pytest
 import torch
 
 from kldiv_attack import load_dataset
-from kldiv_attack.victim import (
-    Judge,
-    QueryBudgetExceeded,
-    Victim,
-    check_answers,
-    check_judge,
-    random_affine,
-    train_judge,
-    train_victim,
-)
+from kldiv_attack._classifier_training import random_affine, train_judge, train_victim
+from kldiv_attack.judge import Judge, check_judge
+from kldiv_attack.victim import QueryBudgetExceeded, Victim, check_answers
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +174,7 @@ def test_full_disk_keeps_the_old_file(trained, tmp_path, monkeypatch):
         name.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kldiv_attack.victim.save_file", fail)
+    monkeypatch.setattr("kldiv_attack._classifier.save_file", fail)
     with pytest.raises(OSError, match="No space left"):
         trained.save(path)
     assert path.read_bytes() == good

@@ -9,8 +9,8 @@ from torch import nn
 
 from kldiv_attack import make_attacker
 from kldiv_attack.attackers import Blur, Mask
-from kldiv_attack.attackers._preimage_gan import _Training
-from kldiv_attack.attackers._training import Pairs
+from kldiv_attack.attackers._pairs import Pairs
+from kldiv_attack.attackers._preimage_gan import PreImageGANTraining
 from kldiv_attack.victim import Victim
 from tests.attack.conftest import small
 
@@ -42,7 +42,7 @@ def test_answers_are_drawn_around_those_of_the_victim(victim, public):
     pairs = Pairs(public.images, answers, torch.device("cpu"))
     settings = make_attacker("preimage_gan", **small("preimage_gan"), bandwidth=0.01)
     settings._begin(victim.class_names, public.images)
-    training = _Training(settings, pairs, victim.network)
+    training = PreImageGANTraining(settings, pairs, victim.network)
     draws = training.draw_conditions(4000, torch.Generator().manual_seed(0))
     drawn = training.conditions(draws, 4000).numpy()
     np.testing.assert_allclose(drawn.sum(1), 1, rtol=1e-5)

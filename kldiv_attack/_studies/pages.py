@@ -1,11 +1,14 @@
 """What a study looks like on paper: its tables, its heat maps, its report pages."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from kldiv_attack._figures import draw_heat, figure_png
+from kldiv_attack._files import write_atomic
 from kldiv_attack._pages import (
     Figure,
     Heading,
@@ -15,12 +18,66 @@ from kldiv_attack._pages import (
     Table,
     write_pages,
 )
+from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
+from kldiv_attack._studies.result import Study, missing
 from kldiv_attack._summary import mean_known, number
+from kldiv_attack._tables import Row, text_lines
 
-if TYPE_CHECKING:
-    from kldiv_attack.study import Study
+
+def write_study(study: Study) -> None:
+    """Write the tables and the report of a study from its observations alone."""
+    write_atomic(study.folder / "observations.csv", _csv(study.rows).encode())
+    found = correlation_rows(study)
+    write_atomic(study.folder / "correlations.csv", _csv(found).encode())
+    write_study_pages(study, found)
+    write_atomic(study.folder / "study.txt", study_text(study, found).encode())
+
+
+def correlation_rows(study: Study) -> list[dict[str, Any]]:
+    """One row per attacker, outcome, divergence and way to compare."""
+    found = []
+    for attacker in study.attackers:
+        for outcome in OUTCOMES:
+            for within in (False, True):
+                one = study.correlations(attacker, outcome, within=within)
+                for i, name in enumerate(PREDICTORS):
+                    found.append(
+                        {
+                            "attacker": attacker,
+                            "outcome": outcome,
+                            "pairs": "within sets" if within else "all",
+                            "n_pairs": one.n_pairs,
+                            "divergence": name,
+                            "rho": one.rho[i],
+                            "lowest": one.lowest[i],
+                            "highest": one.highest[i],
+                            "null_low": one.null_low[i],
+                            "null_high": one.null_high[i],
+                            "pvalue": one.pvalue[i],
+                            "pvalue_any": one.pvalue_any[i],
+                            "strongest": one.strongest[i],
+                        }
+                    )
+    return found
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {
+                k: ("" if missing(v) else f"{v:.6g}" if isinstance(v, float) else v)
+                for k, v in row.items()
+            }
+        )
+    return buffer.getvalue()
+
 
 SUMMARY_TITLE = "Means over classes; of several seeds the mean and the range"
+
+
 OUTCOME_TERMS = (
     "accuracy: share of the reconstructions that an independent judge, never the "
     "victim, puts in the class.",
@@ -33,6 +90,8 @@ OUTCOME_TERMS = (
     "control: random and control: confident return public images that the victim "
     "puts in the class, without any generator.",
 )
+
+
 TEST_TERMS = (
     "Spearman correlation over pairs of auxiliary set and class, averaged over the "
     "seeds; a dash where there is no order to compare.",
@@ -43,7 +102,7 @@ TEST_TERMS = (
 )
 
 
-def summary_rows(study: "Study") -> tuple[tuple[str, ...], list[list[str]]]:
+def summary_rows(study: Study) -> tuple[tuple[str, ...], list[list[str]]]:
     """Means over classes per auxiliary set and attacker, and their range over seeds."""
     rows = []
     for aux in study.config["auxiliary"]:
@@ -79,7 +138,7 @@ def _outcomes() -> tuple[str, ...]:
 
 
 def correlation_cells(
-    study: "Study", found: Sequence[dict[str, Any]], outcome: str, pairs: str
+    study: Study, found: Sequence[dict[str, Any]], outcome: str, pairs: str
 ) -> tuple[tuple[str, ...], list[list[str]]]:
     """One row per divergence, one column per attacker."""
     chosen = [r for r in found if r["outcome"] == outcome and r["pairs"] == pairs]
@@ -95,7 +154,7 @@ def _cell(row: dict[str, Any]) -> str:
     return f"{row['rho']:+.2f}" + ("*" if row["pvalue_any"] < 0.05 else " ")
 
 
-def findings(study: "Study", found: Sequence[dict[str, Any]]) -> list[str]:
+def findings(study: Study, found: Sequence[dict[str, Any]]) -> list[str]:
     """What the numbers say, one sentence per attacker and outcome."""
     lines = []
     for attacker in study.attackers:
@@ -124,7 +183,7 @@ def findings(study: "Study", found: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def study_text(study: "Study", found: Sequence[dict[str, Any]]) -> str:
+def study_text(study: Study, found: Sequence[dict[str, Any]]) -> str:
     """The tables of a study as text."""
     parts = [SUMMARY_TITLE, _text(*summary_rows(study))]
     for outcome in _outcomes():
@@ -138,20 +197,13 @@ def study_text(study: "Study", found: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = []
-    for cells in [header, *rows]:
-        first, *others = zip(cells, widths, strict=True)
-        lines.append(
-            "  ".join([first[0].ljust(first[1]), *(c.rjust(w) for c, w in others)])
-        )
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(lines)
+def _text(header: Row, rows: Sequence[Row]) -> str:
+    first, *others = text_lines([header, *rows])
+    return "\n".join([first, "-" * len(first), *others])
 
 
 def heat_figure(
-    study: "Study", found: Sequence[dict[str, Any]], pairs: str, name: str
+    study: Study, found: Sequence[dict[str, Any]], pairs: str, name: str
 ) -> Figure:
     """Correlations as colours: one panel per outcome."""
     panels = {}
@@ -175,7 +227,7 @@ def heat_figure(
     )
 
 
-def write_study_pages(study: "Study", found: Sequence[dict[str, Any]]) -> None:
+def write_study_pages(study: Study, found: Sequence[dict[str, Any]]) -> None:
     """Write report.md and report.html of a study."""
     config = study.config
     parts: list[Part] = [

@@ -2,17 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kldiv_attack._pages import (
-    Heading,
-    Listing,
-    Paragraph,
-    Part,
-    Table,
-    write_pages,
-)
+from kldiv_attack._models import discard_models
+from kldiv_attack._pages import Heading, Listing, Paragraph, Part, Table, write_pages
+from kldiv_attack._run import Run
 from kldiv_attack._summary import (
     SUCCESS_TERMS,
     facts_of,
@@ -24,7 +20,8 @@ from kldiv_attack._summary import (
     success_header,
     success_rows,
 )
-from kldiv_attack.experiment import Run, discard_models, run_experiment
+from kldiv_attack._tables import text_lines
+from kldiv_attack.experiment import run_experiment
 
 __all__ = ["AUXILIARY", "demo_table", "run_demo"]
 
@@ -95,21 +92,15 @@ def run_demo(
 
 def demo_table(runs: Mapping[str, Run]) -> str:
     """The one table of the demo as text, at most 80 columns wide."""
-    groups = {name: success_rows(run) for name, run in runs.items()}
+    groups = {name: [*success_rows(run), mean_row(run)] for name, run in runs.items()}
     header = success_header(next(iter(runs.values())))
-    everything = [list(header), *(row for g in groups.values() for row in g)]
-    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
-
-    def line(cells: Any) -> str:
-        return "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
-
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = [line(header), rule]
+    everything = [header, *(row for rows in groups.values() for row in rows)]
+    first, *cells = text_lines(everything, n_left=0)
+    rule = "-" * len(first)
+    lines, rest = [first, rule], iter(cells)
     for name, rows in groups.items():
-        run = runs[name]
-        lines.append(f"{name} ({run.facts['n_queries']} queries)")
-        lines += map(line, rows)
-        lines += [line(mean_row(run)), rule]
+        lines.append(f"{name} ({runs[name].facts['n_queries']} queries)")
+        lines += [*islice(rest, len(rows)), rule]
     return "\n".join(lines)
 
 

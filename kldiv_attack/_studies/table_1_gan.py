@@ -107,35 +107,41 @@ def _train(
     averaged = [one.detach().clone() for one in maker.parameters]
     repetition = torch.arange(count)[:, None]
 
-    def draw(source: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        return source[repetition, index]
-
     def made(wanted: torch.Tensor) -> torch.Tensor:
         noise = torch.randn((count, BATCH, n_noise), generator=generator)
         return torch.cat([maker(torch.cat([noise, wanted], 2)), wanted], 2)
 
     for step in range(STEPS):
         picked = torch.randint(size, (2, count, BATCH), generator=generator)
-        wanted = draw(labels, picked[1])
+        wanted = labels[repetition, picked[1]]
         with torch.no_grad():
             fake = made(wanted)
-        real = torch.cat([draw(rows, picked[0]), draw(labels, picked[0])], 2)
-        penalised = step % PENALTY_EVERY == 0
-        real.requires_grad_(penalised)
-        score = judge(real)
-        loss = F.softplus(-score).mean((1, 2)) + F.softplus(judge(fake)).mean((1, 2))
-        if penalised:
-            (slope,) = torch.autograd.grad(score.sum(), real, create_graph=True)
-            size_of_slope = slope[:, :, :d].square().sum(2).mean(1)
-            loss = loss + PENALTY_EVERY * PENALTY / 2 * size_of_slope
-        judge_step.zero_grad()
-        loss.sum().backward()  # type: ignore[no-untyped-call]
-        judge_step.step()
-        loss = F.softplus(-judge(made(wanted))).mean((1, 2))
-        maker_step.zero_grad()
-        loss.sum().backward()  # type: ignore[no-untyped-call]
-        maker_step.step()
+        seen = repetition, picked[0]
+        real = torch.cat([rows[seen], labels[seen]], 2)
+        _update(judge_step, _judge_loss(judge, real, fake, d, step))
+        _update(maker_step, F.softplus(-judge(made(wanted))).mean((1, 2)))
         with torch.no_grad():
             for mean, newest in zip(averaged, maker.parameters, strict=True):
                 mean.lerp_(newest, AVERAGE)
     return averaged
+
+
+def _judge_loss(
+    judge: Networks, real: torch.Tensor, fake: torch.Tensor, d: int, step: int
+) -> torch.Tensor:
+    """Logistic loss per repetition, with the penalty on the slope where it is due."""
+    penalised = step % PENALTY_EVERY == 0
+    real.requires_grad_(penalised)
+    score = judge(real)
+    loss = F.softplus(-score).mean((1, 2)) + F.softplus(judge(fake)).mean((1, 2))
+    if penalised:
+        (slope,) = torch.autograd.grad(score.sum(), real, create_graph=True)
+        size_of_slope = slope[:, :, :d].square().sum(2).mean(1)
+        loss = loss + PENALTY_EVERY * PENALTY / 2 * size_of_slope
+    return loss
+
+
+def _update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimizer.zero_grad()
+    loss.sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()

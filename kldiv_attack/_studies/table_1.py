@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,25 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from kldiv import KNNDivergence, ks_test
-from kldiv._ratio._corrections import CORRECTIONS
+from kldiv import KNNDivergence
+from kldiv_attack._files import write_atomic
+from kldiv_attack._studies.readings import (
+    N_RECONSTRUCTIONS,
+    READINGS,
+    Array,
+    Simulation,
+    ideal_reconstructions,
+    simulate,
+)
+from kldiv_attack._tables import markdown_table
 
-Array = NDArray[np.float64]
-
+#: Corrections of the estimated divergences.
+CORRECTIONS = (None, "adaptive", "gaussian", "mixture")
 DIMENSIONS = (1, 5, 10, 50, 100, 500)
+
+
 #: Table 1 as printed: the divergence, and whether the null hypothesis was rejected.
 PUBLISHED_TABLE_1: dict[int, tuple[float, bool]] = {
     1: (0.5, False),
@@ -36,118 +45,10 @@ PUBLISHED_TABLE_1: dict[int, tuple[float, bool]] = {
     100: (50.0, True),
     500: (250.0, True),
 }
-N_TRAIN, N_AUX, N_RECONSTRUCTIONS = 1000, 500, 500
+
+
 #: Level of each attacker's verdicts.
 LEVELS = {"ideal": 0.05, "cgan": 0.01}
-PERMUTATIONS = 199
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """One draw of the paper's data and its victim.
-
-    Attributes
-    ----------
-    train : ndarray of shape (1000, d)
-        Private rows of class 0.
-    aux : ndarray of shape (500, d)
-        The attacker's rows.
-    answers : ndarray of shape (500,)
-        The victim's labels of `aux`.
-    victim : LogisticRegression
-        Fitted on both classes.
-    """
-
-    train: Array
-    aux: Array
-    answers: NDArray[np.int64]
-    victim: LogisticRegression
-
-
-def simulate(d: int, rng: np.random.Generator) -> Simulation:
-    """Draw the data of section 5.1 in d dimensions and fit the victim."""
-    train = rng.standard_normal((N_TRAIN, d)) - 1
-    other = rng.standard_normal((N_TRAIN, d)) + 1
-    labels = np.repeat([0, 1], N_TRAIN)
-    victim = LogisticRegression(max_iter=200).fit(np.r_[train, other], labels)
-    aux = rng.standard_normal((N_AUX, d))
-    return Simulation(train, aux, victim.predict(aux), victim)
-
-
-def ideal_reconstructions(data: Simulation, rng: np.random.Generator) -> Array:
-    """Fresh draws of the auxiliary law given f(x') = 0: the best that a GAN can do."""
-    found: list[Array] = []
-    while sum(map(len, found)) < N_RECONSTRUCTIONS:
-        drawn = rng.standard_normal((2 * N_RECONSTRUCTIONS, data.aux.shape[1]))
-        found.append(drawn[data.victim.predict(drawn) == 0])
-    return np.concatenate(found)[:N_RECONSTRUCTIONS]
-
-
-# --- What "apply the Kolmogorov-Smirnov test" can mean --------------------------------
-
-
-def _rows(x: Array, _: Array) -> float:
-    return float(ks_test(x, stats.norm(-1), method="rows").pvalue)
-
-
-def _rows_valid(x: Array, _: Array) -> float:
-    return ks_test(x, stats.norm(-1), method="rows").global_pvalue
-
-
-def _rows_two_sample(x: Array, train: Array) -> float:
-    return float(ks_test(x, train, method="rows").pvalue)
-
-
-def _one_row(x: Array, _: Array) -> float:
-    return float(ks_test(x[:1], stats.norm(-1), method="rows").pvalue)
-
-
-def _first_coordinate(x: Array, _: Array) -> float:
-    return float(ks_test(x[:, 0], stats.norm(-1)).pvalue)
-
-
-def _bonferroni(x: Array, _: Array) -> float:
-    return ks_test(x, stats.norm(-1)).global_pvalue
-
-
-def _pooled(x: Array, _: Array) -> float:
-    return float(ks_test(x.ravel(), stats.norm(-1)).pvalue)
-
-
-def _projection(x: Array, _: Array) -> float:
-    root = np.sqrt(x.shape[1])
-    return float(ks_test(x.sum(axis=1) / root, stats.norm(-root)).pvalue)
-
-
-def _distance(x: Array, _: Array) -> float:
-    squared = ((x + 1) ** 2).sum(axis=1)
-    return float(ks_test(squared, stats.chi2(x.shape[1])).pvalue)
-
-
-def _max_sliced(x: Array, train: Array) -> float:
-    found = ks_test(
-        x, train, method="max-sliced", n_permutations=PERMUTATIONS, random_state=0
-    )
-    return float(found.pvalue)
-
-
-#: Reading -> p-value of "the reconstructions (first argument) follow class 0".
-READINGS: dict[str, Callable[[Array, Array], float]] = {
-    "rows: coordinates of each row, mean p": _rows,
-    "rows, valid bound: twice the mean p": _rows_valid,
-    "rows, against the private rows, mean p": _rows_two_sample,
-    "coordinates of the first row only": _one_row,
-    "first coordinate": _first_coordinate,
-    "every coordinate, Bonferroni": _bonferroni,
-    "all numbers pooled": _pooled,
-    "projection on the diagonal": _projection,
-    "squared distance from the mean": _distance,
-    "max-sliced, two samples, permutations": _max_sliced,
-}
-MAIN_READING = next(iter(READINGS))
-
-
-# --- Divergences ----------------------------------------------------------------------
 
 
 def half_space_divergence(d: int) -> float:
@@ -164,7 +65,7 @@ def half_space_divergence(d: int) -> float:
 
 
 def estimated_divergences(
-    data: Simulation, corrections: Sequence[str | None] = tuple(CORRECTIONS)
+    data: Simulation, corrections: Sequence[str | None] = CORRECTIONS
 ) -> dict[str, dict[str, float]]:
     """k-nearest-neighbour estimates for each correction, in nats.
 
@@ -181,9 +82,6 @@ def estimated_divergences(
     }
 
 
-# --- The table ------------------------------------------------------------------------
-
-
 def run_table_1(
     folder: str | os.PathLike[str],
     *,
@@ -191,7 +89,7 @@ def run_table_1(
     n_seeds: int = 5,
     dimensions: Sequence[int] = DIMENSIONS,
     attackers: Sequence[str] = ("ideal", "cgan"),
-    corrections: Sequence[str | None] = tuple(CORRECTIONS),
+    corrections: Sequence[str | None] = CORRECTIONS,
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> None:
@@ -219,34 +117,28 @@ def run_table_1(
     # The widest data take longest, so they go first; a result depends on its own
     # seed alone, not on the order.
     widest = sorted(set(dimensions), reverse=True)
-    jobs: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
-        (_attack, (d, seed, n_seeds, attackers)) for d in widest
-    ]
+    attack, estimate = delayed(_attack), delayed(_estimate)
+    jobs = [attack(d, seed, n_seeds, attackers) for d in widest]
     jobs += [
-        (_estimate, (d, seed, n_seeds, index, corrections))
+        estimate(d, seed, n_seeds, index, corrections)
         for d in widest
         for index in range(n_seeds)
     ]
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        found = list(
-            tqdm(
-                Parallel(n_jobs=n_jobs, return_as="generator")(
-                    delayed(function)(*arguments) for function, arguments in jobs
-                ),
-                total=len(jobs),
-                desc="Table 1",
-                disable=not verbose,
-            )
-        )
+        results = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+        bar = tqdm(results, total=len(jobs), desc="Table 1", disable=not verbose)
+        found = list(bar)
     attacks = dict(zip(widest, found[: len(widest)], strict=True))
     rest = iter(found[len(widest) :])
     estimates = {d: [next(rest) for _ in range(n_seeds)] for d in widest}
     rows = [{"d": d, "estimates": estimates[d], **attacks[d]} for d in dimensions]
     settings = {"seed": seed, "n_seeds": n_seeds, "attackers": list(attackers)}
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "table_1.json", json.dumps({**settings, "rows": rows}, indent=1))
-    _write(folder / "table_1.md", table_1(folder))
+    write_atomic(
+        folder / "table_1.json",
+        json.dumps({**settings, "rows": rows}, indent=1).encode(),
+    )
+    write_atomic(folder / "table_1.md", table_1(folder).encode())
 
 
 def _estimate(
@@ -268,7 +160,7 @@ def _attack(
         pairs = zip(simulations, generators, strict=True)
         made["ideal"] = [ideal_reconstructions(data, rng) for data, rng in pairs]
     if "cgan" in attackers:
-        from kldiv_attack._table1_gan import gan_reconstructions
+        from kldiv_attack._studies.table_1_gan import gan_reconstructions
 
         made["cgan"] = gan_reconstructions(
             [data.aux for data in simulations],
@@ -294,12 +186,6 @@ def _attack(
     }
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def table_1(folder: str | os.PathLike[str]) -> str:
     """Table 1 as Markdown, rebuilt from what ``run_table_1`` wrote.
 
@@ -321,7 +207,7 @@ def table_1(folder: str | os.PathLike[str]) -> str:
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> from kldiv_attack._table1 import run_table_1, table_1
+    >>> from kldiv_attack._studies.table_1 import run_table_1, table_1
     >>> with TemporaryDirectory() as folder:
     ...     run_table_1(
     ...         folder,
@@ -331,8 +217,8 @@ def table_1(folder: str | os.PathLike[str]) -> str:
     ...         corrections=[None],
     ...     )
     ...     lines = table_1(folder).splitlines()
-    >>> print(lines[4])
-    | printed in the paper | 0.5 |
+    >>> [cell.strip() for cell in lines[4].strip("|").split("|")]
+    ['printed in the paper', '0.5']
     """
     path = Path(folder) / "table_1.json"
     if not path.exists():
@@ -345,11 +231,6 @@ def table_1(folder: str | os.PathLike[str]) -> str:
     for attacker in found["attackers"]:
         parts += [_verdict_table(found, attacker)]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _divergence_table(found: Mapping[str, Any]) -> str:
@@ -374,7 +255,7 @@ def _divergence_table(found: Mapping[str, Any]) -> str:
             means = [f"{np.mean(v):.3g} ± {np.std(v):.2g}" for v in values]
             lines.append([f"estimate, correction={correction}, {words}", *means])
     header = ["nats, mean ± deviation over seeds", *(f"d = {row['d']}" for row in rows)]
-    return _markdown(header, lines)
+    return markdown_table(header, lines)
 
 
 def _verdict_table(found: Mapping[str, Any], attacker: str) -> str:
@@ -394,7 +275,7 @@ def _verdict_table(found: Mapping[str, Any], attacker: str) -> str:
         f"## Attacker: {attacker}\n\nMedian p-value over {found['n_seeds']} seeds and "
         f"verdict at level {level:g}."
     )
-    return title + "\n\n" + _markdown(header, lines)
+    return title + "\n\n" + markdown_table(header, lines)
 
 
 def _verdict(rejected: NDArray[np.bool_]) -> str:

@@ -1,0 +1,43 @@
+"""Tables as text: the cells of a column are as wide as its widest."""
+
+from collections.abc import Sequence
+
+Row = Sequence[str]
+
+
+def text_lines(rows: Sequence[Row], *, n_left: int = 1) -> list[str]:
+    """One line per row.
+
+    Parameters
+    ----------
+    rows : sequence of rows
+        Cells, the header among them.
+    n_left : int, default=1
+        Leading columns that are flush left; numbers are flush right.
+
+    Returns
+    -------
+    list of str
+        Lines of equal length.
+    """
+    return ["  ".join(cells) for cells in _aligned(rows, n_left)]
+
+
+def markdown_table(header: Row, rows: Sequence[Row]) -> str:
+    """A Markdown table; the first column names the row."""
+    titles, *cells = _aligned([header, *rows], n_left=1)
+    first, *others = ("-" * (len(title) + 1) for title in titles)
+    rule = "|".join([f":{first}", *(f"{dashes}:" for dashes in others)])
+    lines = ["| " + " | ".join(line) + " |" for line in (titles, *cells)]
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def _aligned(rows: Sequence[Row], n_left: int) -> list[list[str]]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        [
+            cell.ljust(width) if i < n_left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    ]
