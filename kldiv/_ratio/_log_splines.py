@@ -23,7 +23,7 @@ _REACH, _N_SPLINES = 3.0, 18
 _PENALTIES = (1e6, 3e3, 3e2, 3e1, 3.0, 0.3, 0.03)
 # Keeps the fit finite where a spline has no rows at all.
 _RIDGE = 1e-6
-_NEWTON_STEPS, _HALVINGS, _CONVERGED = 40, 12, 1e-7
+_NEWTON_STEPS, _HALVINGS, _CONVERGED = 40, 12, 1e-9
 _GRID = np.linspace(-9.0, 9.0, 721)
 _STEP = float(_GRID[1] - _GRID[0])
 _LOG_BASE = -0.5 * _GRID**2 - 0.5 * np.log(2 * np.pi) + np.log(_STEP)
