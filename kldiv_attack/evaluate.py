@@ -17,6 +17,7 @@ from kldiv import (
     KNNDivergence,
     PerClassReport,
     SamplesApartWarning,
+    TrustWarning,
 )
 from kldiv_attack.datasets import LabelledImages, check_images
 from kldiv_attack.datasets._base import check_whole, to_array
@@ -316,7 +317,8 @@ def _divergences(
         try:
             with warnings.catch_warnings():
                 # a failed attack is not worth a warning; the report keeps it as a note
-                warnings.simplefilter("ignore", SamplesApartWarning)
+                for told in (SamplesApartWarning, TrustWarning):
+                    warnings.simplefilter("ignore", told)
                 scorer.fit(
                     (own, np.full(len(own), label)), (other, np.full(len(other), label))
                 )

@@ -189,9 +189,9 @@ def verdict(table: ClassTable, c: int, leaked: int) -> str:
     """One word on a class, from its interval, trust and coverage.
 
     ``"leaked"``: its training rows are in the auxiliary data. ``"not evaluable"``: no
-    score, or one that is not to be used. ``"exposed"``: the interval holds the floor,
-    or most training rows have an auxiliary row as near as their own neighbours;
-    ``"partly exposed"``: some have; ``"apart"``: hardly any has.
+    score, or one that is not to be used. ``"exposed"``: most training rows have an
+    auxiliary row as near as their own neighbours, or some have and the interval holds
+    the floor; ``"partly exposed"``: one of the two; ``"apart"``: none.
     """
     if leaked:
         return "leaked"
@@ -200,6 +200,7 @@ def verdict(table: ClassTable, c: int, leaked: int) -> str:
     low, floor = table.value("kl_low", c), table.value("floor", c)
     coverage = table.value("coverage", c) or 0.0
     floor = max(0.0, floor) if floor is not None else 0.0
-    if coverage >= _EXPOSED_COVERAGE or (low is not None and low <= floor):
+    at_floor, some = low is not None and low <= floor, coverage >= _PARTLY_COVERAGE
+    if coverage >= _EXPOSED_COVERAGE or (at_floor and some):
         return "exposed"
-    return "partly exposed" if coverage >= _PARTLY_COVERAGE else "apart"
+    return "partly exposed" if at_floor or some else "apart"
