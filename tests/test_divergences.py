@@ -1,6 +1,5 @@
 """Every divergence of the registry against closed forms, and its limits."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given

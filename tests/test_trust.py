@@ -1,0 +1,115 @@
+"""Verdicts on results: what each check sees, and what it leaves alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kldiv
+from kldiv import ConditionalKLScorer, DivergenceResult, estimate_divergence
+from kldiv._trust import NOTES, TRUST
+
+PAGE = Path(__file__).parent.parent / "docs" / "user_guide" / "trust.rst"
+
+
+def names_of(result):
+    return {note.name for note in result.notes}
+
+
+def gaussians(seed, n=400, m=300, d=2):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, d)), rng.normal(size=(m, d))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_law_is_trusted(seed):
+    result = estimate_divergence(*gaussians(seed), n_permutations=99, random_state=0)
+    assert (result.trust, result.notes) == ("good", ())
+
+
+def test_few_rows():
+    X, Y = gaussians(0, 14, 14, 13)
+    assert "few rows" in names_of(result := estimate_divergence(X, Y))
+    assert result.trust == "do not use"
+    X, Y = gaussians(0, 45, 300)
+    assert estimate_divergence(X, Y).trust == "caution"
+
+
+def test_another_scale():
+    X, Y = gaussians(0)
+    with pytest.warns(kldiv.TrustWarning, match="another scale: the middle half of"):
+        result = estimate_divergence(X, 255 * Y)
+    assert result.trust == "do not use"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_rows_beyond_a_sharp_edge_are_an_infinite_divergence(sign, rng):
+    X, Y = sign * ([*rng.random((500, 2)), 0.3, 0]), sign * rng.random((400, 2))
+    assert "beyond the support" in names_of(estimate_divergence(X, Y))
+    inside = sign * (0.1 + 0.8 * rng.random((500, 2)))
+    assert "beyond the support" not in names_of(estimate_divergence(inside, Y))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_wider_gaussian_is_not_beyond_the_support(seed):
+    X, Y = gaussians(seed, 500, 400, 10)
+    assert "beyond the support" not in names_of(estimate_divergence(2 * X, Y))
+
+
+def test_a_bounded_divergence_has_no_infinite_truth(rng):
+    X, Y = rng.random((500, 1)) + 0.3, rng.random((400, 1))
+    result = estimate_divergence(X, Y, divergence="hellinger")
+    assert "beyond the support" not in names_of(result)
+
+
+def test_rows_that_depend_on_the_row_before(rng):
+    X, Y = gaussians(0)
+    walk = np.cumsum(X, axis=0)
+    result = estimate_divergence(walk / walk.std(axis=0), Y)
+    assert "dependent rows" in names_of(result)
+    assert result.trust == "do not use"
+    shuffled = rng.permutation(walk / walk.std(axis=0))
+    assert "dependent rows" not in names_of(estimate_divergence(shuffled, Y))
+
+
+def test_more_than_the_rows_can_prove():
+    X, Y = gaussians(0, d=10)
+    result = estimate_divergence(X + 1.5, Y)
+    assert result.value > np.log(300)
+    assert {"beyond the evidence", "low coverage"} <= names_of(result)
+    assert result.trust == "caution"
+
+
+def test_no_standard_error_is_said():
+    X, Y = gaussians(0, 22, 22, 1)
+    result = estimate_divergence(X, Y)
+    assert result.standard_error is None
+    assert "no standard error" in names_of(result)
+    without = estimate_divergence(X, Y, confidence_level=None)
+    assert "no standard error" not in names_of(without)
+
+
+def test_the_report_has_verdicts_that_survive_json(rng):
+    X, y = rng.normal(size=(400, 2)), np.arange(400) % 2
+    A, a = rng.normal(size=(230, 2)), np.repeat([0, 1], [200, 30])
+    report = ConditionalKLScorer().fit((X, y), (A, a)).report()
+    assert list(report["trust"]) == ["good", "caution"]
+    assert "rows of X" in report.notes[1]
+    again = kldiv.PerClassReport.from_json(report.to_json())
+    assert list(again["trust"]) == ["good", "caution"]
+    assert "caution" in report.to_html()
+
+
+def test_a_result_keeps_its_verdict_in_json():
+    result = estimate_divergence(*gaussians(0, 45, 300))
+    again = DivergenceResult.from_json(result.to_json())
+    assert (again.trust, tuple(again.notes)) == ("caution", tuple(result.notes))
+
+
+def test_the_page_shows_every_check():
+    page = PAGE.read_text(encoding="utf-8")
+    for name, check in NOTES.items():
+        assert name in page
+        assert check.measured in page
+        assert check.threshold in page
+    assert all(f'"{verdict}"' in page for verdict in TRUST)
