@@ -29,7 +29,6 @@ class Judge(Classifier):
     See Also
     --------
     train_judge : Train one.
-    check_judge : Refuses a judge that is the victim.
 
     Examples
     --------
