@@ -44,7 +44,10 @@ def test_another_scale():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_rows_beyond_a_sharp_edge_are_an_infinite_divergence(sign, rng):
-    X, Y = sign * ([*rng.random((500, 2)), 0.3, 0]), sign * rng.random((400, 2))
+    X, Y = (
+        sign * (rng.random((500, 2)) + np.array([0.3, 0])),
+        sign * rng.random((400, 2)),
+    )
     assert "beyond the support" in names_of(estimate_divergence(X, Y))
     inside = sign * (0.1 + 0.8 * rng.random((500, 2)))
     assert "beyond the support" not in names_of(estimate_divergence(inside, Y))
