@@ -52,7 +52,7 @@ def test_the_slope_of_the_map_against_a_numerical_one(rng):
 
 
 def test_density_of_independent_columns(rng):
-    side, unseen = _Side.fit(mixed_columns(rng, 2000)), mixed_columns(rng, 2000)
+    side, unseen = _Side(mixed_columns(rng, 2000)), mixed_columns(rng, 2000)
     peaks = stats.norm.logpdf(unseen[:, 1, None], [-1.5, 1.5], 0.5)
     expected = (
         stats.norm(3, 2).logpdf(unseen[:, 0])
@@ -102,7 +102,7 @@ def test_left_out_densities_are_those_of_unseen_rows(rng):
     gains, lost = [], []
     for _ in range(10):
         X, unseen = mixed_columns(rng, 300), mixed_columns(rng, 3000)
-        side = _Side.fit(X)
+        side = _Side(X)
         expected = side.log_density(unseen).mean()
         gains.append(side.log_density(X).mean() - expected)
         lost.append(side.left_out(X).mean() - expected)
@@ -116,11 +116,11 @@ def test_left_out_densities_are_those_of_unseen_rows(rng):
 def test_order_of_rows_and_columns(seed):
     rng = np.random.default_rng(seed)
     X, unseen = mixed_columns(rng, 200), mixed_columns(rng, 50)
-    expected = _Side.fit(X).log_density(unseen)
-    shuffled = _Side.fit(rng.permutation(X)).log_density(unseen)
+    expected = _Side(X).log_density(unseen)
+    shuffled = _Side(rng.permutation(X)).log_density(unseen)
     np.testing.assert_allclose(shuffled, expected, rtol=0, atol=1e-9)
     columns = rng.permutation(5)
-    turned = _Side.fit(X[:, columns]).log_density(unseen[:, columns])
+    turned = _Side(X[:, columns]).log_density(unseen[:, columns])
     np.testing.assert_allclose(turned, expected, rtol=0, atol=1e-9)
 
 
@@ -137,7 +137,7 @@ def test_repeated_and_constant_values_stay_finite(rng):
     X, Y = rng.normal(size=(60, 3)), rng.normal(size=(50, 3))
     X[:, 2] = 1.0  # in one sample only
     X[:, 1], Y[:, 1] = X[:, 1] > 0, Y[:, 1] > 0.5
-    for side in (_Side.fit(X), _Side.fit(Y)):
+    for side in (_Side(X), _Side(Y)):
         for rows in (X, Y):
             assert np.isfinite(side.log_density(rows)).all()
     X = np.repeat(X, 8, axis=0)

@@ -87,8 +87,8 @@ def fit_classifier(X: Floats, Y: Floats) -> Classifier:
     best: tuple[float, Classifier] | None = None
     for features in _feature_sets(Z):
         coefficients = np.zeros(features.shape[1])
+        seen = features[fitted], of_x[fitted]
         for penalty in _PENALTIES:
-            seen = features[fitted], of_x[fitted]
             coefficients = _maximise(*seen, penalty, coefficients)
             tried = _describe(features, of_x, fitted, penalty, coefficients)
             loss = log_loss(tried.held_out, len(X)).mean()
@@ -122,7 +122,8 @@ def _feature_sets(Z: Floats) -> list[Floats]:
     """
     d = Z.shape[1]
     if d > 1:
-        distance = pooled_scores(_distances(Z)[:, None], _distances(Z)[:, None])[0]
+        far = _distances(Z)[:, None]
+        distance = pooled_scores(far, far)[0]
         Z = np.concatenate([Z, distance], axis=1)
     n_bends = _MOST_FEATURES // d - 1
     additive = np.concatenate([_spline_features(z, n_bends) for z in Z.T], axis=1)
