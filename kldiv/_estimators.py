@@ -26,7 +26,7 @@ from kldiv._ratio._corrections import (
 )
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._results import DivergenceResult
-from kldiv._trust import Found, notes_of, verdict
+from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import (
     check_choice,
@@ -544,7 +544,7 @@ class KNNDivergence(BaseEstimator):
     ) -> tuple[Note, ...]:
         """What is found to stand against the result."""
         weights, values = facts.get("weights", {}), facts.pop("values", [])
-        found = Found(
+        outcome = Outcome(
             pair.X,
             pair.Y,
             pair.dimension,
@@ -553,7 +553,7 @@ class KNNDivergence(BaseEstimator):
             confidence_level is not None,
             not entry.is_finite(self.order),
         )
-        return notes_of(found)
+        return notes_of(outcome)
 
     def _settings(self) -> Settings:
         return Settings(

@@ -55,8 +55,8 @@ class NeighborDistances:
     Examples
     --------
     >>> from kldiv import neighbor_distances
-    >>> found = neighbor_distances([[0.0], [1.0]], [[4.0], [6.0]], n_neighbors=1)
-    >>> found.block("xy").tolist()
+    >>> nearest = neighbor_distances([[0.0], [1.0]], [[4.0], [6.0]], n_neighbors=1)
+    >>> nearest.block("xy").tolist()
     [[4.0], [3.0]]
     """
 
@@ -141,8 +141,8 @@ def neighbor_distances(
     Examples
     --------
     >>> from kldiv import neighbor_distances
-    >>> found = neighbor_distances([[0.0], [1.0]], [[0.5], [3.0]], n_neighbors=1)
-    >>> found.xx.tolist(), found.xy.tolist()
+    >>> nearest = neighbor_distances([[0.0], [1.0]], [[0.5], [3.0]], n_neighbors=1)
+    >>> nearest.xx.tolist(), nearest.xy.tolist()
     ([[1.0], [1.0]], [[0.5], [0.5]])
     """
     X, Y = check_pair(X, Y)
@@ -226,7 +226,7 @@ def search(
         algorithm, predicted, axes = choose_algorithm(X, Y, n_neighbors, blocks, metric)
         hints = {} if axes is None else {"axes": axes}
     check_choice(algorithm, tuple(BACKENDS), "algorithm")
-    found = BACKENDS[algorithm].knn_distances(
+    per_block = BACKENDS[algorithm].knn_distances(
         X,
         Y,
         n_neighbors,
@@ -236,8 +236,8 @@ def search(
         return_indices=return_indices,
         **hints,
     )
-    arrays: dict[str, Any] = {b: distances for b, (distances, _) in found.items()}
-    arrays |= {f"{b}_indices": rows for b, (_, rows) in found.items()}
+    arrays: dict[str, Any] = {b: distances for b, (distances, _) in per_block.items()}
+    arrays |= {f"{b}_indices": rows for b, (_, rows) in per_block.items()}
     return NeighborDistances(
         n=len(X),
         m=len(Y),

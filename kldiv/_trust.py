@@ -31,7 +31,7 @@ _NO_DIFFERENCE = 0.1
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """What a check has to look at.
 
     Attributes
@@ -77,16 +77,16 @@ class Check:
 
     measured: str
     threshold: str
-    look: Callable[[Found], tuple[str, str] | None]
+    look: Callable[[Outcome], tuple[str, str] | None]
     warns: bool = False
 
 
-def notes_of(found: Found) -> tuple[Note, ...]:
+def notes_of(outcome: Outcome) -> tuple[Note, ...]:
     """All that stands against a result, in the order of ``NOTES``."""
     notes = []
-    told = any(note.category is not None for note in found.facts["notes"])
+    told = any(note.category is not None for note in outcome.facts["notes"])
     for name, check in NOTES.items():
-        said = check.look(found)
+        said = check.look(outcome)
         if said is not None:
             severity, text = said
             category = TrustWarning if check.warns and not told else None
@@ -99,8 +99,8 @@ def verdict(notes: tuple[Note, ...]) -> str:
     return max((note.severity for note in notes), key=TRUST.index, default=TRUST[0])
 
 
-def _few_rows(found: Found) -> tuple[str, str] | None:
-    n, m, d = len(found.X), len(found.Y), found.dimension
+def _few_rows(outcome: Outcome) -> tuple[str, str] | None:
+    n, m, d = len(outcome.X), len(outcome.Y), outcome.dimension
     least = min(n, m)
     if least >= max(_FEW_ROWS, d + 2):
         return None
@@ -111,8 +111,8 @@ def _few_rows(found: Found) -> tuple[str, str] | None:
     )
 
 
-def _low_coverage(found: Found) -> tuple[str, str] | None:
-    coverage = found.facts["coverage"]
+def _low_coverage(outcome: Outcome) -> tuple[str, str] | None:
+    coverage = outcome.facts["coverage"]
     if coverage >= _LOW_COVERAGE:
         return None
     return "caution", (
@@ -121,10 +121,10 @@ def _low_coverage(found: Found) -> tuple[str, str] | None:
     )
 
 
-def _other_scale(found: Found) -> tuple[str, str] | None:
+def _other_scale(outcome: Outcome) -> tuple[str, str] | None:
     """Columns whose middle halves are far apart, or of very different width."""
     (low, high), (other_low, other_high) = (
-        np.quantile(sample, [0.25, 0.75], axis=0) for sample in (found.X, found.Y)
+        np.quantile(sample, [0.25, 0.75], axis=0) for sample in (outcome.X, outcome.Y)
     )
     width, other = high - low, other_high - other_low
     known = (width > 0) & (other > 0)
@@ -142,11 +142,11 @@ def _other_scale(found: Found) -> tuple[str, str] | None:
     )
 
 
-def _beyond_support(found: Found) -> tuple[str, str] | None:
+def _beyond_support(outcome: Outcome) -> tuple[str, str] | None:
     """Rows of X beyond a sharp edge of Y, where the truth is infinite."""
-    if not found.unbounded:
+    if not outcome.unbounded:
         return None
-    X, Y = found.X, found.Y
+    X, Y = outcome.X, outcome.Y
     if len(Y) < _ROWS_FOR_EDGES:
         return None
     for column in range(X.shape[1]):
@@ -169,10 +169,10 @@ def _sharp(y: FloatArray) -> bool:
     return bool(before > 0 and last < _SHARP * before)
 
 
-def _dependent_rows(found: Found) -> tuple[str, str] | None:
+def _dependent_rows(outcome: Outcome) -> tuple[str, str] | None:
     """Correlation of each row with the next one, the largest over columns."""
     worst, name = 0.0, ""
-    for label, sample in (("X", found.X), ("Y", found.Y)):
+    for label, sample in (("X", outcome.X), ("Y", outcome.Y)):
         if len(sample) < _FEW_ROWS:
             continue
         correlation = _next_row_correlation(sample)
@@ -195,11 +195,11 @@ def _next_row_correlation(sample: FloatArray) -> float:
     return float(np.max((centred[1:] * centred[:-1]).sum(axis=0) / squares))
 
 
-def _candidates_apart(found: Found) -> tuple[str, str] | None:
+def _candidates_apart(outcome: Outcome) -> tuple[str, str] | None:
     """Candidates that evidence cannot tell apart, and that differ."""
-    if not found.candidates:
+    if not outcome.candidates:
         return None
-    names, weights, values = zip(*found.candidates, strict=True)
+    names, weights, values = zip(*outcome.candidates, strict=True)
     centre = float(np.dot(weights, values))
     spread = float(np.sqrt(np.dot(weights, (np.array(values) - centre) ** 2)))
     if spread <= max(_APART, _RELATIVELY_APART * abs(centre)):
@@ -211,19 +211,19 @@ def _candidates_apart(found: Found) -> tuple[str, str] | None:
     )
 
 
-def _beyond_evidence(found: Found) -> tuple[str, str] | None:
-    most = float(np.log(len(found.Y)))
-    value = found.facts["value"]
-    if found.facts.get("correction") is None or not value > most:
+def _beyond_evidence(outcome: Outcome) -> tuple[str, str] | None:
+    most = float(np.log(len(outcome.Y)))
+    value = outcome.facts["value"]
+    if outcome.facts.get("correction") is None or not value > most:
         return None
     return "caution", (
-        f"{value:.1f} nats are more than {len(found.Y)} rows of Y can prove "
+        f"{value:.1f} nats are more than {len(outcome.Y)} rows of Y can prove "
         f"(about {most:.1f}): beyond, the value is what a fitted model says."
     )
 
 
-def _below_zero(found: Found) -> tuple[str, str] | None:
-    interval = found.facts.get("confidence_interval")
+def _below_zero(outcome: Outcome) -> tuple[str, str] | None:
+    interval = outcome.facts.get("confidence_interval")
     if interval is None or interval[1] >= 0:
         return None
     return "do not use", (
@@ -232,9 +232,9 @@ def _below_zero(found: Found) -> tuple[str, str] | None:
     )
 
 
-def _contradicted(found: Found) -> tuple[str, str] | None:
+def _contradicted(outcome: Outcome) -> tuple[str, str] | None:
     pvalue, interval = (
-        found.facts.get(name) for name in ("pvalue", "confidence_interval")
+        outcome.facts.get(name) for name in ("pvalue", "confidence_interval")
     )
     if pvalue is None or interval is None:
         return None
@@ -246,8 +246,8 @@ def _contradicted(found: Found) -> tuple[str, str] | None:
     )
 
 
-def _no_standard_error(found: Found) -> tuple[str, str] | None:
-    if not found.level_asked or found.facts.get("standard_error") is not None:
+def _no_standard_error(outcome: Outcome) -> tuple[str, str] | None:
+    if not outcome.level_asked or outcome.facts.get("standard_error") is not None:
         return None
     return "caution", (
         "there is no standard error: a sample has fewer than five groups of "

@@ -20,4 +20,4 @@ UserMetric = Callable[[Any, Any], float]
 #: The sample of rows at which a ratio is estimated, or the reference.
 Side = Literal["x", "y"]
 #: By block ("xx", "xy", "yy", "yx"): distances, ascending, and rows if asked for.
-Found = dict[str, tuple[Floats, NDArray[np.int32] | None]]
+BlockArrays = dict[str, tuple[Floats, NDArray[np.int32] | None]]

@@ -17,17 +17,17 @@ def versions() -> dict[str, str]:
     "kernels" names the instruction set that all compiled kernels use; the environment
     variable KLDIV_ISA forces a lower one.
     """
-    found = {"python": sys.version.split()[0], "machine": platform.platform()}
+    installed = {"python": sys.version.split()[0], "machine": platform.platform()}
     for name in ("kldiv", *DEPENDENCIES):
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    found["kernels"] = (
+            installed[name] = "not installed"
+    installed["kernels"] = (
         f"{_isa.current_level()} (available: {', '.join(_isa.available_levels())})"
     )
-    found["openmp"] = "yes" if _isa.has_openmp() else "no, kernels are serial"
-    return found
+    installed["openmp"] = "yes" if _isa.has_openmp() else "no, kernels are serial"
+    return installed
 
 
 def show_versions() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kldiv._typing import Found
+from kldiv._typing import BlockArrays
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Backend:
     knn_distances : callable
         ``knn_distances(X, Y, n_neighbors, blocks, *, metric, n_threads,
         return_indices)`` on checked, C-contiguous arrays of one dtype; returns by block
-        the distances, ascending, and the rows found, or None.
+        the distances, ascending, and their row numbers, or None.
     metrics : tuple of str
         Metrics that it knows by name.
     functions : bool
@@ -26,7 +26,7 @@ class Backend:
         Columns that it can search at most; None for any number.
     """
 
-    knn_distances: Callable[..., Found]
+    knn_distances: Callable[..., BlockArrays]
     metrics: tuple[str, ...] = ("euclidean",)
     functions: bool = False
     most_features: int | None = None

@@ -9,7 +9,7 @@ import numpy as np
 
 import kldiv._kernels._knn as _knn
 from kldiv._backends._filter import Axes, search_int8, search_pca
-from kldiv._typing import FloatArray, Found
+from kldiv._typing import BlockArrays, FloatArray
 from kldiv._validation import check_choice
 
 ALGORITHMS = ("sorted", "tree", "gemm", "pca", "int8", "brute")
@@ -28,7 +28,7 @@ def knn_distances(
     n_threads: int = 1,
     return_indices: bool = False,
     axes: Axes | None = None,
-) -> Found:
+) -> BlockArrays:
     """Search all `blocks` in one call on checked, C-contiguous arrays of one dtype.
 
     Parameters
@@ -46,7 +46,7 @@ def knn_distances(
     n_threads : int
         Threads.
     return_indices : bool
-        Whether to return the rows found as well.
+        Whether to return row numbers as well.
     axes : Axes, optional
         Principal axes that a probe has fitted, for "pca".
 
@@ -57,11 +57,11 @@ def knn_distances(
     """
     check_choice(algorithm, ALGORITHMS, "algorithm")
     n_rows = {"x": len(X), "y": len(Y)}
-    found: Found = {}
+    arrays: BlockArrays = {}
     for block in blocks:
         shape = (n_rows[block[0]], n_neighbors)
         indices = np.empty(shape, dtype=np.int32) if return_indices else None
-        found[block] = (np.empty(shape), indices)
+        arrays[block] = (np.empty(shape), indices)
     scale = 1.0
     if metric == "euclidean" and (X.itemsize == 8 or algorithm == "tree"):
         X, Y, scale = _bring_into_range(X, Y)
@@ -69,7 +69,7 @@ def knn_distances(
         algorithm = "brute"
     elif scale != 1:
         X, Y = X * X.dtype.type(scale), Y * Y.dtype.type(scale)
-    outputs = [(name, *arrays) for name, arrays in found.items()]
+    outputs = [(name, *pair) for name, pair in arrays.items()]
     if algorithm == "pca":
         search_pca(X, Y, n_neighbors, outputs, n_threads, axes)
     elif algorithm == "int8":
@@ -79,9 +79,9 @@ def knn_distances(
             algorithm, X, Y, n_neighbors, outputs, metric, n_threads, float(scale != 0)
         )
     if scale not in (0, 1):
-        for distances, _ in found.values():
+        for distances, _ in arrays.values():
             np.divide(distances, scale, out=distances)
-    return found
+    return arrays
 
 
 def _bring_into_range(

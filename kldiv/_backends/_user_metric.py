@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv._backends._compiled import knn_distances
-from kldiv._typing import FloatArray, Found, UserMetric
+from kldiv._typing import BlockArrays, FloatArray, UserMetric
 from kldiv._validation import metric_name
 
 # Pairs of rows that one call of a scan looks at; an interrupt is heard between calls.
@@ -56,7 +56,7 @@ def search_any_metric(
     metric: str | UserMetric = "euclidean",
     n_threads: int = 1,
     return_indices: bool = False,
-) -> Found:
+) -> BlockArrays:
     """Brute force, by the compiled core for a metric with a name."""
     if isinstance(metric, str):
         return knn_distances(
@@ -89,7 +89,7 @@ def search_user_metric(
     *,
     n_threads: int = 1,
     return_indices: bool = False,
-) -> Found:
+) -> BlockArrays:
     """Search all `blocks`; each query is the first argument of the metric.
 
     Parameters
@@ -106,7 +106,7 @@ def search_user_metric(
     n_threads : int
         Threads; the result does not depend on it.
     return_indices : bool
-        Whether to return the rows found as well.
+        Whether to return row numbers as well.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def search_user_metric(
     """
     nearest = _compiled(metric, X.dtype, "nearest")
     samples = {"x": _writeable(X), "y": _writeable(Y)}
-    found: Found = {}
+    arrays: BlockArrays = {}
     for block in blocks:
         queries, data = samples[block[0]], samples[block[1]]
         distances = np.empty((len(queries), n_neighbors))
@@ -125,8 +125,8 @@ def search_user_metric(
         scan = partial(nearest, queries, data, within, distances, indices)
         rows = max(1, min(_PAIRS_PER_CALL // len(data), -(-len(queries) // n_threads)))
         _check(_in_parallel(scan, len(queries), rows, n_threads), metric, block)
-        found[block] = distances, indices if return_indices else None
-    return found
+        arrays[block] = distances, indices if return_indices else None
+    return arrays
 
 
 def distances_in_slabs(
@@ -265,20 +265,20 @@ def _scan(name: str, distance: Any) -> Callable[..., Any]:
             for j in range(len(data)):
                 if within and i == j:
                     continue
-                found = float(distance(queries[i], data[j]))
-                if not 0.0 <= found < np.inf:
-                    return i, j, found
-                if found >= heap[0]:
+                apart = float(distance(queries[i], data[j]))
+                if not 0.0 <= apart < np.inf:
+                    return i, j, apart
+                if apart >= heap[0]:
                     continue
                 parent, child = 0, 1  # the largest of k leaves, the others move up
                 while child < k:
                     if child + 1 < k and heap[child + 1] > heap[child]:
                         child += 1
-                    if heap[child] <= found:
+                    if heap[child] <= apart:
                         break
                     heap[parent], rows[parent] = heap[child], rows[child]
                     parent, child = child, 2 * child + 1
-                heap[parent], rows[parent] = found, j
+                heap[parent], rows[parent] = apart, j
             order = np.argsort(heap)
             for c in range(k):
                 distances[i, c], indices[i, c] = heap[order[c]], rows[order[c]]
@@ -289,10 +289,10 @@ def _scan(name: str, distance: Any) -> Callable[..., Any]:
     ) -> tuple[int, int, float]:
         for i in range(first, last):
             for j in range(len(data)):
-                found = float(distance(queries[i], data[j]))
-                if not 0.0 <= found < np.inf:
-                    return i, j, found
-                out[i, j] = found
+                apart = float(distance(queries[i], data[j]))
+                if not 0.0 <= apart < np.inf:
+                    return i, j, apart
+                out[i, j] = apart
         return -1, -1, 0.0
 
     return nearest if name == "nearest" else measure

@@ -59,8 +59,8 @@ class Classifier:
         """Effects of single rows on a weighted sum of logits, by the infinitesimal
         jackknife, shape (n + m,): what the sum changes when the row is added."""
         along = self.inverse @ (weights @ self.features)
-        found: Floats = (self.features @ along) * self.residuals
-        return found
+        effects: Floats = (self.features @ along) * self.residuals
+        return effects
 
 
 def pooled_scores(X: Floats, Y: Floats) -> tuple[Floats, Floats]:

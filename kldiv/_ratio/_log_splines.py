@@ -88,8 +88,8 @@ class LogSpline:
         pull = weights @ _SPLINES[_nearest(judged)] - weights.sum() * self.mean
         along = self.inverse @ pull
         per_value = (_SPLINES - self.mean) @ along
-        found: Floats = len(rows) * per_value[_nearest(rows)]
-        return found
+        effects: Floats = len(rows) * per_value[_nearest(rows)]
+        return effects
 
 
 def _nearest(z: Floats) -> Rows:
@@ -99,13 +99,13 @@ def _nearest(z: Floats) -> Rows:
 
 def _interpolate(z: Floats, values: Floats) -> Floats:
     """Piecewise linear through grid values, straight on beyond the grid."""
-    found: Floats = np.interp(z, _GRID, values)
+    at_z: Floats = np.interp(z, _GRID, values)
     for end, inner in ((0, 1), (-1, -2)):
         beyond = z < _GRID[0] if end == 0 else z > _GRID[-1]
         if beyond.any():
             slope = (values[end] - values[inner]) / (_GRID[end] - _GRID[inner])
-            found[beyond] = values[end] + slope * (z[beyond] - _GRID[end])
-    return found
+            at_z[beyond] = values[end] + slope * (z[beyond] - _GRID[end])
+    return at_z
 
 
 def fit_log_spline(z: Floats) -> LogSpline:

@@ -284,18 +284,18 @@ def whiteners_of(weights: Floats, means: Floats, covariances: Floats) -> list[Wh
     roots = roots_of(covariances + ridge)
     constants = np.log(weights) - 0.5 * d * np.log(2 * np.pi)
     constants -= np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
-    found = []
+    whiteners: list[Whitener] = []
     for constant, mean, root in zip(constants, means, roots, strict=True):
         # the transpose of a C-ordered lower root is a Fortran-ordered upper one
         directions = dtrtri(root.T)[0]
-        found.append(
+        whiteners.append(
             (
                 np.float32(constant),
                 (mean @ directions).astype(np.float32),
                 directions.astype(np.float32),
             )
         )
-    return found
+    return whiteners
 
 
 def roots_of(covariances: Floats) -> FloatArray:

@@ -74,13 +74,13 @@ def left_out_densities(X: Floats, reference: Mixture) -> Floats:
     n_components = len(reference.weights)
     if n_components == 1:
         return reference.log_density_left_out(X)
-    found = np.empty(len(X))
+    densities = np.empty(len(X))
     for judged in quarters(len(X)):
         rows = rows_to_fit(X[~judged])
         most = min(max(COMPONENTS), len(rows) // ROWS_PER_COMPONENT)
         labels = Hierarchy(rows, most).labels(n_components)
-        found[judged] = fit_mixture(rows, labels, SMOOTHING).log_density(X[judged])
-    return found
+        densities[judged] = fit_mixture(rows, labels, SMOOTHING).log_density(X[judged])
+    return densities
 
 
 @dataclass(frozen=True)
