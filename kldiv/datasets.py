@@ -419,8 +419,8 @@ class Mixture:
     def draw(self, rows: int, rng: np.random.Generator) -> Floats:
         labels = rng.choice(len(self.weights), rows, p=self.weights)
         noise = rng.normal(size=(rows, self.means.shape[1], 1))
-        rows: Floats = self.means[labels] + (self.roots[labels] @ noise)[..., 0]
-        return rows
+        drawn: Floats = self.means[labels] + (self.roots[labels] @ noise)[..., 0]
+        return drawn
 
     def log_density(self, rows: Floats) -> Floats:
         d = rows.shape[1]
