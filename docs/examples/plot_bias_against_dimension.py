@@ -4,8 +4,8 @@ How wrong is the estimate in many dimensions?
 
 The published estimator assumes that the density is constant in the ball of the k
 nearest rows. In many dimensions that ball is not small, and the error depends on the
-shapes of the two laws: three pairs of Gaussians with a known divergence show all three
-kinds.
+shapes of the two distributions: three pairs of Gaussians with a known divergence show
+all three kinds.
 """
 
 # %%

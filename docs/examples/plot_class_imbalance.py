@@ -3,7 +3,8 @@ Are classes of different sizes comparable?
 ==========================================
 
 The public images that a victim puts in a class may be a handful or thousands. Here both
-samples come from one law, so that the true divergence is zero whatever their sizes.
+samples come from one distribution, so that the true divergence is zero whatever their
+sizes.
 """
 
 # %%

@@ -11,7 +11,8 @@ over all pairs of rows (``pip install "kldiv[numba]"``).
 """
 
 # %%
-# Two angles per row, from von Mises laws 0.7 radians apart, whose divergence is known.
+# Two angles per row, from von Mises distributions 0.7 radians apart, whose divergence
+# is known.
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.special import ive

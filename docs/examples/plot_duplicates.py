@@ -2,8 +2,8 @@
 What do repeated rows do to an estimate?
 ========================================
 
-A continuous law never produces one row twice; data sets do. The figure repeats a
-growing share of the rows of X and compares what the two policies make of it with the
+A continuous distribution never produces one row twice; data sets do. The figure repeats
+a growing share of the rows of X and compares what the two policies make of it with the
 formula that knows nothing of ties.
 """
 
@@ -59,7 +59,7 @@ plt.show()
 
 # %%
 # ``"drop"`` recovers the sample without copies exactly. ``"expand"`` takes the copies
-# as part of the law: a law with ties has more weight at the repeated rows, and the
-# estimate grows accordingly, without ever taking the logarithm of zero. For whole
-# numbers and rounded values there is a third policy, ``"dither"``; see the user guide,
-# "When not to trust a score".
+# as part of the distribution: a distribution with ties has more weight at the repeated
+# rows, and the estimate grows accordingly, without ever taking the logarithm of zero.
+# For whole numbers and rounded values there is a third policy, ``"dither"``; see the
+# user guide, "When not to trust a score".

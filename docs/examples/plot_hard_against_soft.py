@@ -33,8 +33,8 @@ def simulate(d, n=300):
 # Given class 0 the public rows have, under soft conditioning, a density everywhere. The
 # divergence is d/2, minus the mean log probability that the victim gives to class 0
 # where class 0 lives, plus the log of its mean over the public rows, log 1/2. Under
-# hard conditioning the law ends where the victim says 1. Some private rows lie beyond,
-# so that the divergence is infinite in every dimension.
+# hard conditioning the distribution ends where the victim says 1. Some private rows lie
+# beyond, so that the divergence is infinite in every dimension.
 DIMENSIONS = np.array([1, 2, 5, 10, 20])
 truth, shares = [], []
 scores = {"hard": [], "soft": []}

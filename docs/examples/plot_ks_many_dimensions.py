@@ -3,8 +3,8 @@ Which Kolmogorov-Smirnov test sees which change?
 ================================================
 
 In one dimension there is one distribution function; in many there are several ways to
-carry the test over, and each is blind to something. Three changes of a Gaussian law,
-and how often each method finds them.
+carry the test over, and each is blind to something. Three changes of a Gaussian
+distribution, and how often each method finds them.
 """
 
 # %%
@@ -22,7 +22,7 @@ rng = np.random.default_rng(0)
 
 
 def change(name, X):
-    """The same rows under another law."""
+    """The same rows under another distribution."""
     X = X.copy()
     if name == "all columns shifted":
         X += 0.25

@@ -23,7 +23,7 @@ shifted = np.roll(same.reshape(-1, 8, 8), 1, axis=2).reshape(-1, 64)
 
 COMPONENTS = np.array([1, 2, 4, 8, 16, 32])
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-for name, public in (("same law", same), ("shifted by a pixel", shifted)):
+for name, public in (("same distribution", same), ("shifted by a pixel", shifted)):
     results = []
     for n_components in COMPONENTS:
         pca = PCA(n_components, random_state=0).fit(private)

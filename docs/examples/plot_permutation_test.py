@@ -2,14 +2,14 @@
 Is the difference real?
 =======================
 
-An estimate is never exactly zero, not even for two samples of one law. The permutation
-p-value says how often samples of one law look as different as these two. The example
-repeats three comparisons forty times.
+An estimate is never exactly zero, not even for two samples of one distribution. The
+permutation p-value says how often samples of one distribution look as different as
+these two. The example repeats three comparisons forty times.
 """
 
 # %%
-# Three pairs in ten columns: one law, a shift by 0.25 in every column, and a law
-# that is 15 % wider, with nothing moved.
+# Three pairs in ten columns: one distribution, a shift by 0.25 in every column, and a
+# distribution that is 15 % wider, with nothing moved.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -17,7 +17,7 @@ from kldiv import estimate_divergence
 
 rng = np.random.default_rng(0)
 PAIRS = {
-    "one law": lambda X: X,
+    "one distribution": lambda X: X,
     "shifted by 0.25": lambda X: X + 0.25,
     "15 % wider": lambda X: 1.15 * X,
 }
@@ -51,12 +51,13 @@ for name, found in pvalues.items():
     print(f"{name:16s} p <= 0.05 in {np.mean(np.array(found) <= 0.05):.0%}")
 
 # %%
-# Left, the estimates of the published estimator. Those of the shifted law overlap with
-# those of one law, and those of the wider law lie *below* them, because the estimator
-# falls short where X is wider than Y: no threshold on the estimate finds both. Right,
-# the p-values: for one law they follow the diagonal, which is what makes a p-value of
-# 0.05 mean what it says; for the other pairs most are small. All permutations of one
-# comparison share one search for neighbours; the labels are permuted, not the rows.
+# Left, the estimates of the published estimator. Those of the shifted distribution
+# overlap with those of one distribution, and those of the wider distribution lie
+# *below* them, because the estimator falls short where X is wider than Y: no threshold
+# on the estimate finds both. Right, the p-values: for one distribution they follow the
+# diagonal, which is what makes a p-value of 0.05 mean what it says; for the other pairs
+# most are small. All permutations of one comparison share one search for neighbours;
+# the labels are permuted, not the rows.
 #
 # A p-value answers "is there a difference", not "how large is it": with enough rows
 # every difference gets a small one.
