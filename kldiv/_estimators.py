@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,36 +10,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kldiv._backends import BACKENDS
-from kldiv._divergences import DIVERGENCES, Divergence, of_generator
-from kldiv._duplicates import DUPLICATE_POLICIES
-from kldiv._errors._permutations import permutation_pvalue
-from kldiv._errors._standard_errors import effects_of, spread_of
-from kldiv._neighbors import check_algorithm, check_metric
-from kldiv._overlap import apart_notes, coverage_of
-from kldiv._preparation import PreparedPair, prepare
-from kldiv._ratio._coordinates import SCALES
-from kldiv._ratio._corrections import (
-    CORRECTIONS,
-    estimate_log_ratio,
-    reference_correction,
-)
-from kldiv._ratio._log_ratio import LogRatio, Settings
+from kldiv._estimation._estimate import estimate
+from kldiv._estimation._options import Options
 from kldiv._results import DivergenceResult
-from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray, UserMetric
-from kldiv._validation import (
-    check_choice,
-    check_integer,
-    check_level,
-    check_n_jobs,
-    check_order,
-    check_pair,
-    metric_name,
-    n_threads,
-    on_host,
-)
-from kldiv._warnings import Note, SingularSampleWarning, warn_of
+from kldiv._validation import check_integer, check_level, check_pair, on_host
+from kldiv._warnings import warn_of
 
 
 def kl_divergence(
@@ -347,35 +323,7 @@ class KNNDivergence(BaseEstimator):
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""
-        check_integer(self.n_neighbors, "n_neighbors")
-        if not callable(self.divergence):
-            check_choice(self.divergence, tuple(DIVERGENCES), "divergence")
-        check_order(self.order)
-        check_choice(self.correction, ("auto", *CORRECTIONS), "correction")
-        check_choice(self.algorithm, ("auto", *BACKENDS), "algorithm")
-        check_choice(self.duplicates, DUPLICATE_POLICIES, "duplicates")
-        check_choice(self.scale, SCALES, "scale")
-        check_metric(self.metric)
-        self._check_metric_suits()
-        check_n_jobs(self.n_jobs)
-
-    def _check_metric_suits(self) -> None:
-        """Raise ValueError if what was asked for needs Euclidean distances."""
-        if self.metric == "euclidean":
-            return
-        name = metric_name(self.metric)
-        if self.correction != "auto" and CORRECTIONS[self.correction].euclidean:
-            raise ValueError(
-                f"correction={self.correction!r} computes the masses of Euclidean "
-                f"balls; metric={name!r} has others. Use correction=None or "
-                "'adaptive', in which the volume of a ball cancels."
-            )
-        if self._divergence().needs == "samples":
-            raise ValueError(
-                f"divergence={self.divergence!r} averages Euclidean distances and uses "
-                f"no neighbours; metric={name!r} would be ignored. Use "
-                "metric='euclidean' or another divergence."
-            )
+        Options(**self.get_params()).check()
 
     def fit(self, X: ArrayLike, y: Any = None) -> KNNDivergence:
         """Store the reference sample.
@@ -457,139 +405,10 @@ class KNNDivergence(BaseEstimator):
         n_permutations: int = 0,
     ) -> DivergenceResult:
         """`estimate` on arrays that were checked, the caller warns of the notes."""
-        entry = self._divergence()
-        pair = prepare(
+        return estimate(
             X,
             Y,
-            self.n_neighbors,
-            duplicates=self.duplicates,
-            metric=self.metric,
-            random_state=self.random_state,
-            finite=entry.is_finite(self.order),
+            Options(**self.get_params()),
+            confidence_level=confidence_level,
+            n_permutations=n_permutations,
         )
-        facts: dict[str, Any] = {"correction": None, "coverage": 1.0, "value": 0.0}
-        facts |= {"notes": pair.notes, "algorithm": "none: same sample"}
-        if not pair.same_sample:
-            check_algorithm(self.algorithm, self.metric, pair.X.shape[1])
-            if n_permutations:
-                facts["pvalue"] = self._pvalue(pair, n_permutations)
-            facts |= self._measure(pair, entry, confidence_level)
-            facts["notes"] += self._notes(pair, entry, facts, confidence_level)
-        facts["trust"] = verdict(facts["notes"])
-        return DivergenceResult(
-            n=len(pair.X),
-            m=len(pair.Y),
-            n_features=pair.dimension,
-            n_neighbors=self.n_neighbors,
-            divergence=self._name(),
-            n_duplicates=pair.n_duplicates,
-            duplicates=self.duplicates,
-            metric=metric_name(self.metric),
-            **facts,
-        )
-
-    def _pvalue(self, pair: PreparedPair, n_permutations: int) -> float:
-        rng, threads = np.random.default_rng(self.random_state), n_threads(self.n_jobs)
-        return permutation_pvalue(
-            pair.X, pair.Y, self.n_neighbors, n_permutations, rng, threads, self.metric
-        )
-
-    def _measure(
-        self, pair: PreparedPair, entry: Divergence, confidence_level: float | None
-    ) -> dict[str, Any]:
-        """Value, interval and circumstances from log ratios, or from the samples."""
-        settings = self._settings()
-        correction = self.correction
-        if correction == "auto" and not entry.linear:
-            correction = reference_correction(pair, settings.metric)
-        first = estimate_log_ratio(pair, correction, settings)
-        facts: dict[str, Any] = {
-            "algorithm": first.neighbors.algorithm,
-            "evaluated_by": entry.evaluated_by,
-            "coverage": coverage_of(first.neighbors),
-        }
-        if entry.needs == "samples":
-            facts["value"] = entry.compute(
-                pair.X.astype(np.float64), pair.Y.astype(np.float64)
-            )
-            return facts
-        facts["correction"], facts["scale"] = first.correction, first.scale
-        facts["n_components"] = first.n_components
-        facts["weights"] = {str(one.correction): w for w, one in first.parts}
-        facts["values"] = [float(one.values.mean()) for _, one in first.parts]
-        infinite = any(note.category is SingularSampleWarning for note in pair.notes)
-        if not (infinite or entry.is_finite(self.order)):
-            facts["notes"] = pair.notes + apart_notes(first)
-        ratios = [first]
-        if entry.needs == "xy":
-            exchanged = pair.exchanged()
-            ratios.append(estimate_log_ratio(exchanged, correction, settings))
-        varying = first.parts or CORRECTIONS[first.correction].varying_k
-        k = None if varying else self.n_neighbors
-
-        def functional(x: Any, y: Any = None) -> float:
-            return entry.compute(x, y, k, self.order)
-
-        facts["value"] = value = functional(*(ratio.values for ratio in ratios))
-        if confidence_level is None or not np.isfinite(value):
-            return facts
-        return facts | _error_of(ratios, functional, value, confidence_level)
-
-    def _notes(
-        self,
-        pair: PreparedPair,
-        entry: Divergence,
-        facts: dict[str, Any],
-        confidence_level: float | None,
-    ) -> tuple[Note, ...]:
-        """What is found to stand against the result."""
-        weights, values = facts.get("weights", {}), facts.pop("values", [])
-        outcome = Outcome(
-            pair.X,
-            pair.Y,
-            pair.dimension,
-            list(zip(weights, weights.values(), values, strict=True)),
-            facts,
-            confidence_level is not None,
-            not entry.is_finite(self.order),
-        )
-        return notes_of(outcome)
-
-    def _settings(self) -> Settings:
-        return Settings(
-            self.n_neighbors,
-            self.scale,
-            self.algorithm,
-            self.metric,
-            n_threads(self.n_jobs),
-            zeros=self.duplicates == "expand" or isinstance(self.metric, str),
-        )
-
-    def _divergence(self) -> Divergence:
-        if callable(self.divergence):
-            return of_generator(self.divergence)
-        return DIVERGENCES[self.divergence]
-
-    def _name(self) -> str:
-        if isinstance(self.divergence, str):
-            return self.divergence
-        return getattr(self.divergence, "__name__", repr(self.divergence))
-
-
-def _error_of(
-    ratios: Sequence[LogRatio],
-    functional: Callable[..., float],
-    value: float,
-    confidence_level: float,
-) -> dict[str, Any]:
-    """Standard error and interval; nothing where there are none in finite numbers."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        effects = effects_of(ratios, functional)
-        spread = None if effects is None else spread_of((effects.x, effects.y))
-    if spread is None or not np.isfinite(spread.standard_error):
-        return {}
-    return {
-        "standard_error": spread.standard_error,
-        "confidence_interval": spread.interval(value, confidence_level),
-        "effects": effects,
-    }

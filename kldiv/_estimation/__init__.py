@@ -1,0 +1,1 @@
+"""From two checked samples to a result: options, the estimate, its circumstances."""

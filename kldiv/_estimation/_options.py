@@ -1,0 +1,98 @@
+"""The options of an estimate, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kldiv._backends import BACKENDS
+from kldiv._divergences import DIVERGENCES, Divergence, of_generator
+from kldiv._duplicates import DUPLICATE_POLICIES
+from kldiv._neighbors import check_metric
+from kldiv._ratio._coordinates import SCALES
+from kldiv._ratio._corrections import CORRECTIONS
+from kldiv._ratio._log_ratio import Settings
+from kldiv._typing import UserMetric
+from kldiv._validation import (
+    check_choice,
+    check_integer,
+    check_n_jobs,
+    check_order,
+    metric_name,
+    n_threads,
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The parameters of :class:`kldiv.KNNDivergence`."""
+
+    divergence: str | Callable[[Any], Any] = "kl"
+    n_neighbors: int = 5
+    correction: str | None = "auto"
+    algorithm: str = "auto"
+    duplicates: str = "raise"
+    n_jobs: int | None = None
+    random_state: Any = None
+    scale: str | None = "auto"
+    order: float = 0.5
+    metric: str | UserMetric = "euclidean"
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError for an option that is not accepted."""
+        check_integer(self.n_neighbors, "n_neighbors")
+        if not callable(self.divergence):
+            check_choice(self.divergence, tuple(DIVERGENCES), "divergence")
+        check_order(self.order)
+        check_choice(self.correction, ("auto", *CORRECTIONS), "correction")
+        check_choice(self.algorithm, ("auto", *BACKENDS), "algorithm")
+        check_choice(self.duplicates, DUPLICATE_POLICIES, "duplicates")
+        check_choice(self.scale, SCALES, "scale")
+        check_metric(self.metric)
+        self._check_metric_suits()
+        check_n_jobs(self.n_jobs)
+
+    def _check_metric_suits(self) -> None:
+        """Raise ValueError if what was asked for needs Euclidean distances."""
+        if self.metric == "euclidean":
+            return
+        name = metric_name(self.metric)
+        if self.correction != "auto" and CORRECTIONS[self.correction].euclidean:
+            raise ValueError(
+                f"correction={self.correction!r} computes the masses of Euclidean "
+                f"balls; metric={name!r} has others. Use correction=None or "
+                "'adaptive', in which the volume of a ball cancels."
+            )
+        if self.entry.needs == "samples":
+            raise ValueError(
+                f"divergence={self.divergence!r} averages Euclidean distances and uses "
+                f"no neighbours; metric={name!r} would be ignored. Use "
+                "metric='euclidean' or another divergence."
+            )
+
+    @property
+    def entry(self) -> Divergence:
+        """The divergence that was asked for."""
+        if callable(self.divergence):
+            return of_generator(self.divergence)
+        return DIVERGENCES[self.divergence]
+
+    @property
+    def name(self) -> str:
+        """What the result calls the divergence."""
+        if isinstance(self.divergence, str):
+            return self.divergence
+        return getattr(self.divergence, "__name__", repr(self.divergence))
+
+    @property
+    def settings(self) -> Settings:
+        """How log ratios are to be estimated."""
+        return Settings(
+            self.n_neighbors,
+            self.scale,
+            self.algorithm,
+            self.metric,
+            n_threads(self.n_jobs),
+            zeros=self.duplicates == "expand" or isinstance(self.metric, str),
+        )
