@@ -92,20 +92,10 @@ def _measure(
     if correction == "auto" and not entry.linear:
         correction = reference_correction(pair, settings.metric)
     first = estimate_log_ratio(pair, correction, settings)
-    facts: dict[str, Any] = {
-        "algorithm": first.neighbors.algorithm,
-        "evaluated_by": entry.evaluated_by,
-        "coverage": coverage_of(first.neighbors),
-    }
     if entry.needs == "samples":
-        facts["value"] = entry.compute(
-            pair.X.astype(np.float64), pair.Y.astype(np.float64)
-        )
-        return facts
-    facts["correction"], facts["scale"] = first.correction, first.scale
-    facts["n_components"] = first.n_components
-    facts["weights"] = {str(one.correction): w for w, one in first.parts}
-    facts["values"] = [float(one.values.mean()) for _, one in first.parts]
+        samples = (sample.astype(np.float64) for sample in (pair.X, pair.Y))
+        return _search_facts(first, entry) | {"value": entry.compute(*samples)}
+    facts = _search_facts(first, entry) | _ratio_facts(first)
     infinite = any(note.category is SingularSampleWarning for note in pair.notes)
     if not (infinite or entry.is_finite(options.order)):
         facts["notes"] = pair.notes + apart_notes(first)
@@ -123,6 +113,26 @@ def _measure(
     if confidence_level is None or not np.isfinite(value):
         return facts
     return facts | _error_of(ratios, functional, value, confidence_level)
+
+
+def _search_facts(ratio: LogRatio, entry: Divergence) -> dict[str, Any]:
+    """How neighbours were found, and the formula evaluated."""
+    return {
+        "algorithm": ratio.neighbors.algorithm,
+        "evaluated_by": entry.evaluated_by,
+        "coverage": coverage_of(ratio.neighbors),
+    }
+
+
+def _ratio_facts(ratio: LogRatio) -> dict[str, Any]:
+    """How log ratios were estimated."""
+    return {
+        "correction": ratio.correction,
+        "scale": ratio.scale,
+        "n_components": ratio.n_components,
+        "weights": {str(one.correction): w for w, one in ratio.parts},
+        "values": [float(one.values.mean()) for _, one in ratio.parts],
+    }
 
 
 def _notes(
