@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # what type checkers see of the names that are loaded on first use
     from kldiv import datasets as datasets
     from kldiv import plots as plots
-    from kldiv._conditional import ConditionalKLScorer
+    from kldiv._conditional._scorer import ConditionalKLScorer
     from kldiv._estimators import (
         KNNDivergence,
         divergence,
@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
     from kldiv._ks._distance import KSDistance
     from kldiv._ks._methods import ks_test
     from kldiv._neighbors import NeighborDistances, neighbor_distances
-    from kldiv._report import PerClassReport
-    from kldiv._results import DivergenceResult, KSResult
+    from kldiv._results._report import PerClassReport
+    from kldiv._results._results import DivergenceResult, KSResult
     from kldiv._versions import show_versions
     from kldiv._warnings import (
         DiscreteDataWarning,
@@ -37,15 +37,15 @@ __version__ = "0.1.0.dev0"
 
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {
-    "ConditionalKLScorer": "kldiv._conditional",
+    "ConditionalKLScorer": "kldiv._conditional._scorer",
     "DiscreteDataWarning": "kldiv._warnings",
-    "DivergenceResult": "kldiv._results",
+    "DivergenceResult": "kldiv._results._results",
     "DivergenceWarning": "kldiv._warnings",
     "KNNDivergence": "kldiv._estimators",
     "KSDistance": "kldiv._ks._distance",
-    "KSResult": "kldiv._results",
+    "KSResult": "kldiv._results._results",
     "NeighborDistances": "kldiv._neighbors",
-    "PerClassReport": "kldiv._report",
+    "PerClassReport": "kldiv._results._report",
     "SameSampleWarning": "kldiv._warnings",
     "SamplesApartWarning": "kldiv._warnings",
     "SingularSampleWarning": "kldiv._warnings",

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._estimation._estimate import estimate
 from kldiv._estimation._options import Options
-from kldiv._results import DivergenceResult
+from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import check_integer, check_level, check_pair, on_host
 from kldiv._warnings import warn_of

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from kldiv._report import PerClassReport
+    from kldiv._results._report import PerClassReport
 
 __all__ = ["plot_report"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from kldiv._labelled_pair import labelled_pair, too_few
+from kldiv._conditional._labelled_pair import labelled_pair, too_few
 
 
 @pytest.fixture

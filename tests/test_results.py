@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kldiv import DivergenceResult, KSResult, estimate_divergence, ks_test
-from kldiv._export import decimals_of, number_text
 from kldiv._ks._methods import METHODS
+from kldiv._results._export import decimals_of, number_text
 
 
 @pytest.fixture

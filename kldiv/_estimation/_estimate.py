@@ -20,7 +20,7 @@ from kldiv._ratio._corrections import (
     reference_correction,
 )
 from kldiv._ratio._log_ratio import LogRatio
-from kldiv._results import DivergenceResult
+from kldiv._results._results import DivergenceResult
 from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray
 from kldiv._validation import metric_name

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 import kldiv._kernels._ks as kernels
 from kldiv._ks._relabellings import LANES, Relabellings, relabelled_gaps
 from kldiv._ks._task import Task
-from kldiv._results import KSResult
+from kldiv._results._results import KSResult
 from kldiv._typing import FloatArray
 
 Array = NDArray[np.float64]

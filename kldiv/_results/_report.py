@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv._errors._differences import Difference, TracedEffects, difference_of
-from kldiv._export import (
+from kldiv._results._export import (
     array_of,
     column_texts,
     decoded,
@@ -20,7 +20,7 @@ from kldiv._export import (
     markdown_table,
     stored_values,
 )
-from kldiv._record import Exported
+from kldiv._results._record import Exported
 from kldiv._validation import check_level
 
 if TYPE_CHECKING:

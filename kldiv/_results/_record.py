@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from kldiv._export import (
+from kldiv._results._export import (
     array_of,
     csv_text,
     decoded,

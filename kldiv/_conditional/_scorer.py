@@ -14,13 +14,19 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from kldiv._conditional._labelled_pair import (
+    LabelledPair,
+    labelled_pair,
+    too_few,
+    train_rows_of,
+)
+from kldiv._conditional._soft import SoftTerms, soft_result, soft_terms
+from kldiv._conditional._table import columns_of, notes_of_classes
+from kldiv._conditional._transformer import make_transformer
 from kldiv._errors._differences import TracedEffects
 from kldiv._estimators import KNNDivergence
-from kldiv._labelled_pair import LabelledPair, labelled_pair, too_few, train_rows_of
-from kldiv._report import PerClassReport
-from kldiv._results import DivergenceResult
-from kldiv._soft import SoftTerms, soft_result, soft_terms
-from kldiv._transformer import make_transformer
+from kldiv._results._report import PerClassReport
+from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray
 from kldiv._validation import (
     check_choice,
@@ -29,7 +35,6 @@ from kldiv._validation import (
     column_names,
     n_threads,
 )
-from kldiv._warnings import DivergenceWarning, Note, warn_of
 
 # A class with its training and auxiliary rows.
 Job = tuple[Any, FloatArray, FloatArray]
@@ -192,11 +197,7 @@ class ConditionalKLScorer(BaseEstimator):
             For input of a wrong kind.
         """
         started = time.perf_counter()
-        for name, choices in self._CHOICES.items():
-            check_choice(getattr(self, name), choices, name)
-        final = self._final_estimator()
-        final.check_parameters()
-        check_level(self.confidence_level)
+        final = self._checked_estimator()
         soft = self.conditioning == "soft"
         pair = labelled_pair(train, aux, self.victim, soft=soft)
         self.classes_ = pair.classes
@@ -220,7 +221,12 @@ class ConditionalKLScorer(BaseEstimator):
         }
         self.report_ = PerClassReport(
             classes=pair.classes,
-            columns=self._columns(pair),
+            columns=columns_of(
+                pair,
+                self.results_,
+                self.terms_ if soft else None,
+                intervals=self.confidence_level is not None,
+            ),
             reasons=reasons,
             settings=settings,
             title="Kullback-Leibler divergence per class (nats; small means exposed)",
@@ -254,46 +260,11 @@ class ConditionalKLScorer(BaseEstimator):
         check_is_fitted(self)
         return self.report_
 
-    def _columns(self, pair: LabelledPair) -> dict[str, NDArray[Any]]:
-        """The table of the report."""
-        n_train, n_aux = pair.sizes()
-        columns: dict[str, NDArray[Any]] = {
-            "kl": self._column("value"),
-            "n_train": n_train,
-            "n_aux": n_aux,
-            "coverage": self._column("coverage"),
-            "n_duplicates": self._column("n_duplicates"),
-        }
-        if self.confidence_level is not None:
-            columns["standard_error"] = self._column("standard_error")
-            none = (np.nan, np.nan)
-            ends = {c: r.confidence_interval or none for c, r in self.results_.items()}
-            for i, name in enumerate(("kl_low", "kl_high")):
-                columns[name] = self._gather({c: end[i] for c, end in ends.items()})
-        columns["trust"] = self._verdicts()
-        if self.conditioning == "soft":
-            columns["kl_marginal"] = self._gather(
-                {c: t.marginal.value for c, t in self.terms_.items()}
-            )
-            for term in ("log_answer", "log_share"):
-                for name in (term, f"{term}_error"):
-                    values = {c: getattr(one, name) for c, one in self.terms_.items()}
-                    columns[name] = self._gather(values)
-        return columns
-
-    def _column(self, name: str) -> NDArray[np.float64]:
-        return self._gather({c: getattr(r, name) for c, r in self.results_.items()})
-
-    def _verdicts(self) -> NDArray[Any]:
-        trust = {c: result.trust for c, result in self.results_.items()}
-        return np.array([trust.get(c, "not scored") for c in self.classes_.tolist()])
-
-    def _gather(self, values: dict[Any, Any]) -> NDArray[np.float64]:
-        """One number per class, NaN where there is none."""
-        numbers = [values.get(c) for c in self.classes_.tolist()]
-        return np.array([np.nan if v is None else v for v in numbers], dtype=np.float64)
-
-    def _final_estimator(self) -> KNNDivergence:
+    def _checked_estimator(self) -> KNNDivergence:
+        """The estimator, or the end of its pipeline; parameters are those accepted."""
+        for name, choices in self._CHOICES.items():
+            check_choice(getattr(self, name), choices, name)
+        check_level(self.confidence_level)
         estimator = KNNDivergence() if self.estimator is None else self.estimator
         final = estimator[-1] if isinstance(estimator, Pipeline) else estimator
         if not isinstance(final, KNNDivergence):
@@ -301,6 +272,7 @@ class ConditionalKLScorer(BaseEstimator):
                 "estimator must be a KNNDivergence or a Pipeline that ends in one; got "
                 f"{estimator!r}."
             )
+        final.check_parameters()
         return final
 
     def _jobs(
@@ -334,7 +306,7 @@ class ConditionalKLScorer(BaseEstimator):
                 delayed(self._score_class)(*job) for job in jobs
             )
         scored = dict(zip((label for label, *_ in jobs), results, strict=True))
-        notes = _notes(scored)
+        notes = notes_of_classes(scored)
         self.results_: dict[Any, DivergenceResult] = scored
         self.terms_: dict[Any, SoftTerms] = {}
         if self.conditioning == "soft":
@@ -380,21 +352,3 @@ class ConditionalKLScorer(BaseEstimator):
         except ValueError as error:
             raise ValueError(f"class {label}: {error}") from error
         return result
-
-
-def _notes(results: dict[Any, DivergenceResult]) -> dict[Any, str]:
-    """What stands against the scores; warns once of each kind."""
-    by_kind: dict[type[DivergenceWarning], dict[Any, Note]] = {}
-    for c, result in results.items():
-        for note in result.notes:
-            if note.category is not None:
-                by_kind.setdefault(note.category, {}).setdefault(c, note)
-    warn_of(
-        Note(
-            f"{len(notes)} of {len(results)} scores need care; report().notes has them "
-            f"all. Class {next(iter(notes))}: {next(iter(notes.values()))}",
-            category,
-        )
-        for category, notes in by_kind.items()
-    )
-    return {c: " ".join(r.notes) for c, r in results.items() if r.notes}

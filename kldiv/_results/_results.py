@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv._errors._standard_errors import Effects
-from kldiv._export import array_of, decimals_of, number_text
-from kldiv._record import Record
+from kldiv._results._export import array_of, decimals_of, number_text
+from kldiv._results._record import Record
 from kldiv._warnings import Note
 
 # Entries of a long array that a notebook shows.

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from kldiv._conditional._labelled_pair import LabelledPair
 from kldiv._errors._standard_errors import Effects, spread_of
-from kldiv._labelled_pair import LabelledPair
-from kldiv._results import DivergenceResult
+from kldiv._results._results import DivergenceResult
 from kldiv._warnings import Note, ZeroProbabilityWarning, warn_of
 
 

@@ -1,0 +1,1 @@
+"""Conditional scoring: one divergence per class of two labelled samples."""

@@ -1,0 +1,97 @@
+"""What a report of the scorer shows: columns with one number per class, and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kldiv._conditional._labelled_pair import LabelledPair
+from kldiv._conditional._soft import SoftTerms
+from kldiv._results._results import DivergenceResult
+from kldiv._typing import Floats
+from kldiv._warnings import DivergenceWarning, Note, warn_of
+
+# By class label, scored classes only.
+Results = Mapping[Any, DivergenceResult]
+
+
+def columns_of(
+    pair: LabelledPair,
+    results: Results,
+    terms: Mapping[Any, SoftTerms] | None,
+    *,
+    intervals: bool,
+) -> dict[str, NDArray[Any]]:
+    """The columns of the report; NaN where a class was not scored.
+
+    `terms` are those of soft scores, None for hard ones.
+    """
+    classes = pair.classes.tolist()
+    n_train, n_aux = pair.sizes()
+    columns: dict[str, NDArray[Any]] = {
+        "kl": _field(classes, results, "value"),
+        "n_train": n_train,
+        "n_aux": n_aux,
+        "coverage": _field(classes, results, "coverage"),
+        "n_duplicates": _field(classes, results, "n_duplicates"),
+    }
+    if intervals:
+        columns |= _intervals(classes, results)
+    trust = {c: result.trust for c, result in results.items()}
+    columns["trust"] = np.array([trust.get(c, "not scored") for c in classes])
+    if terms is not None:
+        columns |= _of_terms(classes, terms)
+    return columns
+
+
+def _intervals(classes: list[Any], results: Results) -> dict[str, NDArray[Any]]:
+    none = (np.nan, np.nan)
+    ends = {c: r.confidence_interval or none for c, r in results.items()}
+    return {
+        "standard_error": _field(classes, results, "standard_error"),
+        "kl_low": _gather(classes, {c: low for c, (low, _) in ends.items()}),
+        "kl_high": _gather(classes, {c: high for c, (_, high) in ends.items()}),
+    }
+
+
+def _of_terms(
+    classes: list[Any], terms: Mapping[Any, SoftTerms]
+) -> dict[str, NDArray[Any]]:
+    """The three terms of soft scores, and the errors of two of them."""
+    marginals = {c: one.marginal for c, one in terms.items()}
+    columns = {"kl_marginal": _field(classes, marginals, "value")}
+    for term in ("log_answer", "log_share"):
+        for name in (term, f"{term}_error"):
+            columns[name] = _field(classes, terms, name)
+    return columns
+
+
+def _field(classes: list[Any], records: Mapping[Any, Any], name: str) -> Floats:
+    return _gather(classes, {c: getattr(one, name) for c, one in records.items()})
+
+
+def _gather(classes: list[Any], values: Mapping[Any, float | None]) -> Floats:
+    """One number per class, NaN where there is none."""
+    numbers = [values.get(c) for c in classes]
+    return np.array([np.nan if v is None else v for v in numbers], dtype=np.float64)
+
+
+def notes_of_classes(results: Results) -> dict[Any, str]:
+    """What stands against the scores; warns once of each kind."""
+    by_kind: dict[type[DivergenceWarning], dict[Any, Note]] = {}
+    for c, result in results.items():
+        for note in result.notes:
+            if note.category is not None:
+                by_kind.setdefault(note.category, {}).setdefault(c, note)
+    warn_of(
+        Note(
+            f"{len(notes)} of {len(results)} scores need care; report().notes has them "
+            f"all. Class {next(iter(notes))}: {next(iter(notes.values()))}",
+            category,
+        )
+        for category, notes in by_kind.items()
+    )
+    return {c: " ".join(r.notes) for c, r in results.items() if r.notes}
