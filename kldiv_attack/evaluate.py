@@ -260,6 +260,7 @@ def _score_class(
     n_neighbors: int,
     level: float,
 ) -> tuple[dict[str, float], str]:
+    """What the judge sees of one class, and why something is missing."""
     if images is None:
         return {"reconstructions": 0}, "no reconstruction of this class"
     hits = int((to_array(judge.predict(images)) == label).sum())
@@ -275,17 +276,28 @@ def _score_class(
             f"coverage with n_neighbors={n_neighbors} needs at least "
             f"{n_neighbors + 1} private rows, the class has {len(private)}"
         )
-    seen = to_array(judge.features(private)).astype(np.float64)
-    made = to_array(judge.features(images)).astype(np.float64)
-    within = cdist(seen, seen)
-    np.fill_diagonal(within, np.inf)
-    across = cdist(seen, made)
-    radius = np.partition(within, n_neighbors - 1, axis=1)[:, n_neighbors - 1]
-    slack = _TIE * max(float(np.abs(seen).max()), float(np.abs(made).max()))
-    scored["coverage"] = float((across.min(axis=1) <= radius + slack).mean())
-    scored["nearest_distance"] = float(across.min(axis=0).mean())
-    scored["private_distance"] = float(within.min(axis=1).mean())
+    scored |= _nearness(
+        to_array(judge.features(private)).astype(np.float64),
+        to_array(judge.features(images)).astype(np.float64),
+        n_neighbors,
+    )
     return scored, ""
+
+
+def _nearness(
+    private: NDArray[np.float64], made: NDArray[np.float64], n_neighbors: int
+) -> dict[str, float]:
+    """Coverage and mean distances between the features of two sets of images."""
+    within = cdist(private, private)
+    np.fill_diagonal(within, np.inf)
+    across = cdist(private, made)
+    radius = np.partition(within, n_neighbors - 1, axis=1)[:, n_neighbors - 1]
+    slack = _TIE * max(float(np.abs(private).max()), float(np.abs(made).max()))
+    return {
+        "coverage": float((across.min(axis=1) <= radius + slack).mean()),
+        "nearest_distance": float(across.min(axis=0).mean()),
+        "private_distance": float(within.min(axis=1).mean()),
+    }
 
 
 def _divergences(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,37 +11,10 @@ from kldiv_attack.audit.asking import answers_of_table
 from kldiv_attack.audit.content import Source
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.features import check_scale
-from kldiv_attack.audit.gate import Rule, Waiver
 from kldiv_attack.audit.loading import load_model
 from kldiv_attack.audit.paths import read_sample
-from kldiv_attack.audit.result import AuditReport
 from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.specs import Model
-
-
-@dataclass(frozen=True)
-class Demands:
-    """What the gate asks for.
-
-    Attributes
-    ----------
-    rules : list of Rule
-        Limits.
-    waivers : list of Waiver
-        Exceptions.
-    baseline : AuditReport or None
-        Stored report.
-    overall : bool
-        Whether the mean over classes counts.
-    release : str or None
-        What is to be released.
-    """
-
-    rules: list[Rule]
-    waivers: list[Waiver] = field(default_factory=list)
-    baseline: AuditReport | None = None
-    overall: bool = False
-    release: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

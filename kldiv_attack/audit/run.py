@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 from kldiv_attack.audit.attacks import check_attack
 from kldiv_attack.audit.content import Source
 from kldiv_attack.audit.defences import parse_defence
+from kldiv_attack.audit.demands import read_demands
 from kldiv_attack.audit.folder import open_folder
-from kldiv_attack.audit.gate import Rule, decide, parse_rule, read_waivers
-from kldiv_attack.audit.inputs import Demands, Inputs, read_inputs, sources_of
+from kldiv_attack.audit.inputs import Inputs, read_inputs, sources_of
 from kldiv_attack.audit.result import AuditReport, as_plain
 from kldiv_attack.audit.stages import Work
 
@@ -146,8 +145,9 @@ def audit(
         raise ValueError(
             "n_jobs=0: expected a number of classes, -1 for all processors."
         )
-    rules = _rules(fail_below, fail_above, fail_below_change, baseline)
-    stored = None if baseline is None else AuditReport.from_json(Path(baseline))
+    demands = read_demands(
+        fail_below, fail_above, fail_below_change, baseline, overall=overall
+    )
     inputs = read_inputs(
         victim, train, aux, held_out, [parse_defence(d) for d in defences],
         label=label, data=data, device=device, any_scale=any_scale,
@@ -156,9 +156,7 @@ def audit(
     parameters = attack_parameters or {}
     if attack is not None:
         check_attack(attack, parameters, inputs.models, inputs.train)
-    names = inputs.train.class_names
-    excused = [] if waivers is None else read_waivers(Path(waivers), names)
-    demands = Demands(rules, excused, stored, overall, _release(release, inputs))
+    demands = demands.on(inputs, waivers=waivers, release=release)
     sources, place = sources_of(inputs), Path(folder)
     kept = _kept(inputs, sources, budget, random_state)
     open_folder(place, kept, resume=resume, restart=restart)
@@ -172,7 +170,7 @@ def audit(
         work.show_nearest()
     texts = {key: as_plain(value) for key, value in settings.items()}
     report = work.report(texts, sources, time.perf_counter() - started)
-    report = _decided(report, demands)
+    report = demands.decided(report)
     report.write(place)
     return report
 
@@ -187,51 +185,3 @@ def _kept(
         "budget": budget,
         "seed": seed,
     }
-
-
-def _decided(report: AuditReport, demands: Demands) -> AuditReport:
-    """The report with the decision of the gate, if there is one."""
-    if not demands.rules:
-        return report
-    gate = decide(
-        report,
-        demands.rules,
-        release=demands.release,
-        waivers=demands.waivers,
-        baseline=demands.baseline,
-        overall=demands.overall,
-    )
-    return replace(report, gate=gate)
-
-
-def _rules(below: Any, above: Any, change: Any, baseline: Any) -> list[Rule]:
-    rules = [parse_rule(text, below=True) for text in _listed(below)]
-    rules += [parse_rule(text, below=False) for text in _listed(above)]
-    if change is not None:
-        rules.append(parse_rule(str(change), below=True, metric="change"))
-    metrics = [rule.metric for rule in rules]
-    if "change" in metrics and baseline is None:
-        raise ValueError("gate: a limit on the change needs --baseline REPORT.json.")
-    if "kl" in metrics and "leaked_rows" not in metrics:
-        # The indicator is measured without shared rows, and would not see them.
-        rules.append(Rule("leaked_rows", 0, below=False))
-    return rules
-
-
-def _release(name: str | None, inputs: Inputs) -> str:
-    """The victim, or victim and defence, that is to be released."""
-    known = [
-        f"{model.name} + {defence.name}" if defence else model.name
-        for model in inputs.models
-        for defence in (None, *inputs.defences)
-    ]
-    if name is not None and name not in known:
-        raise ValueError(f"release {name!r}: expected one of {known}.")
-    return known[0] if name is None else name
-
-
-def _listed(value: Any) -> list[str]:
-    if value is None:
-        return []
-    many = isinstance(value, Sequence) and not isinstance(value, str)
-    return [str(item) for item in (value if many else [value])]
