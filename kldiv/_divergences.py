@@ -20,6 +20,7 @@ from kldiv._typing import Floats
 
 _ROWS_PER_BLOCK = 1000
 _ROWS_FOR_MEDIAN = 1000
+_LARGEST_LOG_RATIO = 700
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Divergence:
         Whether it is finite whatever the laws are; of the order, if that depends on it.
     linear : bool
         Whether it is a sum of mean log ratios, so that noise in single rows averages.
+    degree : int
+        It grows with this power of the unit of the samples.
     """
 
     compute: Callable[..., float]
@@ -46,6 +49,7 @@ class Divergence:
     evaluated_by: str = "numpy"
     bounded: bool | Callable[[float], bool] = False
     linear: bool = False
+    degree: int = 0
 
     def is_finite(self, order: float) -> bool:
         """Whether the divergence of this order is finite whatever the laws are."""
@@ -134,6 +138,12 @@ def mmd(X: Floats, Y: Floats) -> float:
     pooled = np.concatenate([X, Y])
     step = max(1, len(pooled) // _ROWS_FOR_MEDIAN)
     width = float(np.median(pdist(pooled[::step])))
+    if width == 0:
+        raise ValueError(
+            "the kernel of divergence='mmd' is as wide as the median distance of "
+            "pooled rows, which is 0: more than half of the pairs are equal rows. Use "
+            "divergence='energy', or compare the frequencies of the rows."
+        )
 
     def kernel(distances: Floats) -> Floats:
         return np.exp(-((distances / width) ** 2) / 2)
@@ -168,14 +178,31 @@ def of_generator(generator: Generator) -> Divergence:
     evaluate, by = evaluator_of(generator)
 
     def compute(x: Floats, y: Floats, k: int | None, order: float) -> float:
-        ratios = np.exp(x)
-        values = np.asarray(evaluate(ratios), dtype=np.float64)
-        if values.shape != ratios.shape:
+        if np.abs(x).max() > _LARGEST_LOG_RATIO:
             raise ValueError(
-                "the generator of an f-divergence must return one number for each "
-                f"ratio; for {ratios.shape} ratios it returned shape {values.shape}."
+                "the generator of an f-divergence takes ratios of densities, and their "
+                f"logs reach from {x.min():.4g} to {x.max():.4g}: beyond "
+                f"{_LARGEST_LOG_RATIO} float64 holds none. The laws are too far apart; "
+                "use one of the divergences that have a name."
             )
-        return float((values / ratios).mean())
+        ratios = np.exp(x)
+        with np.errstate(all="ignore"):  # what the user's function meets is told below
+            values = np.asarray(evaluate(ratios), dtype=np.float64)
+            if values.shape != ratios.shape:
+                raise ValueError(
+                    "the generator of an f-divergence must return one number for each "
+                    f"ratio; for {ratios.shape} ratios it returned shape "
+                    f"{values.shape}."
+                )
+            terms = values / ratios
+            mean = float(terms.mean())
+        if np.isnan(mean):
+            bad = ratios[np.isnan(terms)] if np.isnan(terms).any() else ratios
+            raise ValueError(
+                "the mean of the generator of an f-divergence is not a number: it gave "
+                f"NaN, or infinity of either sign, at ratios such as {bad[0]:.4g}."
+            )
+        return mean
 
     return Divergence(compute, evaluated_by=by)
 
@@ -190,6 +217,6 @@ DIVERGENCES: dict[str, Divergence] = {
     "chi2": Divergence(chi2),
     "jensen-shannon": Divergence(jensen_shannon, "xy", bounded=True),
     "total-variation": Divergence(total_variation, "xy", bounded=True),
-    "energy": Divergence(energy, "samples", bounded=True),
+    "energy": Divergence(energy, "samples", bounded=True, degree=1),
     "mmd": Divergence(mmd, "samples", bounded=True),
 }

@@ -81,11 +81,14 @@ class Check:
     warns: bool = False
 
 
-def notes_of(outcome: Outcome) -> tuple[Note, ...]:
-    """All that stands against a result, in the order of ``NOTES``."""
+def notes_of(
+    outcome: Outcome, names: Sequence[str] | None = None
+) -> tuple[Note, ...]:
+    """What stands against a result, in the order of ``NOTES``, or of some `names`."""
     notes = []
     told = any(note.category is not None for note in outcome.facts["notes"])
-    for name, check in NOTES.items():
+    for name in NOTES if names is None else names:
+        check = NOTES[name]
         said = check.look(outcome)
         if said is not None:
             severity, text = said

@@ -186,3 +186,45 @@ def test_a_new_divergence_says_itself_whether_it_is_bounded(monkeypatch, rng):
 def test_unknown_divergence():
     with pytest.raises(ValueError, match="divergence must be one of 'kl', 'jeffreys'"):
         divergence([[0.0], [1.0]], [[0.0], [1.0]], divergence="nothing")
+
+
+def plain_energy(X, Y):
+    def total(A, B):
+        return np.sqrt(((A[:, None] - B[None]) ** 2).sum(axis=2)).sum()
+
+    n, m = len(X), len(Y)
+    within = total(X, X) / (n * (n - 1)) + total(Y, Y) / (m * (m - 1))
+    return 2 * total(X, Y) / (n * m) - within
+
+
+def test_energy_is_of_the_samples_as_they_are():
+    """Neither projected, nor scaled, nor rid of ties or of constant columns."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2)) * [100, 1]
+    Y = rng.normal([1, 1], 1, (50, 2)) * [100, 1]
+    pairs = [[np.c_[rows, rows.sum(axis=1)] for rows in (X, Y)]]
+    pairs += [[np.c_[rows, np.ones(len(rows))] for rows in (X, Y)]]
+    pairs += [[rng.integers(0, 3, (40, 2)).astype(float) for _ in range(2)]]
+    pairs += [[X[:2], Y[:3]], [X, X], [np.zeros((4, 1)), np.ones((3, 1))]]
+    for P, Q in pairs:
+        result = estimate_divergence(P, Q, divergence="energy")
+        assert result.value == pytest.approx(plain_energy(P, Q), rel=1e-10, abs=1e-9)
+        assert result.correction is None
+        assert np.isnan(result.coverage)
+
+
+@pytest.mark.parametrize("name", ["energy", "mmd"])
+def test_comparisons_of_samples_search_no_neighbours(name, monkeypatch, rng):
+    monkeypatch.setattr("kldiv._backends.BACKENDS", {})
+    X, Y = rng.normal(size=(3, 2)), rng.normal(size=(2, 2))
+    few = estimate_divergence(X, Y, divergence=name, n_neighbors=5)
+    assert few.trust == "do not use"
+    assert "few" in few.notes[0]
+    with pytest.raises(ValueError, match="at least 2 rows.*X has n_samples=1"):
+        divergence(X[:1], Y, divergence=name)
+
+
+def test_a_kernel_without_a_width_is_refused():
+    ones = np.ones((10, 1))
+    with pytest.raises(ValueError, match=r"median distance .* which is 0.*'energy'"):
+        divergence(ones, ones, divergence="mmd")

@@ -15,6 +15,8 @@ from kldiv._validation import check_choice
 ALGORITHMS = ("sorted", "tree", "gemm", "pca", "int8", "brute")
 # Powers of two between which squares and their sums are safe; see precision.rst.
 _SAFE_EXPONENTS = {8: (-440, 480), 4: (-39, 56)}
+# Without squares, differences must only not overflow.
+_SAFE_DIFFERENCES = (-1074, 960)
 
 
 def knn_distances(
@@ -63,8 +65,9 @@ def knn_distances(
         indices = np.empty(shape, dtype=np.int32) if return_indices else None
         arrays[block] = (np.empty(shape), indices)
     scale = 1.0
-    if metric == "euclidean" and (X.itemsize == 8 or algorithm == "tree"):
-        X, Y, scale = _bring_into_range(X, Y)
+    if X.itemsize == 8 or (metric == "euclidean" and algorithm == "tree"):
+        squares = metric == "euclidean" and algorithm != "sorted"
+        X, Y, scale = _bring_into_range(X, Y, squares)
     if scale == 0:
         algorithm = "brute"
     elif scale != 1:
@@ -79,21 +82,40 @@ def knn_distances(
             algorithm, X, Y, n_neighbors, outputs, metric, n_threads, float(scale != 0)
         )
     if scale not in (0, 1):
-        for distances, _ in arrays.values():
-            np.divide(distances, scale, out=distances)
+        with np.errstate(over="ignore"):  # told below
+            for distances, _ in arrays.values():
+                np.divide(distances, scale, out=distances)
+    if scale != 1:
+        _refuse_infinite(arrays, X, Y, scale or 1.0)
     return arrays
 
 
+def _refuse_infinite(found: Found, X: FloatArray, Y: FloatArray, scale: float) -> None:
+    """Raise ValueError if a distance passed the largest float64."""
+    if all(np.isfinite(distances).all() for distances, _ in found.values()):
+        return
+    low, high = zip(_knn.value_range(X), _knn.value_range(Y), strict=True)
+    raise ValueError(
+        f"distances of these samples pass {np.finfo(float).max:.3g}, the largest "
+        "number that float64 holds; in magnitude their numbers reach from "
+        f"{min(low) / scale:.3g} to {max(high) / scale:.3g}. Measure the columns in a "
+        "larger unit."
+    )
+
+
 def _bring_into_range(
-    X: FloatArray, Y: FloatArray
+    X: FloatArray, Y: FloatArray, squares: bool
 ) -> tuple[FloatArray, FloatArray, float]:
-    """A power of two after which squares are safe; 0 if one factor cannot do it."""
-    low, high = map(list, zip(_knn.value_range(X), _knn.value_range(Y), strict=True))
-    smallest, largest = min(low), max(high)
-    least, most = _SAFE_EXPONENTS[X.itemsize]
+    """A power of two after which distances are safe; 0 if one factor cannot do it."""
+    ranges = [_knn.value_range(X), _knn.value_range(Y)]
+    smallest = min((low for low, high in ranges if high > 0), default=0.0)
+    largest = max(high for _, high in ranges)
+    least, most = _SAFE_EXPONENTS[X.itemsize] if squares else _SAFE_DIFFERENCES
     if largest == 0 or (smallest >= ldexp(1, least) and largest <= ldexp(1, most)):
         return X, Y, 1.0
     shift = min(most - frexp(largest)[1], 1000 if X.itemsize == 8 else 120)
+    # the product must be normal: a number that vanishes would make rows equal
+    least = max(least, -1022 if X.itemsize == 8 else -126)
     if smallest >= ldexp(1, max(least - shift, -1074)):
         return X, Y, ldexp(1, shift)
     if X.itemsize == 4:  # float64 holds every square of a float32

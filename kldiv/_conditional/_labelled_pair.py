@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.decomposition import PCA
 
 from kldiv._duplicates import count_duplicates, fingerprint, row_ids
 from kldiv._typing import FloatArray
 from kldiv._validation import (
     as_array,
+    brought_into_range,
     check_labels,
     check_pair,
     check_probabilities,
@@ -51,8 +53,11 @@ class LabelledPair:
         counts, _, _ = count_duplicates(self.train, self.aux)
         if transformer is None:
             return self, counts.shared
-        transformer.fit(self.train)
-        rows, n = np.concatenate([self.train, self.aux]), len(self.train)
+        train, aux = self.train, self.aux
+        if isinstance(transformer, PCA):  # it does not mind another unit
+            train, aux, _ = brought_into_range(train, aux, ("train", "aux"))
+        transformer.fit(train)
+        rows, n = np.concatenate([train, aux]), len(train)
         if counts.total:
             distinct, inverse = np.unique(row_ids(rows), return_inverse=True)
             features = transformer.transform(rows[distinct])[inverse]

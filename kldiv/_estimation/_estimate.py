@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from kldiv._divergences import Divergence
-from kldiv._errors._permutations import permutation_pvalue
 from kldiv._errors._standard_errors import effects_of, spread_of
 from kldiv._estimation._options import Options
 from kldiv._estimation._overlap import apart_notes, coverage_of
+from kldiv._estimation._samples import compare_samples, pvalue_of
 from kldiv._neighbors import check_algorithm
 from kldiv._preparation import PreparedPair, prepare
 from kldiv._ratio._corrections import (
@@ -23,7 +23,7 @@ from kldiv._ratio._log_ratio import LogRatio
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray
-from kldiv._validation import metric_name
+from kldiv._validation import brought_into_range, metric_name
 from kldiv._warnings import Note, SingularSampleWarning
 
 
@@ -37,6 +37,10 @@ def estimate(
 ) -> DivergenceResult:
     """Divergence of two checked samples; the caller warns of the notes."""
     entry = options.entry
+    if entry.needs == "samples":
+        return compare_samples(X, Y, options, n_permutations)
+    if isinstance(options.metric, str):  # a user's need not be homogeneous
+        X, Y, _ = brought_into_range(X, Y)
     pair = prepare(
         X,
         Y,
@@ -51,7 +55,7 @@ def estimate(
     if not pair.same_sample:
         check_algorithm(options.algorithm, options.metric, pair.X.shape[1])
         if n_permutations:
-            facts["pvalue"] = _pvalue(pair, options, n_permutations)
+            facts["pvalue"] = pvalue_of(pair.X, pair.Y, options, n_permutations)
         facts |= _measure(pair, entry, options, confidence_level)
         facts["notes"] += _notes(pair, entry, options, facts, confidence_level)
     facts["trust"] = verdict(facts["notes"])
@@ -68,33 +72,17 @@ def estimate(
     )
 
 
-def _pvalue(pair: PreparedPair, options: Options, n_permutations: int) -> float:
-    rng, threads = np.random.default_rng(options.random_state), options.settings.threads
-    return permutation_pvalue(
-        pair.X,
-        pair.Y,
-        options.n_neighbors,
-        n_permutations,
-        rng,
-        threads,
-        options.metric,
-    )
-
-
 def _measure(
     pair: PreparedPair,
     entry: Divergence,
     options: Options,
     confidence_level: float | None,
 ) -> dict[str, Any]:
-    """Value, interval and circumstances from log ratios, or from the samples."""
+    """Value, interval and circumstances from log ratios."""
     settings, correction = options.settings, options.correction
     if correction == "auto" and not entry.linear:
         correction = reference_correction(pair, settings.metric)
     first = estimate_log_ratio(pair, correction, settings)
-    if entry.needs == "samples":
-        samples = (sample.astype(np.float64) for sample in (pair.X, pair.Y))
-        return _search_facts(first, entry) | {"value": entry.compute(*samples)}
     facts = _search_facts(first, entry) | _ratio_facts(first)
     infinite = any(note.category is SingularSampleWarning for note in pair.notes)
     if not (infinite or entry.is_finite(options.order)):

@@ -1,7 +1,10 @@
 """Rows in balls around other rows, by direct float64 distances."""
 
 from cython.parallel cimport prange
-from libc.math cimport sqrt
+from libc.math cimport fabs, isinf, sqrt
+
+# Sums of squares between these have lost nothing that counts to overflow or underflow.
+cdef double SMALLEST_SQUARE = 1e-280, LARGEST_SQUARE = 1e300
 
 ctypedef fused real:
     float
@@ -29,6 +32,31 @@ cdef inline double squared_distance(
     return (s0 + s1) + (s2 + s3)
 
 
+cdef double careful_distance(
+    const real *a, const real *b, Py_ssize_t d
+) noexcept nogil:
+    """The distance where squares overflow or vanish: in units of the largest gap."""
+    cdef double largest = 0, total = 0, t
+    cdef Py_ssize_t i
+    for i in range(d):
+        largest = max(largest, fabs(<double> a[i] - b[i]))
+    if largest == 0 or isinf(largest):
+        return largest
+    for i in range(d):
+        t = (<double> a[i] - b[i]) / largest
+        total += t * t
+    return largest * sqrt(total)
+
+
+cdef inline double distance_of(
+    const real *a, const real *b, Py_ssize_t d
+) noexcept nogil:
+    cdef double square = squared_distance(a, b, d)
+    if SMALLEST_SQUARE < square < LARGEST_SQUARE:
+        return sqrt(square)
+    return careful_distance(a, b, d)
+
+
 cdef Py_ssize_t scan_ball(
     const real *query,
     const real[:, ::1] data,
@@ -42,7 +70,7 @@ cdef Py_ssize_t scan_ball(
     for j in range(data.shape[0]):
         if j == skip:
             continue
-        distance = sqrt(squared_distance(query, &data[j, 0], data.shape[1]))
+        distance = distance_of(query, &data[j, 0], data.shape[1])
         if distance <= radius:
             count += 1
             if distance > top:

@@ -52,8 +52,8 @@ static double euclidean_any_range(
 {
     int d = s->d;
     double largest = chebyshev(s, i, t, j), total = 0;
-    if (!(largest > 0))
-        return 0;
+    if (!(largest > 0) || isinf(largest))
+        return largest;
     const double *a = (const double *)s->rows + i * d,
                  *b = (const double *)t->rows + j * d;
     for (int c = 0; c < d; c++) {

@@ -11,6 +11,7 @@ from kldiv._ks._relabellings import LANES, Relabellings, relabelled_gaps
 from kldiv._ks._task import Task
 from kldiv._results._results import KSResult
 from kldiv._typing import FloatArray
+from kldiv._validation import brought_into_range, columns_near_one
 
 Array = NDArray[np.float64]
 
@@ -18,13 +19,15 @@ Array = NDArray[np.float64]
 # the second moments differ most, then ascent on the gap with these step sizes.
 POWER_ITERATIONS = 6
 ASCENT_STEPS = (1.0, 0.6, 0.4, 0.25, 0.15, 0.1, 0.06, 0.04)
+_PRODUCTS = (-1000, 900)  # powers of two whose products with directions are normal
 BANDWIDTH = 0.3  # of the smoothed gap, in standard deviations of the projection
 
 
 def sliced(task: Task) -> KSResult:
     """Mean gap along uniformly random directions."""
     Y = task.reference()
-    pooled, relabellings = np.concatenate([task.X, Y]), task.relabellings(len(Y))
+    relabellings = task.relabellings(len(Y))
+    pooled = np.concatenate(brought_into_range(task.X, Y, bounds=_PRODUCTS)[:2])
     directions = random_directions(pooled.shape[1], task.n_directions, task.rng)
     gaps = sliced_gaps(pooled, directions, relabellings, task.threads)
     unit = 1 / (relabellings.multiple * task.n_directions)
@@ -79,6 +82,7 @@ def max_sliced_gaps(
     (whitening, first directions, their sorted order) is shared.
     """
     r = relabellings
+    pooled, exponents = columns_near_one(pooled)
     white, whiten, colour = _whitened(pooled)
     first = random_directions(white.shape[1], n_directions, rng)
     # The columns themselves are directions too.
@@ -101,9 +105,15 @@ def max_sliced_gaps(
 
     with threadpool_limits(1, user_api="blas"):
         gaps = r.collect(work, threads)
-    direction = whiten @ best[0]
-    norm = float(np.linalg.norm(direction))
-    return gaps, direction / norm if norm > 0 else direction
+    return gaps, _in_units(whiten @ best[0], exponents)
+
+
+def _in_units(direction: Array, exponents: NDArray[np.int64]) -> Array:
+    """The unit vector for columns before each was multiplied by a power of two."""
+    mantissa, own = np.frexp(direction)
+    own = np.where(mantissa != 0, own + exponents, np.iinfo(np.int64).min // 2)
+    # Only ratios of the entries matter, so the largest is brought near 1.
+    return _unit(np.ldexp(mantissa, np.maximum(own - own.max(), -1100)))
 
 
 def _whitened(pooled: FloatArray) -> tuple[Array, Array, Array]:

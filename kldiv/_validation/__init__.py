@@ -1,0 +1,53 @@
+"""What comes in from outside: arrays, parameters, and the size of numbers."""
+
+from __future__ import annotations
+
+from kldiv._validation._arrays import (
+    as_array,
+    check_finite,
+    check_labels,
+    check_pair,
+    check_probabilities,
+    check_same_columns,
+    check_sample,
+    column_names,
+    on_host,
+)
+from kldiv._validation._magnitudes import (
+    brought_into_range,
+    columns_near_one,
+    restored,
+)
+from kldiv._validation._parameters import (
+    check_choice,
+    check_integer,
+    check_level,
+    check_n_jobs,
+    check_order,
+    check_sizes,
+    metric_name,
+    n_threads,
+)
+
+__all__ = [
+    "as_array",
+    "brought_into_range",
+    "check_choice",
+    "check_finite",
+    "check_integer",
+    "check_labels",
+    "check_level",
+    "check_n_jobs",
+    "check_order",
+    "check_pair",
+    "check_probabilities",
+    "check_same_columns",
+    "check_sample",
+    "check_sizes",
+    "column_names",
+    "columns_near_one",
+    "metric_name",
+    "n_threads",
+    "on_host",
+    "restored",
+]

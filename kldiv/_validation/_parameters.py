@@ -1,0 +1,80 @@
+"""Parameters: the value, or an error that says what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from kldiv._typing import UserMetric
+
+
+def check_integer(value: Any, name: str, least: int = 1) -> int:
+    """The integer; TypeError or ValueError unless it is one of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(
+            f"{name} must be an integer of at least {least}; got {value!r}."
+        )
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}; got {value}.")
+    return int(value)
+
+
+def check_n_jobs(n_jobs: Any) -> int | None:
+    """Raise unless `n_jobs` is None or a non-zero integer."""
+    if n_jobs is None:
+        return None
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
+        raise ValueError(
+            f"n_jobs must be None, a positive integer or -1; got {n_jobs!r}."
+        )
+    return int(n_jobs)
+
+
+def check_sizes(n_neighbors: int, n: int, m: int) -> None:
+    """Raise ValueError unless both samples have enough rows for `n_neighbors`."""
+    if n < n_neighbors + 1 or m < n_neighbors:
+        raise ValueError(
+            f"n_neighbors={n_neighbors} needs at least {n_neighbors + 1} rows in X "
+            f"and {n_neighbors} in Y (the reference); X has n_samples={n}, Y has "
+            f"n_samples={m}. Lower n_neighbors or add rows."
+        )
+
+
+def check_choice(value: Any, choices: Sequence[Any], name: str) -> Any:
+    """Raise ValueError unless `value` is one of `choices`, and list them."""
+    # A list, so that unhashable values are answered too.
+    if not any(value is choice or value == choice for choice in choices):
+        accepted = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be one of {accepted}; got {value!r}.")
+    return value
+
+
+def metric_name(metric: str | UserMetric) -> str:
+    """What messages and results call a metric."""
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
+
+
+def check_level(level: Any) -> None:
+    """Raise ValueError unless `level` is None or strictly between 0 and 1."""
+    if level is not None and not 0 < level < 1:
+        raise ValueError(
+            "confidence_level must be between 0 and 1, for instance 0.95, or None for "
+            f"no interval; got {level!r}."
+        )
+
+
+def check_order(order: Any) -> None:
+    """Raise unless `order` is a positive number."""
+    if isinstance(order, bool) or not isinstance(order, Real):
+        raise TypeError(f"order must be a positive number, got {order!r}.")
+    if not 0 < float(order) < np.inf:
+        raise ValueError(f"order must be a positive number, got {order!r}.")
+
+
+def n_threads(n_jobs: int | None) -> int:
+    """Threads that ``n_jobs`` stands for: None is one, -1 all that joblib counts."""
+    return 1 if n_jobs is None else int(effective_n_jobs(n_jobs))
