@@ -81,9 +81,7 @@ class Check:
     warns: bool = False
 
 
-def notes_of(
-    outcome: Outcome, names: Sequence[str] | None = None
-) -> tuple[Note, ...]:
+def notes_of(outcome: Outcome, names: Sequence[str] | None = None) -> tuple[Note, ...]:
     """What stands against a result, in the order of ``NOTES``, or of some `names`."""
     notes = []
     told = any(note.category is not None for note in outcome.facts["notes"])

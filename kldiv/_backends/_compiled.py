@@ -58,12 +58,7 @@ def knn_distances(
         Distances, ascending, and row numbers of each block.
     """
     check_choice(algorithm, ALGORITHMS, "algorithm")
-    n_rows = {"x": len(X), "y": len(Y)}
-    arrays: BlockArrays = {}
-    for block in blocks:
-        shape = (n_rows[block[0]], n_neighbors)
-        indices = np.empty(shape, dtype=np.int32) if return_indices else None
-        arrays[block] = (np.empty(shape), indices)
+    arrays = _empty_arrays(X, Y, n_neighbors, blocks, return_indices)
     scale = 1.0
     if X.itemsize == 8 or (metric == "euclidean" and algorithm == "tree"):
         squares = metric == "euclidean" and algorithm != "sorted"
@@ -81,18 +76,35 @@ def knn_distances(
         _knn.search(
             algorithm, X, Y, n_neighbors, outputs, metric, n_threads, float(scale != 0)
         )
-    if scale not in (0, 1):
-        with np.errstate(over="ignore"):  # told below
-            for distances, _ in arrays.values():
-                np.divide(distances, scale, out=distances)
     if scale != 1:
-        _refuse_infinite(arrays, X, Y, scale or 1.0)
+        _undo_scale(arrays, X, Y, scale or 1.0)
     return arrays
 
 
-def _refuse_infinite(found: Found, X: FloatArray, Y: FloatArray, scale: float) -> None:
-    """Raise ValueError if a distance passed the largest float64."""
-    if all(np.isfinite(distances).all() for distances, _ in found.values()):
+def _empty_arrays(
+    X: FloatArray,
+    Y: FloatArray,
+    n_neighbors: int,
+    blocks: Sequence[str],
+    return_indices: bool,
+) -> BlockArrays:
+    n_rows = {"x": len(X), "y": len(Y)}
+    arrays: BlockArrays = {}
+    for block in blocks:
+        shape = (n_rows[block[0]], n_neighbors)
+        indices = np.empty(shape, dtype=np.int32) if return_indices else None
+        arrays[block] = (np.empty(shape), indices)
+    return arrays
+
+
+def _undo_scale(
+    arrays: BlockArrays, X: FloatArray, Y: FloatArray, scale: float
+) -> None:
+    """Bring distances to the unit of the samples; ValueError if they are too large."""
+    with np.errstate(over="ignore"):
+        for distances, _ in arrays.values():
+            np.divide(distances, scale, out=distances)
+    if all(np.isfinite(distances).all() for distances, _ in arrays.values()):
         return
     low, high = zip(_knn.value_range(X), _knn.value_range(Y), strict=True)
     raise ValueError(

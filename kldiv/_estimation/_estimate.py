@@ -39,17 +39,7 @@ def estimate(
     entry = options.entry
     if entry.needs == "samples":
         return compare_samples(X, Y, options, n_permutations)
-    if isinstance(options.metric, str):  # a user's need not be homogeneous
-        X, Y, _ = brought_into_range(X, Y)
-    pair = prepare(
-        X,
-        Y,
-        options.n_neighbors,
-        duplicates=options.duplicates,
-        metric=options.metric,
-        random_state=options.random_state,
-        finite=entry.is_finite(options.order),
-    )
+    pair = _prepared(X, Y, options)
     facts: dict[str, Any] = {"correction": None, "coverage": 1.0, "value": 0.0}
     facts |= {"notes": pair.notes, "algorithm": "none: same sample"}
     if not pair.same_sample:
@@ -69,6 +59,20 @@ def estimate(
         duplicates=options.duplicates,
         metric=metric_name(options.metric),
         **facts,
+    )
+
+
+def _prepared(X: FloatArray, Y: FloatArray, options: Options) -> PreparedPair:
+    if isinstance(options.metric, str):  # a user's need not be homogeneous
+        X, Y, _ = brought_into_range(X, Y)
+    return prepare(
+        X,
+        Y,
+        options.n_neighbors,
+        duplicates=options.duplicates,
+        metric=options.metric,
+        random_state=options.random_state,
+        finite=options.entry.is_finite(options.order),
     )
 
 

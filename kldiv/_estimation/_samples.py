@@ -28,9 +28,7 @@ def compare_samples(
     X, Y, shift = brought_into_range(X, Y)
     value = options.entry.compute(X.astype(np.float64), Y.astype(np.float64))
     facts = {"notes": (), "coverage": np.nan}
-    notes = notes_of(
-        Outcome(X, Y, X.shape[1], [], facts, False, False), ("few rows",)
-    )
+    notes = notes_of(Outcome(X, Y, X.shape[1], [], facts, False, False), ("few rows",))
     return DivergenceResult(
         value=restored(value, shift * options.entry.degree, f"{options.name} distance"),
         n=len(X),
