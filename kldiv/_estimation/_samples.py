@@ -7,7 +7,7 @@ import numpy as np
 from kldiv._duplicates import count_duplicates
 from kldiv._errors._permutations import permutation_pvalue
 from kldiv._estimation._options import Options
-from kldiv._results import DivergenceResult
+from kldiv._results._results import DivergenceResult
 from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray
 from kldiv._validation import brought_into_range, restored
