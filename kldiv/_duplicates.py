@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from kldiv._typing import FloatArray, Floats, Mask, Rows
 
-DUPLICATE_POLICIES = ("raise", "drop", "expand", "dither")
-
 # Rows are hashed in blocks of about this many bytes.
 _BLOCK_BYTES = 1 << 20
 # A column is coarse if this many rows show at most an eighth as many values; data are

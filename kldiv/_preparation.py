@@ -20,6 +20,7 @@ from kldiv._duplicates import (
     refuse_duplicates,
     row_ids,
 )
+from kldiv._order import in_order
 from kldiv._ranges import flat_sample, in_range, informative_columns
 from kldiv._typing import FloatArray, Mask, Rows, UserMetric
 from kldiv._validation import check_sizes
@@ -29,6 +30,8 @@ from kldiv._warnings import (
     SameSampleWarning,
     SingularSampleWarning,
 )
+
+DUPLICATE_POLICIES = ("raise", "drop", "expand", "dither")
 
 # Repeated rows up to this share of all rows leave duplicates="expand" an estimate.
 _FEW_TIES = 0.05
@@ -58,6 +61,8 @@ class PreparedPair:
         must keep equal coordinates, and a matrix product can round them differently.
     notes : tuple of Note
         What stands against an estimate.
+    order : tuple of ndarray, or None
+        Which of the rows given each row of X and of Y is; None if they are as given.
     """
 
     X: FloatArray
@@ -67,6 +72,7 @@ class PreparedPair:
     same_sample: bool = False
     ids: Rows | None = None
     notes: tuple[Note, ...] = ()
+    order: tuple[Rows, Rows] | None = None
 
     def exchanged(self) -> PreparedPair:
         """The same pair with the roles of X and Y exchanged."""
@@ -75,7 +81,14 @@ class PreparedPair:
             moved = np.concatenate([ids[n:], ids[:n]])
             _, first, inverse = np.unique(moved, return_index=True, return_inverse=True)
             ids = first[inverse]
-        return replace(self, X=self.Y, Y=self.X, ids=ids)
+        order = None if self.order is None else self.order[::-1]
+        return replace(self, X=self.Y, Y=self.X, ids=ids, order=order)
+
+    def kept(self, X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The samples as they were given, without the rows that were dropped."""
+        if self.order is None or (len(self.X), len(self.Y)) == (len(X), len(Y)):
+            return X, Y
+        return X[np.sort(self.order[0])], Y[np.sort(self.order[1])]
 
     def with_equal_rows(
         self, X: FloatArray, Y: FloatArray
@@ -105,6 +118,7 @@ def prepare(
     euclidean = metric == "euclidean"
     if euclidean:  # another metric may need every column in its place
         X, Y = informative_columns(X, Y)
+    X, Y, order = in_order(X, Y, columns=isinstance(metric, str))
     counts, keep_x, keep_y = count_duplicates(X, Y)
     if counts.same_sample:
         note = _same_sample_note(len(X))
@@ -115,7 +129,8 @@ def prepare(
         refuse_duplicates(counts, discrete=discrete)
     notes = _duplicate_notes(counts, discrete, duplicates, keep_x, keep_y)
     if counts.total and duplicates == "drop":
-        X, Y = np.ascontiguousarray(X[keep_x]), np.ascontiguousarray(Y[keep_y])
+        X, Y, kept = in_order(X[keep_x], Y[keep_y], columns=isinstance(metric, str))
+        order = order[0][keep_x][kept[0]], order[1][keep_y][kept[1]]
         _check_left(X, Y, n_neighbors, counts)
     if duplicates == "dither" and (counts.total or discrete):
         X, Y = dither(X, Y, np.random.default_rng(random_state))
@@ -127,7 +142,7 @@ def prepare(
     dimension = plane[0].shape[1]
     if euclidean:
         X, Y = plane
-    return PreparedPair(X, Y, dimension, counts.total, ids=ids, notes=notes)
+    return PreparedPair(X, Y, dimension, counts.total, False, ids, notes, order)
 
 
 def _same_sample_note(n_rows: int) -> Note:

@@ -6,6 +6,7 @@ from functools import partial
 
 from kldiv._backends._auto import Choice, choose_algorithm
 from kldiv._backends._backend import Backend
+from kldiv._backends._blas import one_blas_thread
 from kldiv._backends._compiled import knn_distances
 from kldiv._backends._user_metric import (
     check_user_metric,
@@ -32,4 +33,5 @@ __all__ = [
     "check_user_metric",
     "choose_algorithm",
     "distances_in_slabs",
+    "one_blas_thread",
 ]

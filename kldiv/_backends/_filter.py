@@ -6,16 +6,15 @@ derives why no neighbour can be missed.
 
 from __future__ import annotations
 
-from functools import cache
 from math import frexp, ldexp
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 import kldiv._kernels._isa as _isa
 import kldiv._kernels._knn as _knn
+from kldiv._backends._blas import one_blas_thread
 from kldiv._typing import FloatArray
 
 N_SAMPLED = 640  # rows that the axes are fitted on; any axes give the same distances
@@ -37,11 +36,6 @@ class Axes(NamedTuple):
     skew: float
 
 
-@cache
-def _blas() -> Any:
-    return ThreadpoolController()
-
-
 def sampled_rows(X: FloatArray, Y: FloatArray, n_rows: int) -> FloatArray:
     """About `n_rows` evenly spaced rows of both samples."""
     step = max(1, (len(X) + len(Y)) // n_rows)
@@ -60,7 +54,7 @@ def fit_axes(X: FloatArray, Y: FloatArray, n_axes: int = N_AXES) -> Axes:
     largest = float(np.abs(rows - centre).max())
     scale = ldexp(1, -frexp(largest)[1]) if largest > 0 else 1.0
     centred = ((rows - centre) * scale).astype(np.float32)
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         basis = np.random.default_rng(0).standard_normal(
             (X.shape[1], n_axes), dtype=np.float32
         )

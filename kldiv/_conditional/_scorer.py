@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -300,8 +299,9 @@ class ConditionalKLScorer(BaseEstimator):
     def _score(self, pair: LabelledPair, jobs: list[Job]) -> dict[Any, str]:
         """Keep the results, and return what stands against them."""
         n_jobs = n_threads(self.n_jobs)
-        # Classes are the parallel level: below them, nothing may start threads.
-        with threadpool_limits(1, user_api="blas") if n_jobs > 1 else nullcontext():
+        # Classes are the parallel level: below them, nothing may start threads. How many
+        # share a matrix product decides its last digits, and so it is always one.
+        with threadpool_limits(1, user_api="blas"):
             results = Parallel(n_jobs=n_jobs, prefer="threads", verbose=self.verbose)(
                 delayed(self._score_class)(*job) for job in jobs
             )
@@ -328,9 +328,8 @@ class ConditionalKLScorer(BaseEstimator):
             train, aux = pair.fingerprints(c, all_aux=self.conditioning == "soft")
             pairings[c] = TracedEffects(
                 result.effects,
-                # repeated rows may have been dropped: then effects are of those kept
-                train_rows=hash((train, result.n)),
-                aux_rows=hash((aux, result.m)),
+                train_rows=result.effects.x.identity(train),
+                aux_rows=result.effects.y.identity(aux),
             )
         return pairings
 

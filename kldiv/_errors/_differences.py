@@ -105,7 +105,7 @@ def _differences(a: SampleEffects, b: SampleEffects, same: bool) -> list[SampleE
     if sizes:
         rest = joined_groups(a.rest, min(sizes)) - joined_groups(b.rest, min(sizes))
     # the bootstraps of references of the same rows cancel as they do
-    return [SampleEffects(a.rows - b.rows, a.which, rest)]
+    return [replace(a, rows=a.rows - b.rows, rest=rest, bootstrap=0.0)]
 
 
 def _bootstraps(a: SampleEffects, b: SampleEffects) -> SampleEffects:

@@ -26,7 +26,7 @@ from kldiv._errors._row_effects import (
 from kldiv._errors._subsets import N_SUBSETS
 from kldiv._ratio._corrections import CORRECTIONS
 from kldiv._ratio._log_ratio import LogRatio
-from kldiv._typing import Floats
+from kldiv._typing import Floats, Rows
 
 # Numbers of groups that divide each other, so that estimates from the same rows can be
 # compared group by group whatever their number. Mixtures use at most the second.
@@ -48,17 +48,36 @@ class SampleEffects:
         zero. Empty where `rows` say everything.
     bootstrap : float
         Variance of the estimate from the bootstrap samples of the reference.
+    places : ndarray of shape (n,), or None
+        Place of each row in the order in which subsets and groups were made; None if
+        the rows are in that order.
     """
 
     rows: Floats
     which: int
     rest: Floats = field(default_factory=lambda: np.empty(0))
     bootstrap: float = 0.0
+    places: Rows | None = None
+
+    def as_given(self, order: Rows) -> SampleEffects:
+        """The same with rows as given; `order` says which of these each row is."""
+        places = np.argsort(order)
+        return replace(self, rows=self.rows[:, places], places=places)
+
+    def identity(self, fingerprint: int) -> int:
+        """A number that effects share which can be subtracted row by row.
+
+        Repeated rows may have been dropped: then effects are of those kept.
+        """
+        places = b"" if self.places is None else self.places.tobytes()
+        return hash((fingerprint, self.rows.shape[1], places))
 
     def groups(self, n_groups: int) -> Floats:
         """Estimate without each group minus the estimate, as `rows` say, mean zero."""
         n = self.rows.shape[1]
         of_row = leave_out_groups(n, n_groups, self.which)
+        if self.places is not None:
+            of_row = of_row[self.places]
         sums = np.bincount(of_row, self.rows[0], minlength=n_groups)
         changes = -sums / (n - np.bincount(of_row, minlength=n_groups))
         return changes - changes.mean()
@@ -76,6 +95,10 @@ class Effects:
 
     x: SampleEffects
     y: SampleEffects
+
+    def as_given(self, x_order: Rows, y_order: Rows) -> Effects:
+        """The same with the rows of both samples in the order given."""
+        return Effects(self.x.as_given(x_order), self.y.as_given(y_order))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kldiv._backends import one_blas_thread
 from kldiv._divergences import Divergence
 from kldiv._errors._standard_errors import effects_of, spread_of
 from kldiv._estimation._options import Options
@@ -44,10 +45,12 @@ def estimate(
     facts |= {"notes": pair.notes, "algorithm": "none: same sample"}
     if not pair.same_sample:
         check_algorithm(options.algorithm, options.metric, pair.X.shape[1])
-        if n_permutations:
-            facts["pvalue"] = pvalue_of(pair.X, pair.Y, options, n_permutations)
-        facts |= _measure(pair, entry, options, confidence_level)
-        facts["notes"] += _notes(pair, entry, options, facts, confidence_level)
+        with one_blas_thread():
+            if n_permutations:
+                facts["pvalue"] = pvalue_of(pair.X, pair.Y, options, n_permutations)
+            facts |= _measure(pair, entry, options, confidence_level)
+        given = pair.kept(X, Y)
+        facts["notes"] += _notes(given, pair, entry, options, facts, confidence_level)
     facts["trust"] = verdict(facts["notes"])
     return DivergenceResult(
         n=len(pair.X),
@@ -104,7 +107,10 @@ def _measure(
     facts["value"] = value = functional(*(ratio.values for ratio in ratios))
     if confidence_level is None or not np.isfinite(value):
         return facts
-    return facts | _error_of(ratios, functional, value, confidence_level)
+    error = _error_of(ratios, functional, value, confidence_level)
+    if "effects" in error and pair.order is not None:
+        error["effects"] = error["effects"].as_given(*pair.order)
+    return facts | error
 
 
 def _search_facts(ratio: LogRatio, entry: Divergence) -> dict[str, Any]:
@@ -128,6 +134,7 @@ def _ratio_facts(ratio: LogRatio) -> dict[str, Any]:
 
 
 def _notes(
+    given: tuple[FloatArray, FloatArray],
     pair: PreparedPair,
     entry: Divergence,
     options: Options,
@@ -137,8 +144,7 @@ def _notes(
     """What is found to stand against the result."""
     weights, values = facts.get("weights", {}), facts.pop("values", [])
     outcome = Outcome(
-        pair.X,
-        pair.Y,
+        *given,
         pair.dimension,
         list(zip(weights, weights.values(), values, strict=True)),
         facts,

@@ -8,8 +8,8 @@ from typing import Any
 
 from kldiv._backends import BACKENDS
 from kldiv._divergences import DIVERGENCES, Divergence, of_generator
-from kldiv._duplicates import DUPLICATE_POLICIES
 from kldiv._neighbors import check_metric
+from kldiv._preparation import DUPLICATE_POLICIES
 from kldiv._ratio._coordinates import SCALES
 from kldiv._ratio._corrections import CORRECTIONS
 from kldiv._ratio._log_ratio import Settings

@@ -7,6 +7,7 @@ import numpy as np
 from kldiv._duplicates import count_duplicates
 from kldiv._errors._permutations import permutation_pvalue
 from kldiv._estimation._options import Options
+from kldiv._order import in_order
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray
@@ -25,7 +26,7 @@ def compare_samples(
             f"divergence={options.name!r} needs at least 2 rows in each sample; X has "
             f"n_samples={len(X)}, Y has n_samples={len(Y)}. Add rows."
         )
-    X, Y, shift = brought_into_range(X, Y)
+    X, Y, shift = brought_into_range(*in_order(X, Y)[:2])
     value = options.entry.compute(X.astype(np.float64), Y.astype(np.float64))
     facts = {"notes": (), "coverage": np.nan}
     notes = notes_of(Outcome(X, Y, X.shape[1], [], facts, False, False), ("few rows",))
