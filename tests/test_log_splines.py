@@ -34,8 +34,7 @@ def log_density(spline, z):
 
 def fit_with_penalty(z):
     """What `fit_log_spline` finds with one penalty."""
-    penalty = PENALTY * _log_splines._PENALTY
-    penalty = penalty + _log_splines._RIDGE * np.eye(len(penalty))
+    penalty = np.diag(PENALTY * _log_splines._PENALTY + _log_splines._RIDGE)
     moments = _log_splines._counts(z) @ _log_splines._SPLINES
     start = np.zeros(len(penalty))
     found = _log_splines._maximise(moments, len(z), penalty, start)

@@ -23,6 +23,8 @@ _REACH, _N_SPLINES = 3.0, 18
 _PENALTIES = (1e6, 3e3, 3e2, 3e1, 3.0, 0.3, 0.03)
 # Keeps the fit finite where a spline has no rows at all.
 _RIDGE = 1e-6
+# Sets the constant apart from all penalised combinations.
+_APART = 1e3
 _NEWTON_STEPS, _HALVINGS, _CONVERGED = 40, 12, 1e-9
 _GRID = np.linspace(-9.0, 9.0, 721)
 _STEP = float(_GRID[1] - _GRID[0])
@@ -39,9 +41,21 @@ def _splines(z: Floats) -> Floats:
     return values + (z - inside)[:, None] * slopes
 
 
-_SPLINES = _splines(_GRID)
-_DIFFERENCES = np.diff(np.eye(_N_SPLINES), 3, axis=0)
-_PENALTY = _DIFFERENCES.T @ _DIFFERENCES
+def _penalty_basis() -> tuple[Floats, Floats]:
+    """Combinations of the splines that are penalised one by one, and how much.
+
+    Without the constant, which the normaliser takes back: penalties differ by so many
+    orders of magnitude that rounding would show through.
+    """
+    differences = np.diff(np.eye(_N_SPLINES), 3, axis=0)
+    constant = np.full((_N_SPLINES, _N_SPLINES), _APART)
+    values, basis = np.linalg.eigh(differences.T @ differences + constant)
+    free = np.arange(_N_SPLINES - 1) < 2  # slope and curvature
+    return basis[:, :-1], np.where(free, 0.0, values[:-1])
+
+
+_BASIS, _PENALTY = _penalty_basis()
+_SPLINES = _splines(_GRID) @ _BASIS
 
 
 @dataclass(frozen=True)
@@ -112,9 +126,9 @@ def fit_log_spline(z: Floats) -> LogSpline:
     """Density of standardised values, smooth as leave-one-out likelihood says."""
     counts = _counts(z)
     moments = counts @ _SPLINES
-    coefficients, best = np.zeros(_N_SPLINES), None
+    coefficients, best = np.zeros(_PENALTY.size), None
     for weight in _PENALTIES:
-        penalty = weight * _PENALTY + _RIDGE * np.eye(_N_SPLINES)
+        penalty = np.diag(weight * _PENALTY + _RIDGE)
         coefficients = _maximise(moments, len(z), penalty, coefficients)
         spline = _describe(coefficients, len(z), penalty)
         judged = counts @ (spline.log_ratio - spline.influence)
