@@ -129,9 +129,10 @@ def prepare(
         refuse_duplicates(counts, discrete=discrete)
     notes = _duplicate_notes(counts, discrete, duplicates, keep_x, keep_y)
     if counts.total and duplicates == "drop":
-        X, Y, kept = in_order(X[keep_x], Y[keep_y], columns=isinstance(metric, str))
-        order = order[0][keep_x][kept[0]], order[1][keep_y][kept[1]]
+        X, Y = X[keep_x], Y[keep_y]
         _check_left(X, Y, n_neighbors, counts)
+        X, Y, kept = in_order(X, Y, columns=isinstance(metric, str))
+        order = order[0][keep_x][kept[0]], order[1][keep_y][kept[1]]
     if duplicates == "dither" and (counts.total or discrete):
         X, Y = dither(X, Y, np.random.default_rng(random_state))
         _check_spread(X, Y)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
+
 from kldiv import ConditionalKLScorer, KNNDivergence, estimate_divergence
 from kldiv._backends import one_blas_thread
 from kldiv._divergences import DIVERGENCES
 from kldiv._order import column_order, row_order
 from kldiv._ratio._corrections import CORRECTIONS
-from threadpoolctl import threadpool_info, threadpool_limits
 
 SAME = 1e-9
 # Neighbours of these are searched in the coordinates given: units are a choice.

@@ -41,7 +41,7 @@ def test_threads_over_classes_do_not_change_the_scores(samples):
 
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize(
-    ("classes", "inside", "threads", "blas"), [(2, 2, 1, 1), (None, 2, 2, 2)]
+    ("classes", "inside", "threads", "blas"), [(2, 2, 1, 1), (None, 2, 2, 1)]
 )
 def test_threads_across_classes_or_inside_one(
     classes, inside, threads, blas, scaled, samples, monkeypatch

@@ -299,8 +299,8 @@ class ConditionalKLScorer(BaseEstimator):
     def _score(self, pair: LabelledPair, jobs: list[Job]) -> dict[Any, str]:
         """Keep the results, and return what stands against them."""
         n_jobs = n_threads(self.n_jobs)
-        # Classes are the parallel level: below them, nothing may start threads. How many
-        # share a matrix product decides its last digits, and so it is always one.
+        # Classes are the parallel level: below them, nothing may start threads. And how
+        # many share a matrix product decides its last digits.
         with threadpool_limits(1, user_api="blas"):
             results = Parallel(n_jobs=n_jobs, prefer="threads", verbose=self.verbose)(
                 delayed(self._score_class)(*job) for job in jobs

@@ -26,7 +26,8 @@ def compare_samples(
             f"divergence={options.name!r} needs at least 2 rows in each sample; X has "
             f"n_samples={len(X)}, Y has n_samples={len(Y)}. Add rows."
         )
-    X, Y, shift = brought_into_range(*in_order(X, Y)[:2])
+    X, Y, shift = brought_into_range(X, Y)
+    X, Y, _ = in_order(X, Y)
     value = options.entry.compute(X.astype(np.float64), Y.astype(np.float64))
     facts = {"notes": (), "coverage": np.nan}
     notes = notes_of(Outcome(X, Y, X.shape[1], [], facts, False, False), ("few rows",))
