@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # what type checkers see of the names that are loaded on first use
     from kldiv_attack._classifier_training import train_judge, train_victim
     from kldiv_attack._controls import CONTROLS
+    from kldiv_attack._coverage import clipped_coverage, clipped_density
     from kldiv_attack._fidelity import evaluate_pairs
     from kldiv_attack._run import Run, load_run
     from kldiv_attack._studies.result import Study, load_study
@@ -31,6 +32,8 @@ _HOMES = {
     "Study": "kldiv_attack._studies.result",
     "Victim": "kldiv_attack.victim",
     "audit": "kldiv_attack.audit",
+    "clipped_coverage": "kldiv_attack._coverage",
+    "clipped_density": "kldiv_attack._coverage",
     "evaluate_attack": "kldiv_attack.evaluate",
     "evaluate_pairs": "kldiv_attack._fidelity",
     "figure_2": "kldiv_attack.paper",
@@ -56,6 +59,8 @@ __all__ = [
     "Study",
     "Victim",
     "audit",
+    "clipped_coverage",
+    "clipped_density",
     "evaluate_attack",
     "evaluate_pairs",
     "figure_2",

@@ -2,11 +2,11 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -19,6 +19,9 @@ from kldiv import (
     SamplesApartWarning,
     TrustWarning,
 )
+from kldiv_attack._coverage import Balls
+from kldiv_attack._held_out import COLUMNS as HELD_OUT
+from kldiv_attack._held_out import coverage_excess, excess_of_all
 from kldiv_attack.datasets import LabelledImages, check_images
 from kldiv_attack.datasets._base import check_whole, to_array
 from kldiv_attack.judge import Judge, check_judge
@@ -27,17 +30,13 @@ from kldiv_attack.victim import Victim
 Images = NDArray[np.float32]
 
 
-#: Feature distances that differ by less than this share of the largest feature
-#: are ties: a network's features of one image vary that much with the batch.
-_TIE = 1e-6
-
-
 def evaluate_attack(
     reconstructions: ArrayLike | Mapping[int, ArrayLike],
     private: LabelledImages,
     judge: Judge,
     *,
     victim: Victim | None = None,
+    held_out: LabelledImages | None = None,
     n_neighbors: int = 5,
     max_rows: int = 500,
     confidence_level: float = 0.95,
@@ -61,6 +60,9 @@ def evaluate_attack(
         network alone do not count.
     victim : Victim, optional
         The attacked classifier; only used to refuse it as a judge.
+    held_out : LabelledImages, optional
+        Images of the same classes that the victim was not trained on, for the control
+        described below.
     n_neighbors : int, default=5
         Neighbours that set the size of the ball around a private row.
     max_rows : int, default=500
@@ -92,11 +94,21 @@ def evaluate_attack(
         - ``coverage``: share of private rows whose ball, up to their k-th private
           neighbour in the judge's features, holds a reconstruction (Naeem et al.
           2020; a reconstruction on the edge of the ball counts);
+        - ``clipped_coverage``, ``clipped_density``: the same question and that of
+          likeness, on a scale where 0.5 means what half of as many good images
+          give (:func:`clipped_coverage`, :func:`clipped_density`);
         - ``nearest_distance``: mean distance, in the judge's features, from a
           reconstruction to the nearest private row; ``private_distance``: the same
           from a private row to the next one, for scale;
         - ``divergence``: KL divergence of the private rows from the reconstructions,
           in nats. Estimates may be negative.
+
+        With `held_out` also ``coverage_held_out``, ``excess``, ``excess_low`` and
+        ``excess_high``: coverage of unseen rows, and by how much that of as many
+        training rows is larger, with its interval (Newcombe 1998). No excess means
+        that an attack found the class and not the rows. The balls of this comparison
+        hold both kinds of rows, so that its coverage is another one than above. The
+        setting ``excess over all classes`` is the sum.
 
         What could not be measured is NaN, with a reason.
 
@@ -125,10 +137,11 @@ def evaluate_attack(
     _check_options(n_neighbors, max_rows, confidence_level)
     if victim is not None:
         check_judge(judge, victim)
+    if held_out is not None:
+        _check_held_out(held_out, private)
     images = _by_label(reconstructions, private)
-    table, reasons = _judged(
-        images, private, judge, n_neighbors, max_rows, confidence_level, random_state
-    )
+    how = _How(judge, int(n_neighbors), max_rows, confidence_level, random_state)
+    table, reasons, excess = _judged(images, private, held_out, how)
     estimator = default_estimator() if estimator is None else estimator
     transformer = default_features(private) if transformer is None else transformer
     divergences, missing, notes = _divergences(images, private, estimator, transformer)
@@ -145,6 +158,8 @@ def evaluate_attack(
             "max_rows": max_rows,
             "confidence_level": confidence_level,
             "interval": "Wilson",
+            **({} if held_out is None else {"held out": held_out.name}),
+            **({} if held_out is None else {"excess over all classes": excess}),
             "random_state": random_state,
             "divergence": repr(estimator),
             "features of the divergence": repr(transformer),
@@ -171,6 +186,8 @@ _COLUMNS = (
     "accuracy_low",
     "accuracy_high",
     "coverage",
+    "clipped_coverage",
+    "clipped_density",
     "nearest_distance",
     "private_distance",
 )
@@ -223,64 +240,107 @@ def _by_label(
     return kept
 
 
+@dataclass(frozen=True)
+class _How:
+    """How the judge measures a class."""
+
+    judge: Judge
+    n_neighbors: int
+    max_rows: int
+    level: float
+    random_state: int
+
+    def draw(
+        self, data: LabelledImages, label: int, rng: np.random.Generator
+    ) -> Images:
+        """At most so many rows of a class."""
+        rows = np.flatnonzero(data.labels == label)
+        return data.images[np.sort(rng.permutation(rows)[: self.max_rows])]
+
+    def features(self, images: Images) -> NDArray[np.float64]:
+        """What distances are taken in."""
+        return to_array(self.judge.features(images)).astype(np.float64)
+
+
+def _check_held_out(held_out: LabelledImages, private: LabelledImages) -> None:
+    for name in ("image_shape", "n_classes"):
+        ours, theirs = getattr(private, name), getattr(held_out, name)
+        if ours != theirs:
+            raise ValueError(
+                f"held_out: expected {name} {ours} as {private.name}, {held_out.name} "
+                f"has {theirs}."
+            )
+
+
 def _judged(
     images: Mapping[int, Images],
     private: LabelledImages,
-    judge: Judge,
-    n_neighbors: int,
-    max_rows: int,
-    level: float,
-    random_state: int,
-) -> tuple[dict[str, NDArray[Any]], dict[int, str]]:
-    """Columns that the judge gives, and per label what is missing in them."""
-    rng = np.random.default_rng(random_state)
-    columns: dict[str, list[float]] = {name: [] for name in _COLUMNS}
+    held_out: LabelledImages | None,
+    how: _How,
+) -> tuple[dict[str, NDArray[Any]], dict[int, str], str]:
+    """Columns that the judge gives, what is missing in them, and the total excess."""
+    rng = np.random.default_rng(how.random_state)
     reasons: dict[int, str] = {}
+    found = []
     for label in range(private.n_classes):
-        rows = np.flatnonzero(private.labels == label)
-        drawn = private.images[np.sort(rng.permutation(rows)[:max_rows])]
-        made = images.get(label)
-        scored, reason = _score_class(label, made, drawn, judge, n_neighbors, level)
-        scored["rows"] = len(rows)
-        for column in _COLUMNS:
-            columns[column].append(scored.get(column, np.nan))
+        drawn = how.draw(private, label, rng)
+        scored, reason = _score_class(label, images.get(label), drawn, how)
+        scored["rows"] = int((private.labels == label).sum())
+        if held_out is not None and label in images:
+            # another stream, so that this control changes no other number
+            unseen = how.draw(
+                held_out, label, np.random.default_rng([how.random_state, label])
+            )
+            more, missing = _compare_held_out(images[label], drawn, unseen, how)
+            scored |= more
+            reason = "; ".join(filter(None, [reason, missing]))
+        found.append(scored)
         if reason:
             reasons[label] = reason
-    table = {name: np.asarray(values) for name, values in columns.items()}
+
+    def column(name: str) -> NDArray[Any]:
+        return np.array([scored.get(name, np.nan) for scored in found])
+
+    kept = (*_COLUMNS, *(HELD_OUT if held_out is not None else ()))
+    table = {name: column(name) for name in kept}
     for name in ("rows", "reconstructions"):
         table[name] = table[name].astype(int)
-    return table, reasons
+    compared = {n: column(n) for n in ("compared", "coverage_train", HELD_OUT[0])}
+    return table, reasons, excess_of_all(compared, how.level)
+
+
+def _compare_held_out(
+    images: Images, drawn: Images, unseen: Images, how: _How
+) -> tuple[dict[str, float], str]:
+    n = min(len(drawn), len(unseen))
+    rng = np.random.default_rng(how.random_state)
+    if not n:
+        return coverage_excess(*[np.empty((0, 1))] * 3, how.n_neighbors, how.level)
+    ours, theirs = (rows[rng.permutation(len(rows))[:n]] for rows in (drawn, unseen))
+    parts = (how.features(part) for part in (ours, theirs, images))
+    return coverage_excess(*parts, how.n_neighbors, how.level)
 
 
 def _score_class(
-    label: int,
-    images: Images | None,
-    private: Images,
-    judge: Judge,
-    n_neighbors: int,
-    level: float,
+    label: int, images: Images | None, private: Images, how: _How
 ) -> tuple[dict[str, float], str]:
     """What the judge sees of one class, and why something is missing."""
     if images is None:
         return {"reconstructions": 0}, "no reconstruction of this class"
-    hits = int((to_array(judge.predict(images)) == label).sum())
-    interval = binomtest(hits, len(images)).proportion_ci(level, method="wilson")
+    hits = int((to_array(how.judge.predict(images)) == label).sum())
+    interval = binomtest(hits, len(images)).proportion_ci(how.level, method="wilson")
     scored = {
         "reconstructions": len(images),
         "accuracy": hits / len(images),
         "accuracy_low": float(interval.low),
         "accuracy_high": float(interval.high),
     }
-    if len(private) < n_neighbors + 1:
+    if len(private) < how.n_neighbors + 1:
         return scored, (
-            f"coverage with n_neighbors={n_neighbors} needs at least "
-            f"{n_neighbors + 1} private rows, the class has {len(private)}"
+            f"coverage with n_neighbors={how.n_neighbors} needs at least "
+            f"{how.n_neighbors + 1} private rows, the class has {len(private)}"
         )
-    scored |= _nearness(
-        to_array(judge.features(private)).astype(np.float64),
-        to_array(judge.features(images)).astype(np.float64),
-        n_neighbors,
-    )
+    scored |= _nearness(how.features(private), how.features(images), how.n_neighbors)
     return scored, ""
 
 
@@ -288,15 +348,13 @@ def _nearness(
     private: NDArray[np.float64], made: NDArray[np.float64], n_neighbors: int
 ) -> dict[str, float]:
     """Coverage and mean distances between the features of two sets of images."""
-    within = cdist(private, private)
-    np.fill_diagonal(within, np.inf)
-    across = cdist(private, made)
-    radius = np.partition(within, n_neighbors - 1, axis=1)[:, n_neighbors - 1]
-    slack = _TIE * max(float(np.abs(private).max()), float(np.abs(made).max()))
+    balls = Balls.around(private, made, n_neighbors)
     return {
-        "coverage": float((across.min(axis=1) <= radius + slack).mean()),
-        "nearest_distance": float(across.min(axis=0).mean()),
-        "private_distance": float(within.min(axis=1).mean()),
+        "coverage": float(balls.covered.mean()),
+        "clipped_coverage": balls.clipped_coverage(),
+        "clipped_density": balls.clipped_density(),
+        "nearest_distance": float(balls.across.min(axis=0).mean()),
+        "private_distance": float(balls.within.min(axis=1).mean()),
     }
 
 

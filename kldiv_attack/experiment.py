@@ -276,6 +276,7 @@ def evaluate_run(
             data.train,
             judge,
             victim=victim,
+            held_out=data.held_out,
             random_state=seed,
             title=titles[name],
             **options,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kldiv_attack._shares import differences
 from kldiv_attack.audit import charts
 from kldiv_attack.audit.blocks import (
     MISSING,
@@ -13,7 +14,6 @@ from kldiv_attack.audit.blocks import (
     Photo,
     Text,
 )
-from kldiv_attack.audit.held_out import differences
 
 
 def held_out_section(report: Any) -> list[Block]:

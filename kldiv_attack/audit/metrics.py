@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from kldiv_attack.audit.held_out import ALL, wilson
+from kldiv_attack._shares import wilson
+from kldiv_attack.audit.held_out import ALL
 
 #: Victim, sample, class, point, lower end, upper end, and why
 #: there is no such number where it is None.

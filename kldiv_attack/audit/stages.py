@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kldiv import __version__
+from kldiv_attack._shares import wilson
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.asking import answers_of_table, ask
 from kldiv_attack.audit.attacks import NO_GRADIENT, Arena, accepted
@@ -20,7 +21,7 @@ from kldiv_attack.audit.content import Leak, Source, VictimFacts
 from kldiv_attack.audit.curves import leakage_curves
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.features import Space, make_space
-from kldiv_attack.audit.held_out import held_out_control, wilson
+from kldiv_attack.audit.held_out import held_out_control
 from kldiv_attack.audit.inputs import Inputs
 from kldiv_attack.audit.membership import (
     calibration_error,

@@ -248,3 +248,62 @@ def test_reconstructions_far_from_the_private_images_are_noted(private):
     assert set(report.notes) == {"a", "b", "c"}
     for note in report.notes.values():
         assert note.startswith("divergence: the samples lie apart")
+
+
+def test_an_attack_that_copies_training_rows_covers_more_of_them(private, rng):
+    unseen = LabelledImages(
+        np.concatenate([draw(rng, 60, c) for c in range(3)]),
+        private.labels,
+        private.class_names,
+        "unseen",
+    )
+    copied = {c: private.images[private.labels == c][:40] for c in range(3)}
+    honest = {c: draw(rng, 50, c) for c in range(3)}
+    report = evaluate_attack(
+        copied, private, PixelJudge(), held_out=unseen, n_neighbors=1
+    )
+    assert (report["excess_low"] > 0).all()
+    np.testing.assert_allclose(
+        report["coverage_held_out"],
+        [by_hand(private, unseen, copied, c) for c in range(3)],
+    )
+    assert "180 rows of either kind" in report.settings["excess over all classes"]
+    report = evaluate_attack(honest, private, PixelJudge(), held_out=unseen)
+    assert abs(report["excess"].mean()) < 0.15
+
+
+def by_hand(private, unseen, made, c):
+    """Coverage of the unseen rows in balls of both kinds of rows."""
+    both = np.concatenate(
+        [data.images[data.labels == c].reshape(60, -1) for data in (private, unseen)]
+    ).astype(float)
+    other = made[c].reshape(len(made[c]), -1).astype(float)
+    covered = []
+    for x in both[60:]:
+        radius = sorted(np.linalg.norm(both - x, axis=1))[1]
+        covered.append(np.linalg.norm(other - x, axis=1).min() <= radius + 1e-6)
+    return np.mean(covered)
+
+
+def test_the_held_out_control_changes_no_other_number(private, rng):
+    made = {c: draw(rng, 30, c) for c in range(3)}
+    alone = evaluate_attack(made, private, PixelJudge(), max_rows=40)
+    few = private.subset(np.r_[0:20, 60:64, 120:180])
+    beside = evaluate_attack(made, private, PixelJudge(), max_rows=40, held_out=few)
+    for name, values in alone.columns.items():
+        np.testing.assert_array_equal(values, beside[name])
+    assert np.isnan(beside["excess"]).tolist() == [False, True, False]
+    assert "held-out control needs at least 10 rows" in beside.reasons["b"]
+    assert "60 rows of either kind" in beside.settings["excess over all classes"]
+
+
+def test_held_out_images_of_another_kind_are_refused(private, rng):
+    narrow = LabelledImages(
+        private.images[:, :, 1:], private.labels, private.class_names, "narrow"
+    )
+    other = LabelledImages(private.images, private.labels, tuple("abcd"), "other")
+    for held_out, message in ((narrow, "image_shape"), (other, "n_classes 3")):
+        with pytest.raises(ValueError, match=message):
+            evaluate_attack(
+                {0: draw(rng, 9, 0)}, private, PixelJudge(), held_out=held_out
+            )

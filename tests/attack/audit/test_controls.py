@@ -6,10 +6,11 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from kldiv_attack._shares import difference_interval, wilson
 from kldiv_attack.audit.answers import Answers, from_probabilities
 from kldiv_attack.audit.curves import budgets, leakage_curves
 from kldiv_attack.audit.features import make_space, row_ids
-from kldiv_attack.audit.held_out import difference_interval, held_out_control, wilson
+from kldiv_attack.audit.held_out import held_out_control
 from kldiv_attack.audit.membership import (
     calibration_error,
     losses,
