@@ -1,6 +1,7 @@
 """Are training rows covered more than rows of the class that were not trained on?"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,90 @@ from numpy.typing import NDArray
 
 from kldiv_attack._coverage import Balls
 from kldiv_attack._shares import difference_interval, differences
+from kldiv_attack.datasets import LabelledImages
+from kldiv_attack.datasets._base import to_array
+from kldiv_attack.judge import Judge
 
 Rows = NDArray[np.float64]
+Images = NDArray[np.float32]
 
 COLUMNS = ("coverage_held_out", "excess", "excess_low", "excess_high")
 _FEWEST = 10
 
 
+@dataclass(frozen=True)
+class How:
+    """How the judge measures a class."""
+
+    judge: Judge
+    n_neighbors: int
+    max_rows: int
+    level: float
+    random_state: int
+
+    def draw(
+        self, data: LabelledImages, label: int, rng: np.random.Generator
+    ) -> Images:
+        """At most so many rows of a class."""
+        rows = np.flatnonzero(data.labels == label)
+        kept: Images = data.images[np.sort(rng.permutation(rows)[: self.max_rows])]
+        return kept
+
+    def features(self, images: Images) -> NDArray[np.float64]:
+        """What distances are taken in."""
+        return to_array(self.judge.features(images)).astype(np.float64)
+
+
+def check_held_out(held_out: LabelledImages, private: LabelledImages) -> None:
+    for name in ("image_shape", "n_classes"):
+        ours, theirs = getattr(private, name), getattr(held_out, name)
+        if ours != theirs:
+            raise ValueError(
+                f"held_out: expected {name} {ours} as {private.name}, {held_out.name} "
+                f"has {theirs}."
+            )
+
+
+def compare_held_out(
+    images: Images, drawn: Images, unseen: Images, how: How
+) -> tuple[dict[str, float], str]:
+    """The comparison of one class, on as many rows of either kind.
+
+    Parameters
+    ----------
+    images : ndarray of shape (m, channels, height, width)
+        Reconstructions of the class.
+    drawn, unseen : ndarray of shape (n, channels, height, width)
+        Training rows and held-out rows.
+    how : How
+        What measures.
+
+    Returns
+    -------
+    tuple
+        The columns, and what is missing in them.
+    """
+    n = min(len(drawn), len(unseen))
+    least = max(_FEWEST, how.n_neighbors + 1)
+    if n < least:
+        return {}, (
+            f"the held-out control needs at least {least} rows of either kind, there "
+            f"are {n}"
+        )
+    rng = np.random.default_rng(how.random_state)
+    ours, theirs = (rows[rng.permutation(len(rows))[:n]] for rows in (drawn, unseen))
+    return coverage_excess(
+        how.features(ours),
+        how.features(theirs),
+        how.features(images),
+        how.n_neighbors,
+        how.level,
+    ), ""
+
+
 def coverage_excess(
     private: Rows, held_out: Rows, made: Rows, n_neighbors: int, level: float
-) -> tuple[dict[str, float], str]:
+) -> dict[str, float]:
     """Coverage of training rows minus that of held-out rows, for one class.
 
     Parameters
@@ -33,8 +108,8 @@ def coverage_excess(
 
     Returns
     -------
-    tuple
-        The columns, and what is missing in them.
+    dict of str to float
+        The columns.
 
     Notes
     -----
@@ -43,12 +118,6 @@ def coverage_excess(
     Newcombe's (1998, method 10).
     """
     n = len(private)
-    least = max(_FEWEST, n_neighbors + 1)
-    if n < least:
-        return {}, (
-            f"the held-out control needs at least {least} rows of either kind, there "
-            f"are {n}"
-        )
     both = np.concatenate([private, held_out])
     covered = Balls.around(both, made, n_neighbors).covered
     inside, outside = float(covered[:n].mean()), float(covered[n:].mean())
@@ -60,7 +129,7 @@ def coverage_excess(
         "excess": inside - outside,
         "excess_low": low,
         "excess_high": high,
-    }, ""
+    }
 
 
 def excess_of_all(found: Mapping[str, NDArray[Any]], level: float) -> str:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,12 @@ from kldiv import (
 )
 from kldiv_attack._coverage import Balls
 from kldiv_attack._held_out import COLUMNS as HELD_OUT
-from kldiv_attack._held_out import coverage_excess, excess_of_all
+from kldiv_attack._held_out import (
+    How,
+    check_held_out,
+    compare_held_out,
+    excess_of_all,
+)
 from kldiv_attack.datasets import LabelledImages, check_images
 from kldiv_attack.datasets._base import check_whole, to_array
 from kldiv_attack.judge import Judge, check_judge
@@ -138,9 +142,9 @@ def evaluate_attack(
     if victim is not None:
         check_judge(judge, victim)
     if held_out is not None:
-        _check_held_out(held_out, private)
+        check_held_out(held_out, private)
     images = _by_label(reconstructions, private)
-    how = _How(judge, int(n_neighbors), max_rows, confidence_level, random_state)
+    how = How(judge, int(n_neighbors), max_rows, confidence_level, random_state)
     table, reasons, excess = _judged(images, private, held_out, how)
     estimator = default_estimator() if estimator is None else estimator
     transformer = default_features(private) if transformer is None else transformer
@@ -240,43 +244,11 @@ def _by_label(
     return kept
 
 
-@dataclass(frozen=True)
-class _How:
-    """How the judge measures a class."""
-
-    judge: Judge
-    n_neighbors: int
-    max_rows: int
-    level: float
-    random_state: int
-
-    def draw(
-        self, data: LabelledImages, label: int, rng: np.random.Generator
-    ) -> Images:
-        """At most so many rows of a class."""
-        rows = np.flatnonzero(data.labels == label)
-        return data.images[np.sort(rng.permutation(rows)[: self.max_rows])]
-
-    def features(self, images: Images) -> NDArray[np.float64]:
-        """What distances are taken in."""
-        return to_array(self.judge.features(images)).astype(np.float64)
-
-
-def _check_held_out(held_out: LabelledImages, private: LabelledImages) -> None:
-    for name in ("image_shape", "n_classes"):
-        ours, theirs = getattr(private, name), getattr(held_out, name)
-        if ours != theirs:
-            raise ValueError(
-                f"held_out: expected {name} {ours} as {private.name}, {held_out.name} "
-                f"has {theirs}."
-            )
-
-
 def _judged(
     images: Mapping[int, Images],
     private: LabelledImages,
     held_out: LabelledImages | None,
-    how: _How,
+    how: How,
 ) -> tuple[dict[str, NDArray[Any]], dict[int, str], str]:
     """Columns that the judge gives, what is missing in them, and the total excess."""
     rng = np.random.default_rng(how.random_state)
@@ -291,7 +263,7 @@ def _judged(
             unseen = how.draw(
                 held_out, label, np.random.default_rng([how.random_state, label])
             )
-            more, missing = _compare_held_out(images[label], drawn, unseen, how)
+            more, missing = compare_held_out(images[label], drawn, unseen, how)
             scored |= more
             reason = "; ".join(filter(None, [reason, missing]))
         found.append(scored)
@@ -309,20 +281,8 @@ def _judged(
     return table, reasons, excess_of_all(compared, how.level)
 
 
-def _compare_held_out(
-    images: Images, drawn: Images, unseen: Images, how: _How
-) -> tuple[dict[str, float], str]:
-    n = min(len(drawn), len(unseen))
-    rng = np.random.default_rng(how.random_state)
-    if not n:
-        return coverage_excess(*[np.empty((0, 1))] * 3, how.n_neighbors, how.level)
-    ours, theirs = (rows[rng.permutation(len(rows))[:n]] for rows in (drawn, unseen))
-    parts = (how.features(part) for part in (ours, theirs, images))
-    return coverage_excess(*parts, how.n_neighbors, how.level)
-
-
 def _score_class(
-    label: int, images: Images | None, private: Images, how: _How
+    label: int, images: Images | None, private: Images, how: How
 ) -> tuple[dict[str, float], str]:
     """What the judge sees of one class, and why something is missing."""
     if images is None:
