@@ -16,6 +16,7 @@ from kldiv._backends import BACKENDS
 from kldiv._backends._filter import Codes, fit_axes, pca_codes
 from kldiv._neighbors import search
 from tests.reference import neighbor_blocks_longdouble
+from tests.tolerances import DISTANCES
 
 LEVELS = _isa.available_levels()
 NO_BYTES = ("baseline",)
@@ -257,7 +258,7 @@ def test_data_in_many_segments(algorithm, d, n_neighbors, level, rng, monkeypatc
             gap = np.linalg.norm(
                 a[:, None].astype(float) - b[named].astype(float), axis=2
             )
-            np.testing.assert_allclose(gap, found.block(block), rtol=1e-14)
+            np.testing.assert_allclose(gap, found.block(block), rtol=DISTANCES)
 
 
 @pytest.mark.parametrize("algorithm", ["gemm", "int8"])

@@ -12,6 +12,7 @@ from kldiv._backends import BACKENDS
 from kldiv._backends._filter import bytes_available
 from kldiv._neighbors import BLOCKS, search
 from tests.reference import neighbor_blocks_longdouble
+from tests.tolerances import DISTANCES
 
 # Relative error of one distance, per square root of the number of features.
 TOLERANCE = 4e-16
@@ -281,7 +282,7 @@ def test_indices_belong_to_the_distances(algorithm, k, rng):
         rows = getattr(found, f"{block}_indices")
         queries, data = samples[block[0]], samples[block[1]]
         measured = np.sqrt(((queries[:, None] - data[rows]) ** 2).sum(-1))
-        np.testing.assert_allclose(measured, found.block(block), rtol=1e-14)
+        np.testing.assert_allclose(measured, found.block(block), rtol=DISTANCES)
         assert all(len(set(row)) == k for row in rows.tolist())
         if block[0] == block[1]:
             assert (rows != np.arange(len(rows))[:, None]).all()

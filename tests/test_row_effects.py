@@ -13,6 +13,7 @@ from kldiv._errors._standard_errors import (
 from kldiv._errors._subsets import subsets
 from tests import reference
 from tests.ratios import log_ratio
+from tests.tolerances import ITERATED
 
 
 def mean(x):
@@ -27,8 +28,8 @@ def test_effects_are_those_of_leaving_rows_out(k, d, rng):
     masks = zip(subsets(60, 0), subsets(50, 1), strict=True)
     for s, (x_mask, y_mask) in enumerate(masks):
         x, y = reference.effects_fixed(X, Y, k, x_mask, y_mask)
-        np.testing.assert_allclose(found.x[s], x, atol=1e-9)
-        np.testing.assert_allclose(found.y[s], y, atol=1e-9)
+        np.testing.assert_allclose(found.x[s], x, atol=ITERATED)
+        np.testing.assert_allclose(found.y[s], y, atol=ITERATED)
     assert found.x_bootstrap == found.y_bootstrap == 0
 
 

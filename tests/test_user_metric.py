@@ -15,6 +15,7 @@ from kldiv import (
 )
 from kldiv._neighbors import BLOCKS, search
 from tests.reference import kl_adaptive, neighbor_block_by, neighbor_blocks_longdouble
+from tests.tolerances import DISTANCES, ITERATED, LOGARITHMS, ONE_ROUNDING, OTHER_ORDER
 
 numba = pytest.importorskip("numba")
 
@@ -78,7 +79,7 @@ def test_scan_equals_the_slow_twin(k, dtype, rng):
             np.testing.assert_array_equal(getattr(found, f"{block}_indices"), rows)
         rise = data[rows].astype(float) - queries.astype(float)[:, None]
         measured = np.where(rise > 0, 2 * rise, -rise).sum(-1)
-        np.testing.assert_allclose(measured, expected, rtol=1e-14)
+        np.testing.assert_allclose(measured, expected, rtol=DISTANCES)
         if block[0] == block[1]:
             assert (rows != np.arange(len(rows))[:, None]).all()
 
@@ -90,9 +91,11 @@ def test_euclidean_by_hand_is_the_built_in_metric(dtype, rng):
     expected = neighbor_blocks_longdouble(X, Y, 5, ("xx", "xy"))
     built_in = neighbor_distances(X, Y)
     for block in ("xx", "xy"):
-        np.testing.assert_allclose(by_hand.block(block), expected[block], rtol=1e-15)
         np.testing.assert_allclose(
-            by_hand.block(block), built_in.block(block), rtol=1e-15
+            by_hand.block(block), expected[block], rtol=ONE_ROUNDING
+        )
+        np.testing.assert_allclose(
+            by_hand.block(block), built_in.block(block), rtol=ONE_ROUNDING
         )
     assert (by_hand.algorithm, by_hand.metric) == ("brute", "euclidean")
     assert by_hand.predicted_seconds is None
@@ -115,8 +118,8 @@ def test_compiled_functions_are_used_as_they_are(rng):
         numba.njit(numba.float64(row, row))(manhattan),
     ):
         found = neighbor_distances(X, Y, metric=jitted)
-        np.testing.assert_allclose(found.xx, expected.xx, rtol=1e-14)
-        np.testing.assert_allclose(found.xy, expected.xy, rtol=1e-14)
+        np.testing.assert_allclose(found.xx, expected.xx, rtol=DISTANCES)
+        np.testing.assert_allclose(found.xy, expected.xy, rtol=DISTANCES)
 
 
 def test_scan_is_compiled_once_for_each_function(rng):
@@ -223,8 +226,8 @@ def test_without_numba_the_error_says_what_to_install(rng, monkeypatch):
 
 
 def same_estimate(found, expected):
-    assert found.value == pytest.approx(expected.value, rel=1e-12)
-    assert found.standard_error == pytest.approx(expected.standard_error, rel=1e-9)
+    assert found.value == pytest.approx(expected.value, rel=OTHER_ORDER)
+    assert found.standard_error == pytest.approx(expected.standard_error, rel=ITERATED)
     assert found.coverage == expected.coverage
     assert found.n_features == expected.n_features
 
@@ -252,14 +255,14 @@ def test_adaptive_neighbours_of_other_metrics(metric, rng):
     options = {"correction": "adaptive", "n_neighbors": 3}
     expected = kl_adaptive(X, Y, 3)
     found = estimate_divergence(X, Y, metric=metric, **options).value
-    assert found == pytest.approx(expected, rel=1e-10)
+    assert found == pytest.approx(expected, rel=LOGARITHMS)
     X, Y = samples(rng, 70, 60, 2)
     turn = np.array([[1, 1], [-1, 1.0]])
     manhattan_, chebyshev_ = (
         estimate_divergence(*pair, metric=name, **options).value
         for pair, name in (((X, Y), "manhattan"), ((X @ turn, Y @ turn), "chebyshev"))
     )
-    assert manhattan_ == pytest.approx(chebyshev_, rel=1e-10)
+    assert manhattan_ == pytest.approx(chebyshev_, rel=LOGARITHMS)
 
 
 @pytest.mark.parametrize("metric", ["manhattan", "chebyshev", cubes])
@@ -291,7 +294,7 @@ def test_columns_stay_in_place_and_the_dimension_is_that_of_the_data(rng):
     found = estimate_divergence(*wide, metric=last_two, **options)
     expected = estimate_divergence(X, Y, metric="manhattan", **options)
     assert found.n_features == 2
-    assert found.value == pytest.approx(expected.value, rel=1e-12)
+    assert found.value == pytest.approx(expected.value, rel=OTHER_ORDER)
 
 
 @pytest.mark.filterwarnings("ignore:.*(look discrete|takes them):UserWarning")

@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 from kldiv._ratio import _votes
 from kldiv._ratio._classifier import log_loss
 from kldiv._ratio._votes import neighbor_votes
+from tests.tolerances import ITERATED, OTHER_ORDER
 
 
 def slow_votes(X, Y, k):
@@ -25,7 +26,7 @@ def test_the_best_of_slow_twins(rng):
     X, Y = rng.normal(0.7, 1, (130, 2)), rng.normal(size=(120, 2))
     slow = [slow_votes(X, Y, k) for k in _votes._NEIGHBORS]
     best = min(slow, key=lambda one: log_loss(one, 130).mean())
-    np.testing.assert_allclose(neighbor_votes(X, Y, 1), best, atol=1e-12)
+    np.testing.assert_allclose(neighbor_votes(X, Y, 1), best, atol=OTHER_ORDER)
 
 
 @settings(max_examples=10)
@@ -37,13 +38,15 @@ def test_order_of_rows_and_columns(seed, d):
     i, j, columns = rng.permutation(70), rng.permutation(50), rng.permutation(d)
     turned = (np.ascontiguousarray(rows[:, columns]) for rows in (X[i], Y[j]))
     found = neighbor_votes(*turned, 1)
-    np.testing.assert_allclose(found, expected[np.concatenate([i, 70 + j])], atol=1e-9)
+    np.testing.assert_allclose(
+        found, expected[np.concatenate([i, 70 + j])], atol=ITERATED
+    )
 
 
 def test_exchanging_the_samples_changes_the_sign(rng):
     X, Y = rng.normal(0.7, 1, (60, 2)), rng.normal(size=(60, 2))
     found, exchanged = neighbor_votes(X, Y, 1), neighbor_votes(Y, X, 1)
-    np.testing.assert_allclose(found[:60], -exchanged[60:], atol=1e-12)
+    np.testing.assert_allclose(found[:60], -exchanged[60:], atol=OTHER_ORDER)
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
