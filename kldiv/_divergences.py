@@ -18,7 +18,7 @@ from scipy.special import gammaln
 from kldiv._generators import Generator, evaluator_of
 from kldiv._typing import Floats
 
-_ROWS_PER_BLOCK = 1000
+_NUMBERS_PER_BLOCK = 1 << 23  # between two chances to interrupt
 _ROWS_FOR_MEDIAN = 1000
 _LARGEST_LOG_RATIO = 700
 
@@ -162,8 +162,9 @@ def _same(distances: Floats) -> Floats:
 def _mean_across(
     X: Floats, Y: Floats, kernel: Callable[[Floats], Floats] = _same
 ) -> float:
-    blocks = range(0, len(X), _ROWS_PER_BLOCK)
-    total = sum(kernel(cdist(X[i : i + _ROWS_PER_BLOCK], Y)).sum() for i in blocks)
+    step = max(1, _NUMBERS_PER_BLOCK // Y.size)
+    blocks = range(0, len(X), step)
+    total = sum(kernel(cdist(X[i : i + step], Y)).sum() for i in blocks)
     return float(total / (len(X) * len(Y)))
 
 

@@ -23,8 +23,8 @@ from kldiv._backends._compiled import knn_distances
 from kldiv._typing import BlockArrays, FloatArray, UserMetric
 from kldiv._validation import metric_name
 
-# Pairs of rows that one call of a scan looks at; an interrupt is heard between calls.
-_PAIRS_PER_CALL = 1 << 22
+# Numbers that one call of a scan looks at; an interrupt is heard between calls.
+_NUMBERS_PER_CALL = 1 << 25
 _NUMBERS_PER_SLAB = 1 << 17  # distances to all rows are looked at 1 MB at a time
 _COMPILING = threading.Lock()
 
@@ -123,8 +123,9 @@ def search_user_metric(
         within = block[0] == block[1]
 
         scan = partial(nearest, queries, data, within, distances, indices)
-        rows = max(1, min(_PAIRS_PER_CALL // len(data), -(-len(queries) // n_threads)))
-        _check(_in_parallel(scan, len(queries), rows, n_threads), metric, block)
+        rows = min(_NUMBERS_PER_CALL // data.size, -(-len(queries) // n_threads))
+        found = _in_parallel(scan, len(queries), max(1, rows), n_threads)
+        _check(found, metric, block)
         arrays[block] = distances, indices if return_indices else None
     return arrays
 
@@ -160,7 +161,11 @@ def _in_parallel(
         yield from (scan(start, min(start + rows, n)) for start in starts)
         return
     with ThreadPoolExecutor(n_threads) as pool:
-        yield from pool.map(lambda start: scan(start, min(start + rows, n)), starts)
+        try:
+            yield from pool.map(lambda start: scan(start, min(start + rows, n)), starts)
+        except BaseException:  # an interrupt must not wait for what has not begun
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _check(results: Iterator[Any], metric: UserMetric, block: str) -> None:

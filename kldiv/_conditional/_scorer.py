@@ -6,7 +6,6 @@ import time
 from typing import Any, ClassVar
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
@@ -26,6 +25,7 @@ from kldiv._errors._differences import TracedEffects
 from kldiv._estimators import KNNDivergence
 from kldiv._results._report import PerClassReport
 from kldiv._results._results import DivergenceResult
+from kldiv._threads import in_threads
 from kldiv._typing import FloatArray
 from kldiv._validation import (
     check_choice,
@@ -302,9 +302,7 @@ class ConditionalKLScorer(BaseEstimator):
         # Classes are the parallel level: below them, nothing may start threads. And how
         # many share a matrix product decides its last digits.
         with threadpool_limits(1, user_api="blas"):
-            results = Parallel(n_jobs=n_jobs, prefer="threads", verbose=self.verbose)(
-                delayed(self._score_class)(*job) for job in jobs
-            )
+            results = in_threads(self._score_class, jobs, n_jobs, self.verbose)
         scored = dict(zip((label for label, *_ in jobs), results, strict=True))
         notes = notes_of_classes(scored)
         self.results_: dict[Any, DivergenceResult] = scored

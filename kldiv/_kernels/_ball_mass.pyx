@@ -4,6 +4,13 @@ from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
 from kldiv._kernels._isa cimport level
+from kldiv._kernels._stop cimport ask, raise_if
+
+cdef extern from "stop.h" nogil:
+    ctypedef struct stop_flag:
+        int (*ask)() noexcept nogil
+        int told
+    int stopped(stop_flag *stop)
 
 cdef extern from "ball_mass.h" nogil:
     int BALL_MOST_COMPONENTS
@@ -38,13 +45,18 @@ def log_ball_mass(
     cdef const ball_table *table = ball_table_of(level())
     cdef Py_ssize_t i, n = squared_offsets.shape[0]
     cdef int d = <int>squared_offsets.shape[1]
+    cdef stop_flag stop
+    stop.ask, stop.told = ask, 0
     for i in prange(
         (n + BLOCK - 1) // BLOCK, nogil=True, num_threads=n_threads, schedule="static"
     ):
+        if stopped(&stop):
+            continue
         table.ball_log_masses(
             &squared_offsets[i * BLOCK, 0], &eigenvalues[0],
             min(BLOCK, n - i * BLOCK), d, &squared_radii[i * BLOCK], &out[i * BLOCK]
         )
+    raise_if(stop.told)
 
 
 def mixture_balls(
@@ -66,11 +78,16 @@ def mixture_balls(
     cdef const ball_table *table = ball_table_of(level())
     cdef Py_ssize_t i, n = projections.shape[0]
     cdef int c = <int>projections.shape[1], d = <int>projections.shape[2]
+    cdef stop_flag stop
+    stop.ask, stop.told = ask, 0
     for i in prange(
         (n + BLOCK - 1) // BLOCK, nogil=True, num_threads=n_threads, schedule="static"
     ):
+        if stopped(&stop):
+            continue
         table.ball_mixture(
             &projections[i * BLOCK, 0, 0], &shifts[0, 0], &eigenvalues[0, 0],
             &log_weights[0], min(BLOCK, n - i * BLOCK), c, d,
             &squared_radii[i * BLOCK], &density[i * BLOCK], &mass[i * BLOCK]
         )
+    raise_if(stop.told)

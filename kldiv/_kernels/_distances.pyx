@@ -3,6 +3,14 @@
 from cython.parallel cimport prange
 from libc.math cimport fabs, isinf, sqrt
 
+from kldiv._kernels._stop cimport ask, raise_if
+
+cdef extern from "stop.h" nogil:
+    ctypedef struct stop_flag:
+        int (*ask)() noexcept nogil
+        int told
+    int stopped(stop_flag *stop)
+
 # Sums of squares between these have lost nothing that counts to overflow or underflow.
 cdef double SMALLEST_SQUARE = 1e-280, LARGEST_SQUARE = 1e300
 
@@ -90,9 +98,14 @@ def ball_members(
 ):
     """Rows of data within radii[i] of queries[i]: their number, largest distance."""
     cdef Py_ssize_t i
+    cdef stop_flag stop
+    stop.ask, stop.told = ask, 0
     for i in prange(
         queries.shape[0], nogil=True, num_threads=n_threads, schedule="static"
     ):
+        if stopped(&stop):
+            continue
         counts[i] = scan_ball(
             &queries[i, 0], data, radii[i], i if exclude_self else -1, &largest[i]
         )
+    raise_if(stop.told)

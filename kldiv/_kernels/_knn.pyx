@@ -15,10 +15,14 @@ from cpython.buffer cimport (
 from libc.stdint cimport int16_t, int32_t, int64_t
 
 from kldiv._kernels._isa cimport level, matrix_is_lent
+from kldiv._kernels._stop cimport ask, raise_if
 
 from kldiv._kernels._isa import current_level
 
 cdef extern from "knn.h" nogil:
+    ctypedef struct stop_flag:
+        int (*ask)() noexcept nogil
+        int told
     enum:
         KNN_NOT_BUILT
     ctypedef struct knn_sample:
@@ -41,6 +45,7 @@ cdef extern from "knn.h" nogil:
         int matrix
         double scale
         int64_t segment_bytes
+        stop_flag *stop
     ctypedef struct knn_codes:
         const void *codes
         const float *radius
@@ -61,10 +66,11 @@ cdef extern from "knn.h" nogil:
         int (*knn_filter)(const knn_job *, const knn_code_pair *) noexcept nogil
         int (*knn_project)(
             const knn_sample *, const double *, double, const float *, int, int,
-            double, int, float *, float *
+            double, int, stop_flag *, float *, float *
         ) noexcept nogil
         int (*knn_whole_codes)(
-            const knn_sample *, const double *, double, int, int, int16_t *, float *
+            const knn_sample *, const double *, double, int, int, stop_flag *,
+            int16_t *, float *
         ) noexcept nogil
         int (*knn_code_levels)(int) noexcept nogil
     const knn_table *knn_table_of(int level)
@@ -83,6 +89,12 @@ cdef class _Job:
     cdef knn_job job
     cdef Py_buffer views[10]
     cdef int n_views
+    cdef stop_flag stop
+
+    def __cinit__(self):
+        self.stop.ask = ask
+        self.stop.told = 0
+        self.job.stop = &self.stop
 
     cdef void *hold(self, object array, bint writable) except NULL:
         cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
@@ -133,11 +145,13 @@ cdef _Job _make_job(X, Y, k, blocks, metric, n_threads, scale):
     return held
 
 
-cdef _check(int status):
+cdef int _check(_Job held, int status) except -1:
+    raise_if(held.stop.told)
     if status == KNN_NOT_BUILT:
         raise RuntimeError(f"instruction set {current_level()!r} has no such kernel")
     if status:
         raise MemoryError("not enough memory for the neighbour search")
+    return 0
 
 
 def value_range(array):
@@ -174,9 +188,10 @@ def project(
     with nogil:
         status = table.knn_project(
             &held.job.sample[0], &centre[0], scale, &basis[0, 0], q,
-            <int> basis.shape[1], skew, n_threads, &out_view[0, 0], &radius_view[0]
+            <int> basis.shape[1], skew, n_threads, &held.stop, &out_view[0, 0],
+            &radius_view[0]
         )
-    _check(status)
+    _check(held, status)
     return out, radius
 
 
@@ -199,10 +214,10 @@ def whole_codes(
     cdef int16_t[:, ::1] view = codes
     with nogil:
         status = table.knn_whole_codes(
-            &held.job.sample[0], &low[0], step, levels, n_threads, &view[0, 0],
-            &radius[0]
+            &held.job.sample[0], &low[0], step, levels, n_threads, &held.stop,
+            &view[0, 0], &radius[0]
         )
-    _check(status)
+    _check(held, status)
     return codes
 
 
@@ -240,7 +255,7 @@ def search_filtered(
     filter.n_candidates = candidates
     with nogil:
         status = table.knn_filter(&held.job, &filter)
-    _check(status)
+    _check(held, status)
     return [candidates[i] for i in range(len(blocks))]
 
 
@@ -270,5 +285,5 @@ def search(
     else:
         with nogil:
             status = table.knn_direct(&held.job)
-    _check(status)
+    _check(held, status)
     return candidates

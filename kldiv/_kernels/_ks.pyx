@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from kldiv._kernels._isa cimport level
+from kldiv._kernels._stop cimport ask, raise_if
 
 ctypedef fused real:
     float
@@ -14,6 +15,10 @@ ctypedef fused integer:
     int64_t
 
 cdef extern from "ks.h" nogil:
+    ctypedef struct stop_flag:
+        int (*ask)() noexcept nogil
+        int told
+    int stopped(stop_flag *stop)
     ctypedef struct ks_gap:
         int64_t n, m
         int above, below
@@ -49,13 +54,13 @@ cdef extern from "ks.h" nogil:
             const int32_t *first, const uint8_t *last, const int32_t *second,
             int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,
             int64_t down, int32_t *tree, int32_t *below, int64_t *best_x,
-            int64_t *best_y
+            int64_t *best_y, stop_flag *stop
         ) noexcept nogil
         void (*ks_plane64)(
             const int32_t *first, const uint8_t *last, const int32_t *second,
             int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,
             int64_t down, int64_t *tree, int64_t *below, int64_t *best_x,
-            int64_t *best_y
+            int64_t *best_y, stop_flag *stop
         ) noexcept nogil
         void (*ks_rows)(
             const int32_t *row, const int32_t *before, const int32_t *after,
@@ -65,9 +70,15 @@ cdef extern from "ks.h" nogil:
         void (*ks_orthants)(
             const int32_t *rank, int64_t rows, int d, const uint64_t *label,
             int64_t lanes, int64_t up, int64_t down, uint64_t *set, uint8_t *flag,
-            int64_t *best_x, int64_t *best_y
+            int64_t *best_x, int64_t *best_y, stop_flag *stop
         ) noexcept nogil
     const ks_table *ks_table_of(int level)
+
+
+cdef inline stop_flag question() noexcept nogil:
+    cdef stop_flag stop
+    stop.ask, stop.told = ask, 0
+    return stop
 
 
 cdef inline const ks_table *table() noexcept nogil:
@@ -108,6 +119,7 @@ def column_gaps(
     cdef ks_space space
     cdef double *value
     cdef uint8_t *in_x
+    cdef stop_flag stop = question()
     gap.n, gap.m, gap.above, gap.below = n, m, above, below
     with nogil:
         value = <double *> malloc(BLOCK * size * sizeof(double))
@@ -115,11 +127,13 @@ def column_gaps(
         failed = ks_space_make(&space, size)
         if failed == 0 and value != NULL and in_x != NULL:
             column = 0
-            while column < d:
+            while column < d and not stopped(&stop):
                 width = min(BLOCK, d - column)
                 _fill_block(X, column, width, size, value)
                 _fill_block(Y, column, width, size, value + n)
                 for k in range(width):
+                    if stopped(&stop):
+                        break
                     for a in range(size):
                         in_x[a] = a < n
                     failed |= table().ks_segment(
@@ -135,6 +149,7 @@ def column_gaps(
             failed = 1
         free(value)
         free(in_x)
+    raise_if(stop.told)
     if failed:
         raise MemoryError("no room for the workspace of the column gaps")
 
@@ -153,12 +168,15 @@ def labelled_gaps(
     cdef ks_gap gap
     cdef ks_space space
     cdef uint8_t *in_x
+    cdef stop_flag stop = question()
     gap.n, gap.m, gap.above, gap.below = n, size - n, True, True
     with nogil:
         in_x = <uint8_t *> malloc(size)
         failed = ks_space_make(&space, size)
         if failed == 0 and in_x != NULL:
             for lane in range(lanes):
+                if stopped(&stop):
+                    break
                 for a in range(size):
                     in_x[a] = labels[a, first + lane]
                 failed |= table().ks_segment(&gap, &values[lane, 0], in_x, size, &space)
@@ -172,6 +190,7 @@ def labelled_gaps(
         else:
             failed = 1
         free(in_x)
+    raise_if(stop.told)
     if failed:
         raise MemoryError("no room for the workspace of the labelled gaps")
 
@@ -182,11 +201,14 @@ def exact_pvalues(
 ):
     """P(gap >= steps / lcm(n, m)) over all orders of n + m distinct values."""
     cdef int64_t k
+    cdef stop_flag stop = question()
     cdef double *row = <double *> malloc(2 * (n + 3) * sizeof(double))
     if row == NULL:
         raise MemoryError("no room for the exact distribution")
     with nogil:
         for k in range(steps.shape[0]):
+            if stopped(&stop):
+                break
             if steps[k] <= 0:
                 pvalue[k] = 1.0
             elif n == m:
@@ -196,6 +218,7 @@ def exact_pvalues(
                     n, m, n // divisor, m // divisor, steps[k], two_sided, row
                 )
         free(row)
+    raise_if(stop.told)
 
 
 def one_sided_sf(
@@ -212,12 +235,16 @@ def one_sided_sf(
 def durbin_cdf(const double[::1] statistic, int64_t n, double[::1] probability):
     """P(D_n < x) for x between 1 / n and 1 / 2."""
     cdef int64_t k
+    cdef stop_flag stop = question()
     with nogil:
         for k in range(statistic.shape[0]):
+            if stopped(&stop):
+                break
             probability[k] = table().ks_durbin_cdf(statistic[k], n)
             if probability[k] < 0:
                 with gil:
                     raise MemoryError("no room for the matrices of Durbin's formula")
+    raise_if(stop.told)
 
 
 def relabel(uint8_t[:, ::1] labels, int64_t n, const uint64_t[::1] seed):
@@ -236,12 +263,16 @@ def scan(
     `multiple` = lcm(n, m) bounds every sum and so chooses the width of the integers.
     """
     cdef int64_t column, rows = labels.shape[0]
+    cdef stop_flag stop = question()
     with nogil:
         for column in range(order.shape[0]):
+            if stopped(&stop):
+                break
             table().ks_scan(
                 &order[column, 0], &last[column, 0], rows, &labels[0, 0], up, down,
                 multiple, side, &best[column, 0],
             )
+    raise_if(stop.told)
 
 
 def plane(
@@ -251,19 +282,21 @@ def plane(
     int64_t[::1] best_y,
 ):
     """Largest quadrant sums centred on rows of X and of Y, for 64 relabellings."""
+    cdef stop_flag stop = question()
     with nogil:
         if integer is int32_t:
             table().ks_plane32(
                 &first[0], &last[0], &second[0], labels.shape[0], ranks,
                 &labels[0, 0], up, down, &tree[0, 0], &below[0, 0], &best_x[0],
-                &best_y[0],
+                &best_y[0], &stop,
             )
         else:
             table().ks_plane64(
                 &first[0], &last[0], &second[0], labels.shape[0], ranks,
                 &labels[0, 0], up, down, &tree[0, 0], &below[0, 0], &best_x[0],
-                &best_y[0],
+                &best_y[0], &stop,
             )
+    raise_if(stop.told)
 
 
 def orthants(
@@ -272,11 +305,14 @@ def orthants(
     int64_t[::1] best_y,
 ):
     """Largest orthant sums centred on rows of X and of Y; labels are packed bits."""
+    cdef stop_flag stop = question()
     with nogil:
         table().ks_orthants(
             &rank[0, 0], rank.shape[1], <int> rank.shape[0], &label[0, 0],
             label.shape[0], up, down, &scratch[0, 0], &flag[0], &best_x[0], &best_y[0],
+            &stop,
         )
+    raise_if(stop.told)
 
 
 def row_gaps(

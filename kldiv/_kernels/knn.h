@@ -4,12 +4,14 @@
 #define KLDIV_KNN_H
 
 #include "isa.h"
+#include "stop.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 enum { METRIC_EUCLIDEAN = 0, METRIC_MANHATTAN = 1, METRIC_CHEBYSHEV = 2 };
-enum { KNN_OK = 0, KNN_NO_MEMORY = 1, KNN_NOT_BUILT = 2 };
+/* A kernel that was told to stop returns anything: whoever told it knows. */
+enum { KNN_OK = 0, KNN_NO_MEMORY = 1, KNN_NOT_BUILT = 2, KNN_STOPPED = 4 };
 
 /* One sample: n rows of d numbers, row major, float32 or float64. */
 typedef struct {
@@ -37,6 +39,7 @@ typedef struct {
     int matrix;   /* whether byte products may use the matrix registers of AMX */
     double scale; /* power of two that brings the data near 1 */
     int64_t segment_bytes; /* of packed data in memory at a time, for gemm and int8 */
+    stop_flag *stop;
 } knn_job;
 
 /* Row codes of the filter (precision.rst, "Projection" and "Bytes"). */
@@ -55,17 +58,18 @@ typedef struct {
     int64_t *n_candidates; /* (n_blocks,) exact measurements made, or NULL */
 } knn_code_pair;
 
-#define KNN_FUNCTIONS(X)                                                               \
-    X(int, knn_sorted, (const knn_job *))                                              \
-    X(int, knn_tree, (const knn_job *))                                                \
-    X(int, knn_direct, (const knn_job *))                                              \
-    X(int, knn_gemm, (const knn_job *, int64_t *n_candidates))                         \
-    X(int, knn_project,                                                                \
-        (const knn_sample *, const double *centre, double scale, const float *basis,   \
-            int q, int q_padded, double skew, int threads, float *out, float *radius)) \
-    X(int, knn_whole_codes,                                                            \
-        (const knn_sample *, const double *low, double step, int levels, int threads,  \
-            int16_t *codes, float *radius))
+#define KNN_FUNCTIONS(X)                                                              \
+    X(int, knn_sorted, (const knn_job *))                                             \
+    X(int, knn_tree, (const knn_job *))                                               \
+    X(int, knn_direct, (const knn_job *))                                             \
+    X(int, knn_gemm, (const knn_job *, int64_t *n_candidates))                        \
+    X(int, knn_project,                                                               \
+        (const knn_sample *, const double *centre, double scale, const float *basis,  \
+            int q, int q_padded, double skew, int threads, stop_flag *, float *out,   \
+            float *radius))                                                           \
+    X(int, knn_whole_codes,                                                           \
+        (const knn_sample *, const double *low, double step, int levels, int threads, \
+            stop_flag *, int16_t *codes, float *radius))
 #define KNN_BYTE_FUNCTIONS(X)                                  \
     X(int, knn_code_levels, (int width))                       \
     X(int, knn_int8, (const knn_job *, int64_t *n_candidates)) \

@@ -2,7 +2,8 @@
  * nothing else handles in many dimensions. */
 #include "knn_exact.h"
 
-#define QUERIES 8 /* queries measured while one row of the data is in cache */
+#define PATIENCE 512 /* rows measured between two questions whether to stop */
+#define QUERIES 8    /* queries measured while one row of the data is in cache */
 
 INLINE double manhattan(const knn_sample *s, int64_t i, const knn_sample *t, int64_t j)
 {
@@ -97,7 +98,9 @@ static int direct_block(const knn_job *job, const knn_block *block)
             int rows = (int)(from->n - first < QUERIES ? from->n - first : QUERIES);
             if (status != KNN_OK)
                 continue;
-            for (int64_t j = 0; j < into->n; j++)
+            for (int64_t j = 0; j < into->n; j++) {
+                if (j % PATIENCE == 0 && stopped(job->stop))
+                    break;
                 for (int q = 0; q < rows; q++) {
                     if (self && first + q == j)
                         continue;
@@ -106,6 +109,7 @@ static int direct_block(const knn_job *job, const knn_block *block)
                     keep_smallest(
                         best + q * k, index + q * k, &count[q], k, v, (int32_t)j);
                 }
+            }
             for (int q = 0; q < rows; q++)
                 for (int i = 0; i < k; i++) {
                     double v = best[q * k + i];

@@ -51,8 +51,8 @@ static float residual(
 
 /* out (n, q + 1): projections on an almost orthonormal basis, and the norm of the rest. */
 int ISA_NAME(knn_project)(const knn_sample *s, const double *centre, double scale,
-    const float *basis, int q, int q_padded, double skew, int threads, float *out,
-    float *radius)
+    const float *basis, int q, int q_padded, double skew, int threads, stop_flag *stop,
+    float *out, float *radius)
 {
     int d = s->d, status = KNN_OK, width = q + 1;
     int64_t groups = (s->n + ROWS - 1) / ROWS;
@@ -65,7 +65,7 @@ int ISA_NAME(knn_project)(const knn_sample *s, const double *centre, double scal
 #pragma omp for schedule(static)
         for (int64_t g = 0; g < groups; g++) {
             int rows = (int)(s->n - g * ROWS < ROWS ? s->n - g * ROWS : ROWS);
-            if (!line)
+            if (!line || stopped(stop))
                 continue;
             for (int r = 0; r < ROWS; r++)
                 centred_row(
@@ -110,7 +110,7 @@ INLINE void whole_row(const double *x, int d, const double *low, double step,
 /* codes (n, d) of rows; radius holds that of the rows, and receives that of the codes in
  * units of `step`. */
 int ISA_NAME(knn_whole_codes)(const knn_sample *s, const double *low, double step,
-    int levels, int threads, int16_t *codes, float *radius)
+    int levels, int threads, stop_flag *stop, int16_t *codes, float *radius)
 {
     int d = s->d, status = KNN_OK;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
@@ -121,7 +121,7 @@ int ISA_NAME(knn_whole_codes)(const knn_sample *s, const double *low, double ste
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < s->n; i++) {
             const double *x = (const double *)s->rows + i * d;
-            if (!line)
+            if (!line || (i % 64 == 0 && stopped(stop)))
                 continue;
             if (!s->is_double) {
                 const float *f = (const float *)s->rows + i * d;

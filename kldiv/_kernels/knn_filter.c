@@ -234,7 +234,7 @@ static int filter_block(const knn_job *job, const knn_code_pair *f,
         status |= scratch_make(&s, t, job->k);
 #pragma omp for schedule(dynamic, 2)
         for (int64_t first = 0; first < n; first += QUERIES)
-            if (status == KNN_OK)
+            if (status == KNN_OK && !stopped(job->stop))
                 total += filter_rows(job, f, block, t, first, &s);
         scratch_free(&s);
     }
@@ -257,7 +257,7 @@ int ISA_NAME(knn_filter)(const knn_job *job, const knn_code_pair *f)
     for (int s = 0; s < 2; s++)
         if (used[s])
             status |= data_make(&data[s], job, f, s);
-    for (int b = 0; b < job->n_blocks && status == KNN_OK; b++)
+    for (int b = 0; b < job->n_blocks && status == KNN_OK && !job->stop->told; b++)
         status = filter_block(
             job, f, &job->block[b], &data[job->block[b].into], &f->n_candidates[b]);
     data_free(&data[0]);

@@ -116,6 +116,8 @@ static int data_make(
     num_threads(job->n_threads) if (job->n_threads > 1)
     for (int64_t p = 0; p < t->padded; p += NR) {
         char *panel = (char *)t->panels + (size_t)p * (size_t)t->groups * 4;
+        if (stopped(job->stop))
+            continue;
         if (p + NR > t->n)
             memset(panel, 0, (size_t)NR * (size_t)t->groups * 4);
         for (int r = 0; r < NR; r++)

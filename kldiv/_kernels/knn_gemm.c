@@ -54,13 +54,13 @@ static int64_t finish_row(const knn_job *job, const knn_block *block, row_lists 
 
 /* surplus[j] = 1 if row j can change no distance. NULL if there is no memory: only
  * slower. */
-static uint8_t *surplus_rows(const knn_sample *s, int k)
+static uint8_t *surplus_rows(const knn_sample *s, int k, stop_flag *stop)
 {
     row_repeats repeats;
     uint8_t *surplus = allocate((size_t)s->n, 1);
     if (repeats_make(&repeats, s->n) == KNN_OK && surplus) {
         repeats_begin(&repeats);
-        for (int64_t i = 0; i < s->n; i++) {
+        for (int64_t i = 0; i < s->n && !stopped(stop); i++) {
             repeats.hash[i] = hash_bytes(row_at(s, i), row_size(s));
             surplus[i] = repeats_count(&repeats, s, 0, i) > k + 1;
         }
@@ -83,7 +83,7 @@ static int finish(
     for (int64_t i = 0; i < f->n && !any; i++)
         any = f->count[i] < 0;
     if (any)
-        surplus = surplus_rows(&job->sample[block->into], k);
+        surplus = surplus_rows(&job->sample[block->into], k, job->stop);
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status) \
     reduction(+ : total)
     {
@@ -93,7 +93,7 @@ static int finish(
             status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 64)
         for (int64_t i = 0; i < f->n; i++)
-            if (best && index)
+            if (best && index && !stopped(job->stop))
                 total += finish_row(job, block, f, i, surplus, best, index);
         release(best);
         release(index);
@@ -133,6 +133,8 @@ static int all_products(gemm_state *g, sample_pair *p)
                 product_rounds(p, threads);
             else
                 product_rows(p, threads);
+            if (p->stop->told)
+                return KNN_STOPPED;
         }
     }
     return status;
@@ -160,7 +162,7 @@ static int gemm_block(const knn_job *job, gemm_state *g, int row_block,
             same        ? &rows
                 : other ? &columns
                         : NULL,
-            same, NULL, NULL, 0, 0};
+            same, NULL, NULL, 0, 0, job->stop};
         status = all_products(g, &p);
         if (status == KNN_OK)
             status = finish(job, block, &rows, n_candidates);
@@ -178,6 +180,7 @@ static int gemm_make(gemm_state *g, const knn_job *job, double *centre)
     int64_t most = 0;
     g->view.centre = centre;
     g->view.threads = job->n_threads;
+    g->view.stop = job->stop;
     g->view.scale = centre_and_scale(job, centre, &g->relative);
     for (int s = 0; s < 2; s++) {
         int used = 0;

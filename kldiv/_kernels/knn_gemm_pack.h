@@ -30,6 +30,7 @@ typedef struct {
     const double *centre;
     double scale;
     int threads;
+    stop_flag *stop;
 } float_view;
 
 /* Panels of `size` rows from UNIT row-major lines; a few columns at a time stay in cache. */
@@ -85,7 +86,7 @@ static int pack_units(packed_sample *p, int64_t first, int64_t last,
             status = KNN_NO_MEMORY;
 #pragma omp for schedule(dynamic, 1)
         for (int64_t i = first; i < last; i += UNIT)
-            if (lines)
+            if (lines && !stopped(view->stop))
                 pack_unit(p, i, view, to, lines);
         release(lines);
     }

@@ -12,6 +12,7 @@ typedef struct {
     int same;                  /* from == into: only pairs with column > row count */
     const panel_set *left, *right;
     int64_t row_end, column_end; /* of the two segments, which begin where panels do */
+    stop_flag *stop;
 } sample_pair;
 
 INLINE const float *left_panel(const sample_pair *p, int64_t row)
@@ -138,7 +139,8 @@ static void prime(const sample_pair *p, int threads)
         return;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int64_t i = p->left->first; i < p->row_end; i += MR)
-        prime_panel(p, i);
+        if (!stopped(p->stop))
+            prime_panel(p, i);
 }
 
 /* All pairs of rows [i0, i1) and columns [j0, j1). */
@@ -147,6 +149,8 @@ static void product(
 {
     for (int64_t block = i0; block < i1; block += UNIT) {
         int64_t end = block + UNIT < i1 ? block + UNIT : i1;
+        if (stopped(p->stop))
+            return;
         int64_t first = p->same && j0 < block ? block : j0;
         for (int64_t j = first / NR * NR; j < j1; j += NR)
             for (int64_t i = block; i < end; i += MR) {

@@ -195,7 +195,7 @@ static void run_block(const block_task *a, int last)
                     w->products + (p * BLOCK + i) * NR);
         j = panels * NR;
     }
-    for (; j < padded; j += NR)
+    for (; j < padded && !a->job->stop->told; j += NR)
         for (int i = 0; i < a->rows; i += size) {
             tile(t, w, i, j, w->products);
             scan(a, i, i + size < a->rows ? i + size : a->rows, j, w->products);
@@ -221,7 +221,7 @@ static int search(
         for (int64_t first = 0; first < n; first += BLOCK) {
             block_task a = {
                 job, block, t, &w, first, (int)(n - first < BLOCK ? n - first : BLOCK)};
-            if (status == KNN_OK)
+            if (status == KNN_OK && !stopped(job->stop))
                 run_block(&a, last);
         }
         if (t->matrix)
@@ -243,9 +243,11 @@ int ISA_NAME(knn_int8)(const knn_job *job, int64_t *n_candidates)
             wanted |= job->block[b].into == s;
         for (int64_t first = 0; wanted && first < job->sample[s].n && status == KNN_OK;
             first += t.room) {
+            if (stopped(job->stop))
+                break;
             status = load(&t, job, &job->sample[s], first);
             for (int b = 0; b < job->n_blocks && status == KNN_OK; b++)
-                if (job->block[b].into == s)
+                if (job->block[b].into == s && !job->stop->told)
                     status = search(&t, job, &job->block[b], n_candidates);
         }
     }

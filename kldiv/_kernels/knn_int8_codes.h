@@ -183,6 +183,8 @@ static int find_ranges(const knn_job *job, column_ranges *total)
 #pragma omp for schedule(static)
             for (int64_t i = 0; i < (used[s] ? x->n : 0); i += RANGE_ROWS) {
                 int64_t rows = x->n - i < RANGE_ROWS ? x->n - i : RANGE_ROWS;
+                if (stopped(job->stop))
+                    continue;
                 if (own && x->is_double)
                     widen_double((const double *)x->rows + i * d, rows, d, own + 2 * d,
                         own + 3 * d, &r);
@@ -267,7 +269,7 @@ static int load(segment *t, const knn_job *job, const knn_sample *rows, int64_t 
             status = KNN_NO_MEMORY;
 #pragma omp for schedule(static)
         for (int64_t p = 0; p < t->n; p += NR)
-            if (lines)
+            if (lines && !stopped(job->stop))
                 pack_panel(t, p, lines);
         release(lines);
     }

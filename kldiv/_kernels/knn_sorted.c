@@ -78,10 +78,10 @@ static int sort_keys(const knn_sample *s, point *p)
 }
 
 /* Sorted copy of a column with k sentinels at infinity on either side. */
-static point *sorted_column(const knn_sample *s, int k)
+static point *sorted_column(const knn_sample *s, int k, stop_flag *stop)
 {
     point *p = allocate((size_t)(s->n + 2 * k), sizeof *p);
-    if (!p || sort_keys(s, p + k) != KNN_OK) {
+    if (!p || sort_keys(s, p + k) != KNN_OK || stopped(stop)) {
         release(p);
         return NULL;
     }
@@ -138,7 +138,7 @@ int ISA_NAME(knn_sorted)(const knn_job *job)
     num_threads(threads) if (threads > 1 && used[0] && used[1])
     for (int s = 0; s < 2; s++)
         if (used[s])
-            points[s] = sorted_column(&job->sample[s], job->k);
+            points[s] = sorted_column(&job->sample[s], job->k, job->stop);
     for (int s = 0; s < 2; s++)
         if (used[s] && !points[s])
             status = KNN_NO_MEMORY;
@@ -151,7 +151,8 @@ int ISA_NAME(knn_sorted)(const knn_job *job)
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
         for (int64_t c = 0; c < chunks; c++) {
             int64_t last = (c + 1) * chunk < n ? (c + 1) * chunk : n;
-            sorted_block(block, from, c * chunk, last, into, m, job->k);
+            if (!stopped(job->stop))
+                sorted_block(block, from, c * chunk, last, into, m, job->k);
         }
     }
     release(points[0]);

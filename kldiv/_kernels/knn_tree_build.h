@@ -20,9 +20,11 @@ typedef struct {
     int32_t *spare;   /* (n,) */
     uint64_t *keys;   /* (2 n,) only made when a sort by full keys is needed */
     int failed;
+    stop_flag *stop;
 } kd_tree;
 
 #define CUT_BUCKETS 4096
+#define PATIENCE 4096 /* rows of a node that is not built without asking first */
 
 /* Stable sort of order[s..e) by a 32-bit linear key: for data that defeats the buckets. */
 static void sort_by_key(
@@ -151,6 +153,8 @@ static void arrange(
 {
     if (L == 1)
         return;
+    if (e - s >= PATIENCE && stopped(t->stop))
+        return;
     if (levels == 0) {
         REAL *low = t->low + node * t->d, *high = t->high + node * t->d;
         extents(t, s, e, low, high);
@@ -218,7 +222,9 @@ static int tree_make(kd_tree *t, const REAL *rows, int64_t n, int d, int leaf)
 {
     int64_t L = (n + leaf - 1) / leaf;
     size_t nodes = 2 * (size_t)L, room = (size_t)(L * leaf) * (size_t)d * sizeof(REAL);
+    stop_flag *stop = t->stop;
     memset(t, 0, sizeof *t);
+    t->stop = stop;
     t->rows = rows;
     t->n = n;
     t->n_leaves = L;
@@ -239,6 +245,8 @@ static int tree_make(kd_tree *t, const REAL *rows, int64_t n, int d, int leaf)
     arrange(t, 0, L, 0, n, 0, 0);
     if (t->failed)
         return KNN_NO_MEMORY;
+    if (stop->told)
+        return KNN_STOPPED;
     release(t->spare);
     release(t->keys);
     t->spare = NULL;

@@ -7,8 +7,8 @@
 #define SEARCH_ARGS                                                  \
     const knn_job *job, const knn_block *block, const kd_tree *from, \
         const kd_tree *into, int64_t first, int64_t last, leaf_lists *found
-#define SEARCH_LOOP(D, K, COLLECT, METRIC, LEAF) \
-    for (int64_t b = first; b < last; b++)       \
+#define SEARCH_LOOP(D, K, COLLECT, METRIC, LEAF)                              \
+    for (int64_t b = first; b < last && (b % 16 || !stopped(job->stop)); b++) \
     search_block(D, K, COLLECT, METRIC, LEAF, job, block, from, into, b, found)
 #define SEARCH_CASES(D, COLLECT, METRIC, LEAF)    \
     if (k == 1)                                   \
@@ -140,7 +140,7 @@ static int search_all(const knn_job *job, const knn_block *block, const kd_tree 
 #pragma omp for schedule(dynamic, 1)
         for (int64_t c = 0; c < chunks; c++) {
             int64_t last = (c + 1) * chunk;
-            if (status == KNN_OK)
+            if (status == KNN_OK && !job->stop->told)
                 search(job, block, from, into, c * chunk,
                     last < from->n_leaves ? last : from->n_leaves, &found);
         }
@@ -188,6 +188,7 @@ static int tree_job(const knn_job *job)
         if (!used[s])
             continue;
         const REAL *rows = rows_of(&job->sample[s], job->scale, &copy[s]);
+        tree[s].stop = job->stop;
         status |= rows ? tree_make(&tree[s], rows, job->sample[s].n, job->sample[s].d,
                              small ? 16 : 32)
                        : KNN_NO_MEMORY;

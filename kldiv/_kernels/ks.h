@@ -4,6 +4,7 @@
 
 #include "base.h"
 #include "isa.h"
+#include "stop.h"
 
 /* Extremes of F_x - F_y over one column. */
 typedef struct {
@@ -50,12 +51,12 @@ void ks_space_free(ks_space *space);
         (const int32_t *first, const uint8_t *last, const int32_t *second,         \
             int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,        \
             int64_t down, int32_t *tree, int32_t *below, int64_t *best_x,          \
-            int64_t *best_y))                                                      \
+            int64_t *best_y, stop_flag *))                                         \
     X(void, ks_plane64,                                                            \
         (const int32_t *first, const uint8_t *last, const int32_t *second,         \
             int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up,        \
             int64_t down, int64_t *tree, int64_t *below, int64_t *best_x,          \
-            int64_t *best_y))                                                      \
+            int64_t *best_y, stop_flag *))                                         \
     X(void, ks_rows,                                                               \
         (const int32_t *row, const int32_t *before, const int32_t *after,          \
             const uint8_t *last, int64_t size, const uint8_t *labels, int64_t m,   \
@@ -63,7 +64,7 @@ void ks_space_free(ks_space *space);
     X(void, ks_orthants,                                                           \
         (const int32_t *rank, int64_t rows, int d, const uint64_t *label,          \
             int64_t lanes, int64_t up, int64_t down, uint64_t *set, uint8_t *flag, \
-            int64_t *best_x, int64_t *best_y))
+            int64_t *best_x, int64_t *best_y, stop_flag *))
 
 typedef struct {
     KS_FUNCTIONS(ISA_POINTER)

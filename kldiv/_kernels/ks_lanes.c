@@ -189,6 +189,8 @@ void ISA_NAME(ks_scan)(const int32_t *order, const uint8_t *last, int64_t rows,
         scan64(order, last, rows, labels, up, down, side, best);
 }
 
+#define PATIENCE 4096 /* rows between two questions whether to stop */
+
 /* Fasano-Franceschini in the plane: 64 relabellings, O(rows log rows).
  * first: row numbers by ascending coordinate one, `last` its run ends; second: dense
  * rank of coordinate two, from 0 to ranks - 1. tree: (ranks + 1) * 64 zeros; below:
@@ -196,7 +198,7 @@ void ISA_NAME(ks_scan)(const int32_t *order, const uint8_t *last, int64_t rows,
 #define DEFINE_PLANE(NAME, T)                                                         \
     void NAME(const int32_t *first, const uint8_t *last, const int32_t *second,       \
         int64_t rows, int64_t ranks, const uint8_t *labels, int64_t up, int64_t down, \
-        T *tree, T *below, int64_t *best_x, int64_t *best_y)                          \
+        T *tree, T *below, int64_t *best_x, int64_t *best_y, stop_flag *stop)         \
     {                                                                                 \
         T left[LANES] = {0}, on_x[LANES] = {0}, on_y[LANES] = {0};                    \
         const T step = (T)(up + down), fall = (T)down;                                \
@@ -212,6 +214,8 @@ void ISA_NAME(ks_scan)(const int32_t *order, const uint8_t *last, int64_t rows,
         for (int64_t a = 0, start = 0; a < rows; a++) {                               \
             const uint8_t *label = labels + (int64_t)first[a] * LANES;                \
             T weight[LANES];                                                          \
+            if (a % PATIENCE == 0 && stopped(stop))                                   \
+                return;                                                               \
             for (int lane = 0; lane < LANES; lane++) {                                \
                 weight[lane] = ((T) - (T)label[lane] & step) - fall;                  \
                 left[lane] += weight[lane];                                           \

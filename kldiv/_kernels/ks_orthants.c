@@ -71,12 +71,12 @@ static int64_t largest_orthant(
  * scratch words, flag: 64 * words scratch bytes. best_x, best_y: lanes zeros. */
 void ISA_NAME(ks_orthants)(const int32_t *rank, int64_t rows, int d,
     const uint64_t *label, int64_t lanes, int64_t up, int64_t down, uint64_t *set,
-    uint8_t *flag, int64_t *best_x, int64_t *best_y)
+    uint8_t *flag, int64_t *best_x, int64_t *best_y, stop_flag *stop)
 {
     int64_t words = (rows + 63) / 64, x[MAX_ORTHANTS], all[MAX_ORTHANTS];
     int sets = 1 << d;
     memset(flag, 0, (size_t)(64 * words));
-    for (int64_t centre = 0; centre < rows; centre++) {
+    for (int64_t centre = 0; centre < rows && !stopped(stop); centre++) {
         for (int s = 1; s < sets; s++) {
             int k = 0;
             while (!(s >> k & 1))

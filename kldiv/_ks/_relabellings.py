@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 import kldiv._kernels._ks as kernels
+from kldiv._threads import in_threads
 
 LANES = 64
 T = TypeVar("T")
@@ -73,10 +73,7 @@ class Relabellings:
 
 def parallel(work: Callable[[Any], T], items: Iterable[Any], threads: int) -> list[T]:
     """Map over items in threads; the kernels work without the interpreter's lock."""
-    if threads == 1:
-        return [work(item) for item in items]
-    tasks = (delayed(work)(item) for item in items)
-    return list(Parallel(n_jobs=threads, backend="threading")(tasks))
+    return in_threads(work, ((item,) for item in items), threads)
 
 
 def permutation_pvalue(values: NDArray[Any]) -> Any:

@@ -1,0 +1,162 @@
+"""Whatever lasts longer than a second is left within a second of Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kldiv._backends import BACKENDS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal"),
+]
+
+
+def patience():
+    """Seconds: one for the kernel, one to end the process, more beside other work."""
+    return 2.0 * max(1.0, os.getloadavg()[0] / os.cpu_count())
+
+
+PROLOGUE = """
+import sys, time
+import numpy as np
+from kldiv import *
+rng = np.random.default_rng(0)
+def samples(n, d, dtype=float):
+    return rng.normal(size=(n, d)).astype(dtype), rng.normal(size=(n, d)).astype(dtype)
+"""
+CALL = """
+try:
+    print("begun", flush=True)
+    {call}
+except KeyboardInterrupt:
+    sys.exit(130)
+print("finished")
+"""
+
+# Samples, then what would last for minutes or at least many seconds.
+CASES = {
+    f"{name} {threads}": (
+        f"X, Y = samples({n}, {d}, {dtype!r})",
+        f"neighbor_distances(X, Y, algorithm={name!r}, n_jobs={threads}, "
+        "blocks=('xx', 'xy', 'yy', 'yx'))",
+    )
+    for name, n, d, dtype in [
+        ("tree", 150_000, 16, "d"),
+        ("gemm", 120_000, 200, "f"),
+        ("pca", 80_000, 400, "f"),
+        ("int8", 150_000, 200, "f"),
+        ("brute", 60_000, 50, "d"),
+    ]
+    for threads in (1, 2)
+}
+CASES |= {
+    "sorted": (
+        "X = np.ones((12_000_000, 1)); X[:6_000_000] += rng.normal(size=(6_000_000, 1))",
+        "neighbor_distances(X, X, algorithm='sorted', n_neighbors=9, blocks=('xx',)); "
+        "neighbor_distances(X, X, algorithm='sorted', n_neighbors=9, blocks=('xx',))",
+    ),
+    "manhattan": (
+        "X, Y = samples(100_000, 20)",
+        "neighbor_distances(X, Y, algorithm='tree', metric='manhattan')",
+    ),
+    "balls": (
+        "X, Y = samples(60_000, 30)",
+        "kl_divergence(X, Y, correction='adaptive')",
+    ),
+    "references": (
+        "X, Y = samples(20_000, 40)",
+        "kl_divergence(X, Y, correction='mixture')",
+    ),
+    "auto": ("X, Y = samples(40_000, 20)", "estimate_divergence(X, Y)"),
+    "energy": (
+        "X, Y = samples(40_000, 20)",
+        "estimate_divergence(X, Y, divergence='energy')",
+    ),
+    "permutations": (
+        "X, Y = samples(5_000, 2)",
+        "estimate_divergence(X, Y, correction=None, n_permutations=100_000)",
+    ),
+    "scorer": (
+        "X, Y = samples(60_000, 12); y = np.arange(60_000) % 3",
+        "ConditionalKLScorer(n_jobs=2).fit((X, y), (Y, y))",
+    ),
+    "ks columns": (
+        "X, Y = samples(300_000, 80)",
+        "[ks_test(X, Y) for _ in range(20)]",
+    ),
+    "ks exact": (
+        "X, Y = samples(9_973, 40); Y = Y[:9_000]",
+        "[ks_test(X, Y, pvalue_method='exact') for _ in range(50)]",
+    ),
+} | {
+    f"ks {method} {threads}": (
+        f"X, Y = samples({n}, {d})",
+        f"ks_test(X, Y, method={method!r}, n_permutations=100_000, n_jobs={threads})",
+    )
+    for method, n, d in [
+        ("columns", 20_000, 20),
+        ("rows", 5_000, 20),
+        ("sliced", 20_000, 20),
+        ("max-sliced", 10_000, 20),
+        ("fasano-franceschini", 20_000, 2),
+        ("fasano-franceschini", 20_000, 4),
+    ]
+    for threads in (1, 2)
+}
+
+
+def test_every_search_is_interrupted():
+    for name in BACKENDS:
+        assert any(case.split()[0] == name for case in CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ctrl_c_is_heard_within_a_second(name):
+    setup, call = CASES[name]
+    code = PROLOGUE + setup + CALL.format(call=call)
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            assert child.stdout.readline() == "begun\n"
+            time.sleep(1.0)
+            child.send_signal(signal.SIGINT)
+            sent = time.monotonic()
+            rest, errors = child.communicate(timeout=60)
+        finally:
+            child.kill()
+    assert "finished" not in rest, f"{name} was done before the signal came"
+    assert child.returncode == 130, errors
+    assert time.monotonic() - sent < patience()
+
+
+def test_what_a_handler_raises_comes_out():
+    code = (
+        PROLOGUE
+        + """
+import signal
+class Late(Exception): pass
+def late(number, frame): raise Late
+signal.signal(signal.SIGALRM, late)
+X, Y = samples(60_000, 50)
+signal.setitimer(signal.ITIMER_REAL, 0.5)
+try:
+    neighbor_distances(X, Y, algorithm="brute", n_jobs=2)
+except Late:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    found = neighbor_distances(X[:50], Y[:50], algorithm="brute", n_jobs=2)
+    print(np.isfinite(found.xy).all())
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
