@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._estimation._estimate import estimate
 from kldiv._estimation._options import Options
+from kldiv._neighbors import of_samples
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import check_integer, check_level, check_pair, on_host
@@ -49,7 +50,8 @@ def kl_divergence(
         telling samples apart at rows unseen; "adaptive" or None where a sample has
         less than 20 rows. See the user guide, "Accuracy".
     algorithm : str, default="auto"
-        How neighbours are searched; all ways give the same distances.
+        How neighbours are searched; all ways give the same distances. "auto" searches
+        on the GPU where a sample is a tensor there.
     duplicates : {"raise", "drop", "expand", "dither"}, default="raise"
         What to do about rows that occur more than once: raise ValueError, keep first
         occurrences and remove shared rows from Y, grow k per row to the first
@@ -219,6 +221,7 @@ def estimate_divergence(
     >>> low < 0.5 < high, result.pvalue
     (True, 0.01)
     """
+    algorithm = of_samples(algorithm, metric, X, Y)
     X, Y = check_pair(X, Y)
     check_level(confidence_level)
     settings = KNNDivergence(
@@ -234,11 +237,9 @@ def estimate_divergence(
         metric,
     )
     settings.check_parameters()
+    permutations = check_integer(n_permutations, "n_permutations", 0)
     result = settings.estimate_checked(
-        X,
-        Y,
-        confidence_level=confidence_level,
-        n_permutations=check_integer(n_permutations, "n_permutations", 0),
+        X, Y, confidence_level=confidence_level, n_permutations=permutations
     )
     warn_of(result.notes)
     return result
@@ -382,6 +383,7 @@ class KNNDivergence(BaseEstimator):
         """
         check_is_fitted(self)
         self.check_parameters()
+        algorithm = of_samples(self.algorithm, self.metric, X, None)
         X = validate_data(
             self,
             on_host(X, "X"),
@@ -390,8 +392,10 @@ class KNNDivergence(BaseEstimator):
             reset=False,
         )
         check_level(confidence_level)
-        result = self.estimate_checked(
-            *check_pair(X, self.reference_), confidence_level=confidence_level
+        result = estimate(
+            *check_pair(X, self.reference_),
+            Options(**self.get_params() | {"algorithm": algorithm}),
+            confidence_level=confidence_level,
         )
         warn_of(result.notes)
         return result

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kldiv._backends import BACKENDS, METRICS, check_user_metric, choose_algorithm
-from kldiv._typing import FloatArray, UserMetric
+from kldiv._backends import (
+    BACKENDS,
+    METRICS,
+    check_tensors,
+    check_user_metric,
+    choose_algorithm,
+    is_on_gpu,
+)
+from kldiv._typing import BlockArrays, FloatArray, UserMetric
 from kldiv._validation import (
     check_choice,
     check_integer,
@@ -22,6 +29,7 @@ from kldiv._validation import (
 )
 
 BLOCKS = ("xx", "xy", "yy", "yx")
+_LEAST_MEMORY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ def neighbor_distances(
     metric: str | UserMetric = "euclidean",
     n_jobs: int | None = None,
     return_indices: bool = False,
+    memory_limit: int | None = None,
 ) -> NeighborDistances:
     """Exact distances to the nearest neighbours inside and across two samples.
 
@@ -107,10 +116,10 @@ def neighbor_distances(
         How many neighbours of each row.
     blocks : sequence of {"xx", "xy", "yy", "yx"}, default=("xx", "xy")
         Which searches to make: "xy" looks from the rows of X into Y.
-    algorithm : {"auto", "sorted", "tree", "gemm", "pca", "int8", "brute"}, \
-            default="auto"
+    algorithm : {"auto", "sorted", "tree", "gemm", "pca", "int8", "brute", \
+            "torch"}, default="auto"
         How to search; each gives the same distances. "auto" takes the one that a cost
-        model expects to be the fastest.
+        model expects to be the fastest, and "torch" for tensors on a GPU.
     metric : {"euclidean", "manhattan", "chebyshev"} or callable, default="euclidean"
         Metric. Only "sorted", "tree" and "brute" know the last two names. A Python
         function ``metric(x, y)`` of two rows, or one compiled by ``numba.njit``, runs
@@ -120,11 +129,15 @@ def neighbor_distances(
         Threads; None is one, -1 all available ones. The result does not depend on it.
     return_indices : bool, default=False
         Whether to fill ``xx_indices`` and its siblings.
+    memory_limit : int, optional
+        Bytes that ``algorithm="torch"`` works with on each device, beyond samples and
+        answer. By default half of what is free on a GPU, 256 MB on the processor.
 
     Returns
     -------
     NeighborDistances
-        float64 distances, measured by direct differences.
+        float64 distances, measured by direct differences. Tensors on the device of X
+        if both samples are tensors that ``algorithm="torch"`` has searched.
 
     Raises
     ------
@@ -145,7 +158,9 @@ def neighbor_distances(
     >>> nearest.xx.tolist(), nearest.xy.tolist()
     ([[1.0], [1.0]], [[0.5], [0.5]])
     """
-    X, Y = check_pair(X, Y)
+    algorithm = of_samples(algorithm, metric, X, Y)
+    tensors = check_tensors(X, Y) if algorithm == "torch" else None
+    X, Y = check_pair(X, Y) if tensors is None else tensors
     n_neighbors = check_integer(n_neighbors, "n_neighbors")
     for block in blocks:
         check_choice(block, BLOCKS, "each of blocks")
@@ -168,7 +183,21 @@ def neighbor_distances(
         metric=metric,
         threads=n_threads(check_n_jobs(n_jobs)),
         return_indices=return_indices,
+        memory_limit=check_memory_limit(memory_limit),
     )
+
+
+def of_samples(algorithm: str, metric: str | UserMetric, X: Any, Y: Any) -> str:
+    """The algorithm, and for "auto" and samples on a GPU the search there."""
+    here = algorithm == "auto" and BACKENDS["torch"].knows(metric)
+    return "torch" if here and is_on_gpu(X, Y) else algorithm
+
+
+def check_memory_limit(memory_limit: Any) -> int | None:
+    """Raise unless `memory_limit` is None or a number of bytes that can be met."""
+    if memory_limit is None:
+        return None
+    return check_integer(memory_limit, "memory_limit", _LEAST_MEMORY)
 
 
 def check_metric(metric: Any) -> None:
@@ -217,16 +246,18 @@ def search(
     metric: str | UserMetric = "euclidean",
     threads: int = 1,
     return_indices: bool = False,
+    memory_limit: int | None = None,
 ) -> NeighborDistances:
     """Search on checked arrays of one dtype; see `neighbor_distances`."""
     if "xx" in blocks and "xy" in blocks:
         check_sizes(n_neighbors, len(X), len(Y))
-    predicted, hints = None, {}
+    predicted, hints = None, dict[str, Any]()
     if algorithm == "auto":
         algorithm, predicted, axes = choose_algorithm(X, Y, n_neighbors, blocks, metric)
         hints = {} if axes is None else {"axes": axes}
-    check_choice(algorithm, tuple(BACKENDS), "algorithm")
-    per_block = BACKENDS[algorithm].knn_distances(
+    elif check_choice(algorithm, tuple(BACKENDS), "algorithm") == "torch":
+        hints = {"memory_limit": memory_limit}
+    found = BACKENDS[algorithm].knn_distances(
         X,
         Y,
         n_neighbors,
@@ -236,8 +267,6 @@ def search(
         return_indices=return_indices,
         **hints,
     )
-    arrays: dict[str, Any] = {b: distances for b, (distances, _) in per_block.items()}
-    arrays |= {f"{b}_indices": rows for b, (_, rows) in per_block.items()}
     return NeighborDistances(
         n=len(X),
         m=len(Y),
@@ -246,5 +275,10 @@ def search(
         algorithm=algorithm,
         metric=metric_name(metric),
         predicted_seconds=predicted,
-        **arrays,
+        **_by_field(found),
     )
+
+
+def _by_field(found: BlockArrays) -> dict[str, Any]:
+    arrays: dict[str, Any] = {b: distances for b, (distances, _) in found.items()}
+    return arrays | {f"{b}_indices": rows for b, (_, rows) in found.items()}

@@ -21,7 +21,7 @@ from kldiv._duplicates import (
     row_ids,
 )
 from kldiv._order import in_order
-from kldiv._ranges import flat_sample, in_range, informative_columns
+from kldiv._ranges import Sample, Span, informative_columns, span_of
 from kldiv._typing import FloatArray, Mask, Rows, UserMetric
 from kldiv._validation import check_sizes
 from kldiv._warnings import (
@@ -138,11 +138,12 @@ def prepare(
         _check_spread(X, Y)
     check_sizes(n_neighbors, len(X), len(Y))
     ids = row_ids(X, Y) if counts.total and duplicates == "expand" else None
-    plane = in_range(*((X, Y) if euclidean else informative_columns(X, Y)))
-    notes += _singular_notes(*plane, finite=finite)
-    dimension = plane[0].shape[1]
+    columns = (X, Y) if euclidean else informative_columns(X, Y)
+    span = span_of(*map(Sample, columns))
+    notes += _singular_notes(span, finite=finite)
+    dimension = span.X.shape[1]
     if euclidean:
-        X, Y = plane
+        X, Y = span.X, span.Y
     return PreparedPair(X, Y, dimension, counts.total, False, ids, notes, order)
 
 
@@ -179,22 +180,21 @@ def _duplicate_notes(
     return ()
 
 
-def _singular_notes(X: FloatArray, Y: FloatArray, *, finite: bool) -> tuple[Note, ...]:
+def _singular_notes(span: Span, *, finite: bool) -> tuple[Note, ...]:
     """Whether one sample lies on a plane that does not hold the other."""
-    flat = flat_sample(X, Y)
-    if flat is None:
+    if span.flat is None:
         return ()
-    name, rank = flat
+    name, rank = span.flat
     consequence = (
         "the divergence has its largest value, which the estimate may not reach"
         if finite
         else "the divergence is infinite, and the estimate only says that it is large"
     )
     text = (
-        f"the rows of {name} vary in {rank} of {X.shape[1]} dimensions only (constant "
-        f"or dependent columns), those of {'Y' if name == 'X' else 'X'} also in "
-        f"others: between such laws {consequence}. Leave out the columns that vary in "
-        "one sample only."
+        f"the rows of {name} vary in {rank} of {span.X.shape[1]} dimensions only "
+        f"(constant or dependent columns), those of {'Y' if name == 'X' else 'X'} also "
+        f"in others: between such laws {consequence}. Leave out the columns that vary "
+        "in one sample only."
     )
     return (Note(text, SingularSampleWarning),)
 

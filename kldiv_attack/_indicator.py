@@ -73,20 +73,17 @@ class Features:
 
     def __call__(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         name, number = parse_features(text)
-        rows = self._base("judge" if name == "judge" else "pixels")
-        if number:
-            rows = self._components(name, rows, number)
+        rows = self._components(name, number) if number else self._base(name)
         rows = rows[self._image_of]
         return rows[: self._n], rows[self._n :]
 
     def _base(self, name: str) -> NDArray[np.float64]:
-        rows = self._images if name == "pixels" else self._judge.features(self._images)
+        rows = self._judge.features(self._images) if name == "judge" else self._images
         return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
 
-    def _components(
-        self, name: str, rows: NDArray[np.float64], number: int
-    ) -> NDArray[np.float64]:
+    def _components(self, name: str, number: int) -> NDArray[np.float64]:
         if name not in self._bases:
+            rows = self._base(name)
             fitted = rows[self._image_of[: self._n]]
             most = min(fitted.shape)
             pca = PCA(min(most, 50), random_state=0).fit(fitted)

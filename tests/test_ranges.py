@@ -1,9 +1,10 @@
-"""The plane that the rows span: linear coordinates do not count."""
+"""The plane that rows span: linear coordinates do not count, and who leaves it."""
 
 import numpy as np
 import pytest
 
-from kldiv import _ranges, datasets, estimate_divergence
+from kldiv import datasets, estimate_divergence
+from kldiv._ranges import Sample, moments_of, span_of
 from tests.tolerances import MAPPED
 
 
@@ -48,4 +49,81 @@ def test_scaled_column_in_ten_dimensions():
 
 def test_few_rows_on_a_plane_of_many_columns_are_not_projected(rng):
     X, Y = rng.normal(size=(10, 40)), rng.normal(size=(8, 40))
-    assert _ranges.in_range(X, Y)[0] is X
+    assert span_of(Sample(X), Sample(Y)).X is X
+
+
+def on_a_plane(rng, n, m, d, rank, spread=1.0, offset=3.0):
+    """Rows of two samples on a common plane, columns of very different size."""
+    basis = rng.normal(size=(rank, d)) * 10.0 ** rng.uniform(-spread, spread, d)
+    offset = (offset > 0) * 10.0 ** rng.uniform(0, offset, d)
+    return rng.normal(size=(n, rank)) @ basis + offset, rng.normal(
+        0.5, 2.0, (m, rank)
+    ) @ basis + offset
+
+
+def test_moments_of_a_union_are_a_sum(rng):
+    X, Y = rng.normal(3, 1, (40, 5)), rng.normal(-2, 2, (7, 5))
+    found, expected = (
+        moments_of(X) + moments_of(Y),
+        moments_of(np.concatenate([X, Y])),
+    )
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13)
+    np.testing.assert_allclose(found.scatter, expected.scatter, rtol=1e-12)
+    assert found.n == 47
+
+
+@pytest.mark.parametrize(("d", "rank"), [(3, 2), (12, 5), (60, 59), (60, 8)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rows_on_a_plane_are_brought_into_it(d, rank, dtype, rng):
+    # in float32 an offset would round the rows off the plane
+    spread, offset = {np.float64: (1.0, 3.0), np.float32: (0.0, 0.0)}[dtype]
+    X, Y = on_a_plane(rng, 150, 90, d, rank, spread, offset)
+    X, Y = X.astype(dtype), Y.astype(dtype)
+    span = span_of(Sample(X), Sample(Y))
+    assert span.X.shape == (150, rank)
+    assert span.Y.shape == (90, rank)
+    assert span.flat is None
+    pooled = np.concatenate([X, Y]).astype(np.float64)
+    pooled = (pooled - pooled.mean(axis=0)) / pooled.std(axis=0)
+    rows = np.concatenate([span.X, span.Y])
+    for one in (0, 100):
+        far = np.linalg.norm(pooled - pooled[one], axis=1)
+        turned = np.linalg.norm(rows - rows[one], axis=1)
+        tolerance = {np.float64: 1e-9, np.float32: 1e-5}[dtype]
+        np.testing.assert_allclose(turned, far, rtol=tolerance)
+
+
+def test_rows_that_span_all_columns_stay_as_they_are(rng):
+    X, Y = on_a_plane(rng, 80, 60, 6, 6)
+    span = span_of(Sample(X), Sample(Y))
+    assert span.X is X
+    assert span.Y is Y
+    assert span.flat is None
+
+
+@pytest.mark.parametrize("name", ["X", "Y"])
+@pytest.mark.parametrize("rank", [3, 9])
+def test_a_flat_sample_is_named_with_its_dimension(name, rank, rng):
+    full = rng.normal(5.0, 1.0, (100, 10))
+    flat = rng.normal(size=(70, rank)) @ rng.normal(size=(rank, 10)) + 3.0
+    pair = (flat, full) if name == "X" else (full, flat)
+    assert span_of(*map(Sample, pair)).flat == (name, rank)
+
+
+def test_a_flat_sample_within_a_plane_of_both(rng):
+    X, Y = on_a_plane(rng, 200, 150, 12, 6)
+    basis = np.linalg.svd(Y - Y.mean(axis=0), full_matrices=False)[2][:4]
+    X = X.mean(axis=0) + (X - X.mean(axis=0)) @ basis.T @ basis
+    span = span_of(Sample(X), Sample(Y))
+    assert span.X.shape[1] == 6
+    assert span.flat == ("X", 4)
+
+
+def test_columns_that_vary_in_few_rows_count(rng):
+    X, Y = rng.normal(size=(400, 3)), rng.normal(size=(300, 3))
+    rare = np.zeros((400, 1))
+    rare[57] = 1.0
+    X, Y = np.hstack([X, rare, 2 * rare]), np.hstack([Y, np.zeros((300, 2))])
+    span = span_of(Sample(X), Sample(Y))
+    assert span.X.shape == (400, 4)
+    assert span.flat == ("Y", 3)
