@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "mathml",
+    "text_table",
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",

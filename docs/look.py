@@ -1,10 +1,11 @@
-"""Look at built pages in headless Chromium, as wide as a phone and as a desktop.
+"""Look at built pages in headless Chromium: phone, desktop and wide screen.
 
     python docs/look.py docs/_build/html [shots index tutorial ...]
 
-Says which pages are wider than a phone (390 pixels), so that a reader would have to
-push them sideways. With a folder and names of pages, draws these at both widths.
-Needs ``chromium`` on the path.
+Says which pages are wider than the window, at every width, and which tables and blocks
+of code lose their right end on a desktop or a wide screen, where a reader does not
+expect to push them sideways. With a folder and names of pages, draws these at every
+width, light and dark. Needs ``chromium`` on the path.
 """
 
 import re
@@ -12,15 +13,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-PHONE, DESKTOP, HEIGHT = 390, 1280, 2400
+WIDTHS = {"phone": 360, "desktop": 1280, "wide": 1920}
+NARROWEST = 500  # Chromium opens no narrower window; a frame may be
+HEIGHT = 2400
 BATCH = 30  # pages that Chromium holds at a time
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
+# Source code of examples may be as long as its author likes; tables may not.
 MEASURE = """<pre id="out"></pre><script>
 window.onload = () => {
   const out = document.getElementById("out");
   for (const frame of document.querySelectorAll("iframe")) {
-    const width = frame.contentDocument.documentElement.scrollWidth;
-    out.textContent += `${frame.getAttribute("src")} ${width}\\n`;
+    const page = frame.contentDocument;
+    const cut = [...page.querySelectorAll(".bd-article table, .bd-article pre")].filter(
+      (box) => box.scrollWidth > box.clientWidth + 1
+    );
+    const words = cut.map((box) => box.textContent.trim().slice(0, 30).split("\\n")[0]);
+    const width = page.documentElement.scrollWidth;
+    out.textContent += `${frame.getAttribute("src")} ${width} `
+      + JSON.stringify(words).replaceAll("<", " ") + "\\n";
   }
 };
 </script>"""
@@ -35,10 +45,10 @@ def chromium(page, *options):
     return done.stdout
 
 
-def framed(site, names, then=""):
-    """A page that shows others as wide as a phone, opened by `then`."""
+def framed(site, names, width, then=""):
+    """A page that shows others in frames of a width, opened by `then`."""
     frames = "".join(
-        f'<iframe src="{name}" width={PHONE} height={HEIGHT} style="border:0"></iframe>'
+        f'<iframe src="{name}" width={width} height={HEIGHT} style="border:0"></iframe>'
         for name in names
     )
     page = site / "_look.html"
@@ -46,49 +56,62 @@ def framed(site, names, then=""):
     return page
 
 
-def too_wide(site):
-    """Pages that do not fit a phone, and how wide they are."""
+def faults(site, kind):
+    """Lines about pages that do not fit, at one width."""
+    width = WIDTHS[kind]
     names = [
         path.relative_to(site).as_posix()
         for path in sorted(site.rglob("*.html"))
         if "_static" not in path.parts and path.name != "_look.html"
     ]
-    widths = {}
+    measured = {}
     for start in range(0, len(names), BATCH):
-        page = framed(site, names[start : start + BATCH], MEASURE)
-        printed = chromium(page, "--dump-dom")
-        widths.update(re.findall(r"(?:^|>)([\w./-]+\.html) (\d+)$", printed, re.M))
-    missing = set(names) - set(widths)
+        page = framed(site, names[start : start + BATCH], width, MEASURE)
+        printed = chromium(page, "--dump-dom", f"--window-size={width},{HEIGHT}")
+        for name, *rest in re.findall(
+            r"(?:^|>)([\w./-]+\.html) (\d+) (\[.*\])$", printed, re.M
+        ):
+            measured[name] = rest
+    missing = set(names) - set(measured)
     if missing:
         raise SystemExit(f"Chromium did not measure {sorted(missing)}")
-    print(f"{len(widths)} pages measured")
-    return {name: width for name, width in widths.items() if int(width) > PHONE}
+    for name, (needed, cut) in measured.items():
+        if int(needed) > width:
+            yield f"{name} is {needed} pixels wide on a {kind} of {width}"
+        if kind != "phone" and cut != "[]":
+            yield f"{name} is cut off on a {kind} of {width}: {cut}"
+    print(f"{kind}: {len(measured)} pages measured")
 
 
 def draw(site, folder, name):
-    """Both pictures of one page."""
+    """Every picture of one page."""
     folder.mkdir(parents=True, exist_ok=True)
-    flat = name.replace("/", "_")
-    least = PHONE + 110  # Chromium opens no narrower window
-    phone = framed(site, [f"{name}.html"])
-    for kind, page, width in (
-        ("desktop", site / f"{name}.html", DESKTOP),
-        ("phone", phone, least),
-    ):
-        target = folder.resolve() / f"{flat}_{kind}.png"
-        chromium(page, f"--window-size={width},{HEIGHT}", f"--screenshot={target}")
+    for kind, width in WIDTHS.items():
+        for theme in ("light", "dark"):
+            target = folder.resolve() / f"{name.replace('/', '_')}_{kind}_{theme}.png"
+            dark = ("--blink-settings=preferredColorScheme=0",) * (theme == "dark")
+            page = site / f"{name}.html"
+            if width < NARROWEST:
+                page = framed(site, [page.relative_to(site).as_posix()], width)
+            window = max(width, NARROWEST)
+            chromium(
+                page,
+                f"--window-size={window},{HEIGHT}",
+                f"--screenshot={target}",
+                *dark,
+            )
 
 
 def main():
+    """Measure every page; draw those named."""
     site = Path(sys.argv[1])
     try:
-        found = too_wide(site)
+        found = [line for kind in WIDTHS for line in faults(site, kind)]
         for name in sys.argv[3:]:
             draw(site, Path(sys.argv[2]), name)
     finally:
         (site / "_look.html").unlink(missing_ok=True)
-    for name, width in found.items():
-        print(f"{name} is {width} pixels wide on a phone of {PHONE}")
+    print("\n".join(found))
     sys.exit(bool(found))
 
 

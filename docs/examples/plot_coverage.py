@@ -8,12 +8,16 @@ finite; coverage is what gives the situation away.
 """
 
 # %%
-# A thousand rows on each side; P is the unit square moved by the value on the axis.
+# A thousand rows on each side; P is the unit square moved by the value on the axis. What
+# the warnings say is kept in the notes of each result.
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kldiv import estimate_divergence
+from kldiv import DivergenceWarning, estimate_divergence
 
+warnings.simplefilter("ignore", DivergenceWarning)
 rng = np.random.default_rng(0)
 X, Y = rng.uniform(size=(1000, 2)), rng.uniform(size=(1000, 2))
 moves = np.linspace(0, 2, 21)
