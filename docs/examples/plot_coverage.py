@@ -8,8 +8,8 @@ finite; coverage is what gives the situation away.
 """
 
 # %%
-# A thousand rows on each side; P is the unit square moved by the value on the axis. What
-# the warnings say is kept in the notes of each result.
+# A thousand rows on each side; P is the unit square moved by the value on the axis.
+# What the warnings say is kept in the notes of each result.
 import warnings
 
 import matplotlib.pyplot as plt
