@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -10,6 +12,8 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from kldiv._typing import UserMetric
+
+_PROCESS = os.getpid()  # in which the package was imported
 
 
 def check_integer(value: Any, name: str, least: int = 1) -> int:
@@ -76,5 +80,18 @@ def check_order(order: Any) -> None:
 
 
 def n_threads(n_jobs: int | None) -> int:
-    """Threads that ``n_jobs`` stands for: None is one, -1 all that joblib counts."""
-    return 1 if n_jobs is None else int(effective_n_jobs(n_jobs))
+    """Threads that ``n_jobs`` stands for: None is one, -1 all that joblib counts.
+
+    One after a fork: OpenMP would wait for threads that only the parent has.
+    """
+    threads = 1 if n_jobs is None else int(effective_n_jobs(n_jobs))
+    if threads == 1 or os.getpid() == _PROCESS:
+        return threads
+    warnings.warn(
+        f"n_jobs={n_jobs}: this process was forked, and OpenMP cannot start threads in "
+        "it; one thread is used. Start workers by 'spawn' or 'forkserver', or with "
+        "joblib.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return 1
