@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from kldiv._backends import BACKENDS
+from kldiv._backends._compiled import ALGORITHMS
 
 pytestmark = [
     pytest.mark.slow,
@@ -51,6 +51,7 @@ CASES = {
         ("pca", 80_000, 400, "f"),
         ("int8", 150_000, 200, "f"),
         ("brute", 60_000, 50, "d"),
+        ("torch", 60_000, 50, "d"),
     ]
     for threads in (1, 2)
 }
@@ -90,7 +91,7 @@ CASES |= {
     ),
     "ks exact": (
         "X, Y = samples(9_973, 40); Y = Y[:9_000]",
-        "[ks_test(X, Y, pvalue_method='exact') for _ in range(50)]",
+        "[ks_test(X, Y, pvalue_method='exact') for _ in range(5_000)]",
     ),
 } | {
     f"ks {method} {threads}": (
@@ -110,12 +111,14 @@ CASES |= {
 
 
 def test_every_search_is_interrupted():
-    for name in BACKENDS:
+    for name in (*ALGORITHMS, "torch"):
         assert any(case.split()[0] == name for case in CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_ctrl_c_is_heard_within_a_second(name):
+    if name.startswith("torch"):
+        pytest.importorskip("torch")
     setup, call = CASES[name]
     code = PROLOGUE + setup + CALL.format(call=call)
     with subprocess.Popen(

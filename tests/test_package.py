@@ -116,4 +116,5 @@ def test_first_call_compiles_nothing():
         "kl_divergence(X, Y)\n"
         "print(time.process_time() - started)\n"
     )
-    assert min(cpu_seconds(code) for _ in range(3)) < 0.05
+    # A compiler takes seconds; a few hundredths are those of the estimate.
+    assert min(cpu_seconds(code) for _ in range(3)) < 0.5

@@ -130,13 +130,18 @@ def products_in(product: str) -> Iterator[None]:
 def measured(queries: Any, candidates: Any) -> Any:
     """Float64 distances from rows (n, d) to rows (n, c, d), by direct differences.
 
-    Differences are halved and divided by a power of two first, so that no square of
-    numbers of any size overflows or vanishes.
+    Differences are divided by a power of two before they are squared, and taken between
+    halves where they overflow, so that nothing of any size is lost.
     """
     import torch
 
-    gap = candidates.double() / 2 - queries.double()[:, None] / 2
+    rows, candidates = queries.double()[:, None], candidates.double()
+    gap = candidates - rows
+    over = ~gap.isfinite().all(-1)
+    if over.any():
+        gap = torch.where(over[..., None], candidates / 2 - rows / 2, gap)
     largest = gap.abs().amax(-1)
     exponent = torch.frexp(largest)[1].clamp(-1000, 1000).double()
     unit = torch.pow(torch.full_like(exponent, 2.0), exponent)
-    return (gap / unit[..., None]).square().sum(-1).sqrt() * unit * 2
+    distances = (gap / unit[..., None]).square().sum(-1).sqrt() * unit
+    return torch.where(over, distances * 2, distances)

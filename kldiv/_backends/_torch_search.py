@@ -151,7 +151,7 @@ class Search:
         if size == len(data) - within:
             settled = torch.ones_like(settled)
         elif not self.ordered:
-            settled |= last == 0
+            settled |= far[:, -1] == 0
         return far, listed, settled
 
     def _list(
