@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv_attack.audit.answers import Answers
-from kldiv_attack.audit.content import AttackOutcome, Picture
+from kldiv_attack.audit.attack_content import AttackOutcome
+from kldiv_attack.audit.content import Picture
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.scoring import table_of
@@ -110,13 +111,14 @@ class Arena:
         aux: Sample,
         answers: Answers,
         budget: int | None,
-    ) -> tuple[AttackOutcome, Picture]:
+    ) -> tuple[AttackOutcome, Picture, list[NDArray[np.bool_] | None]]:
         """Attack one victim and judge the outcome beside both controls.
 
         Returns
         -------
         tuple
-            The outcome, and a picture of reconstructions and controls.
+            The outcome, a picture of reconstructions and controls, and per class
+            whether the judge put each reconstruction into it.
         """
         from kldiv_attack import CONTROLS
         from kldiv_attack.attackers import make_attacker
@@ -148,7 +150,14 @@ class Arena:
             tables=tables,
             **where,
         )
-        return outcome, _picture(outcome, sets, self.private.class_names)
+        picture = _picture(outcome, sets, self.private.class_names)
+        return outcome, picture, [self._hits(made[c], c) for c in range(len(made))]
+
+    def _hits(self, images: Images, c: int) -> NDArray[np.bool_] | None:
+        if np.isnan(images).all():
+            return None
+        hits: NDArray[np.bool_] = np.asarray(self.judge.predict(images)) == c
+        return hits
 
     def _own(self, name: str) -> dict[str, Any]:
         ours = {

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kldiv import PerClassReport
 from kldiv_attack.audit.answers import Answers
+from kldiv_attack.audit.attack_content import AttackChange, AttackOutcome
 from kldiv_attack.audit.content import ClassTable, Difference
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.held_out import ALL
+from kldiv_attack.audit.intervals import over_strata, paired_interval
 
 AccuracyOf = Callable[[str, Defence | None], tuple[float | None, str, float]]
 
@@ -111,16 +114,66 @@ def _columns(
         for d, a, b in zip(difference, low, high, strict=True)
         if d is not None and a is not None and b is not None
     ]
-    if used:
-        table = np.array(used)
-        mean = float(table[:, 0].mean())
-        below = float(np.linalg.norm(table[:, 0] - table[:, 1]) / len(used))
-        above = float(np.linalg.norm(table[:, 2] - table[:, 0]) / len(used))
-        overall = (mean, mean - below, mean + above)
+    overall = over_strata([1.0] * len(used), used) if used else (None, None, None)
     for column, i in zip((difference, low, high), range(3), strict=True):
-        column.append(overall[i] if used else None)
+        column.append(overall[i])
     return {"difference": difference, "low": low, "high": high}
 
 
 def _holding(reports: list[PerClassReport], label: str) -> PerClassReport:
     return next(r for r in reports if label in r.classes.tolist())
+
+
+#: Outcome of an attack, and per class whether each reconstruction was put into it.
+Attacked = tuple[AttackOutcome, list[NDArray[np.bool_] | None]]
+
+
+def attack_changes(
+    attacked: Sequence[Attacked], class_names: Sequence[str]
+) -> list[AttackChange]:
+    """Every attack under a defence or on another victim against the same one before.
+
+    Parameters
+    ----------
+    attacked : sequence of (AttackOutcome, list)
+        Outcomes with what came of every reconstruction; None for classes that could
+        not be reconstructed.
+    class_names : sequence of str
+        All classes.
+
+    Returns
+    -------
+    list of AttackChange
+        Negative: the attack is weaker than before.
+    """
+    if not attacked:
+        return []
+    first = attacked[0][0].victim
+    plain = {(o.victim, o.aux, o.attack): h for o, h in attacked if not o.defence}
+    found = []
+    for outcome, hits in attacked:
+        against = outcome.victim if outcome.defence else first
+        before = plain.get((against, outcome.aux, outcome.attack))
+        if before is None or (not outcome.defence and outcome.victim == first):
+            continue
+        names, rows = [], []
+        for name, mine, theirs in zip(class_names, hits, before, strict=True):
+            if mine is not None and theirs is not None:
+                shares = float(mine.mean()), float(theirs.mean())
+                ends = paired_interval(mine, theirs)
+                names.append(name)
+                rows.append((*shares, shares[0] - shares[1], *ends))
+        if not rows:
+            continue
+        table = np.array(rows)
+        changes = [(d, a, b) for *_, d, a, b in rows]
+        overall = over_strata([1.0] * len(rows), changes)
+        table = np.vstack([table, [*table[:, :2].mean(axis=0), *overall]])
+        columns = [column.tolist() for column in table.T]
+        found.append(
+            AttackChange(
+                outcome.victim, outcome.defence, outcome.aux, outcome.attack, against,
+                [*names, ALL], *columns,
+            )
+        )  # fmt: skip
+    return found

@@ -115,7 +115,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Coverage of training rows minus that of held-out rows.
+    """Coverage of training rows minus that of held-out rows, labels paired off.
 
     Attributes
     ----------
@@ -125,8 +125,13 @@ class HeldOut:
         The rows; the last one is "all classes".
     rows : list of int
         Rows of either kind that were compared.
-    train, held_out, difference, low, high : list
-        Coverages, their difference and its interval.
+    train, held_out : list
+        Coverages: shares of rows that an auxiliary row called so is near.
+    near_train, near_held_out : list
+        Shares of rows that any auxiliary row is near, whatever it is called.
+    difference, low, high : list
+        Coverage minus nearness of training rows, minus the same of held-out rows,
+        with its interval.
     """
 
     victim: str
@@ -135,6 +140,8 @@ class HeldOut:
     rows: list[int]
     train: list[float | None]
     held_out: list[float | None]
+    near_train: list[float | None]
+    near_held_out: list[float | None]
     difference: list[float | None]
     low: list[float | None]
     high: list[float | None]
@@ -239,34 +246,6 @@ class TextTable:
     title: str
     header: list[str]
     rows: list[list[str]]
-
-
-@dataclass(frozen=True)
-class AttackOutcome:
-    """Success of one attack on one victim.
-
-    Attributes
-    ----------
-    victim, defence, aux, attack, access : str
-        Which.
-    queries : int
-        Queries that it made.
-    table : dict of str to ClassTable
-        The attack, and both controls.
-    """
-
-    victim: str
-    defence: str
-    aux: str
-    attack: str
-    access: str
-    queries: int
-    tables: dict[str, ClassTable]
-
-    @property
-    def name(self) -> str:
-        """Victim and defence."""
-        return f"{self.victim} + {self.defence}" if self.defence else self.victim
 
 
 @dataclass(frozen=True)

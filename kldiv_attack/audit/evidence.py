@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from kldiv_attack._shares import differences
 from kldiv_attack.audit import charts
 from kldiv_attack.audit.blocks import (
     MISSING,
@@ -14,6 +13,7 @@ from kldiv_attack.audit.blocks import (
     Photo,
     Text,
 )
+from kldiv_attack.audit.trade_off import trade_off
 
 
 def held_out_section(report: Any) -> list[Block]:
@@ -25,19 +25,27 @@ def held_out_section(report: Any) -> list[Block]:
         Text(
             "Coverage: share of rows that have an auxiliary row, put into their class "
             "by the victim, as near as their fifth neighbour. A class that anybody "
-            "knows is covered alike whether a row was trained on or not. An interval "
-            "above 0 says that the victim's answers point at the very rows it was "
-            "trained on."
+            "knows is covered alike whether a row was trained on or not."
+        ),
+        Text(
+            "Which rows have an auxiliary row near at all, whatever the victim calls "
+            "it, is chance. The difference is therefore that of coverage minus "
+            "nearness: what the victim's labels add for rows that it was trained on, "
+            "minus what they add for rows that it never saw. An interval above 0 says "
+            "that they point at the very rows it was trained on. What a row's own "
+            "answer gives away is another question: see the membership baseline."
         ),
     ]
     for found in report.held_out:
-        columns = (found.rows, found.train, found.held_out, found.difference,
-                   found.low, found.high)  # fmt: skip
+        columns = (found.rows, found.train, found.held_out, found.near_train,
+                   found.near_held_out, found.difference, found.low,
+                   found.high)  # fmt: skip
         rows = [
             [c, *values] for c, *values in zip(found.classes, *columns, strict=True)
         ]
         header = ["class", "rows of each kind", "coverage, trained on",
-                  "coverage, held out", "difference", "from", "to"]  # fmt: skip
+                  "coverage, held out", "near, trained on", "near, held out",
+                  "difference", "from", "to"]  # fmt: skip
         parts.append(Grid(f"{found.victim}, {found.aux}", header, rows))
         low, high = found.low[-1], found.high[-1]
         if low is not None and high is not None:
@@ -49,13 +57,13 @@ def _individuals(value: float | None, low: float, high: float) -> str:
     ends = f"{value:+.3f}, interval {low:+.3f} to {high:+.3f}"
     if low > 0:
         return (
-            f"Over all classes, training rows are covered more often ({ends}): "
+            f"Over all classes, labels reach training rows more often ({ends}): "
             "individual rows leak."
         )
     if high < 0:
         return (
-            f"Over all classes, held-out rows are covered more often ({ends}): no sign "
-            "that individual rows leak."
+            f"Over all classes, labels reach held-out rows more often ({ends}): no "
+            "sign that individual rows leak."
         )
     return (
         f"Over all classes, no difference is shown ({ends}): what is known is the "
@@ -119,22 +127,18 @@ def _trade_off(report: Any) -> list[Block]:
             if d.aux == aux and d.accuracy is not None and d.low[-1] is not None
             and d.against == report.victims[0].name
         ]  # fmt: skip
-        if not own:
-            continue
-        points = [(own[0].against, own[0].accuracy_before, 0.0, 0.0, 0.0)]
-        points += [
-            (d.name, d.accuracy, d.difference[-1], d.low[-1], d.high[-1]) for d in own
-        ]
-        alt = "; ".join(
-            f"{i}: {label}, accuracy {x:.3f}, change {y:+.2f} nats"
-            for i, (label, x, y, *_) in enumerate(points)
-        )
-        svg = charts.scatter(points, "accuracy", "change of the divergence (nats)", alt)
-        caption = (
-            f"Privacy against accuracy, {aux}; further up is less exposed, further "
-            f"right more accurate. {alt}."
-        )
-        parts.append(Drawing(svg, alt, caption))
+        if own:
+            changes = {d.name: (d.difference[-1], d.low[-1], d.high[-1]) for d in own}
+            parts.append(
+                trade_off(
+                    f"Privacy against accuracy, {aux}; further up is less exposed, "
+                    "further right more accurate",
+                    "change of the divergence (nats)",
+                    (own[0].against, own[0].accuracy_before),
+                    {d.name: d.accuracy for d in own},
+                    changes,
+                )
+            )
     return parts
 
 
@@ -234,78 +238,6 @@ def membership_section(report: Any) -> list[Block]:
 
 def _ends(low: float | None, high: float | None) -> str:
     return MISSING if low is None or high is None else f"{low:.3f} to {high:.3f}"
-
-
-def attacks_section(report: Any) -> list[Block]:
-    """Attacks beside their controls."""
-    if not report.attacks:
-        return []
-    parts: list[Block] = [
-        Heading("Attack"),
-        Text(
-            "Share of reconstructions that another classifier than the victim puts "
-            "into the class, beside two controls that need no attack: random auxiliary "
-            "rows that the victim puts into the class, and those of which it is surest."
-        ),
-    ]
-    for outcome in report.attacks:
-        columns = ("accuracy", "accuracy_low", "accuracy_high", "coverage")
-        rows: list[list[Cell]] = []
-        for c, label in enumerate(outcome.tables["attack"].classes):
-            row: list[Cell] = [label]
-            row += [outcome.tables["attack"].value(k, c) for k in columns]
-            row += [
-                outcome.tables[k].value("accuracy", c) for k in ("random", "confident")
-            ]
-            rows.append(row)
-        header = ["class", "accuracy", "from", "to", "coverage", "random rows",
-                  "surest rows"]  # fmt: skip
-        caption = (
-            f"{outcome.attack} ({outcome.access}) on {outcome.name}, {outcome.aux}, "
-            f"{outcome.queries:,} queries"
-        )
-        parts.append(Grid(caption, header, rows))
-    parts += _attack_changes(report)
-    parts += [Photo(p.png, p.alt, p.caption) for p in report.pictures if not p.private]
-    return parts
-
-
-def _attack_changes(report: Any) -> list[Block]:
-    """Success under each defence minus success without it."""
-    plain = {(o.victim, o.aux, o.attack): o for o in report.attacks if not o.defence}
-    overall: list[list[Cell]] = []
-    grids: list[Block] = []
-    for outcome in report.attacks:
-        before = plain.get((outcome.victim, outcome.aux, outcome.attack))
-        if not outcome.defence or before is None:
-            continue
-        names, strata = [], []
-        for c, label in enumerate(outcome.tables["attack"].classes):
-            shares = [
-                o.tables["attack"].value("accuracy", c) for o in (outcome, before)
-            ]
-            made = outcome.tables["attack"].value("reconstructions", c)
-            if None not in shares and made:
-                names.append(label)
-                strata.append((int(made), (shares[0], shares[1])))
-        if not strata:
-            continue
-        title = f"{outcome.attack} on {outcome.name}, {outcome.aux}"
-        overall.append([title, *differences(strata)])
-        rows = [
-            [label, *differences([one])]
-            for label, one in zip(names, strata, strict=True)
-        ]
-        header = ["class", "with it", "without", "change", "from", "to"]
-        caption = f"{title}: change of accuracy per class"
-        grids.append(Grid(caption, header, rows, folded=True))
-    if not overall:
-        return []
-    header = ["attack", "accuracy with the defence", "without", "change", "from", "to"]
-    return [
-        Grid("Change of attack success, mean over classes", header, overall),
-        *grids,
-    ]
 
 
 def nearest_section(report: Any) -> list[Block]:

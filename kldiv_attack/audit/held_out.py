@@ -3,15 +3,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv_attack._shares import difference_interval, differences
+from kldiv_attack._shares import difference_interval
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.content import HeldOut
 from kldiv_attack.audit.distances import nearest, own_radius
+from kldiv_attack.audit.intervals import over_strata
 
 Rows = NDArray[np.float64]
 
 ALL = "all classes"
 _FEWEST = 10
+_COLUMNS = (
+    "train", "held_out", "near_train", "near_held_out", "difference", "low", "high"
+)  # fmt: skip
+#: Covered and near, each of training rows and of held-out rows.
+Shares = tuple[float, float, float, float]
 
 
 def held_out_control(
@@ -61,63 +67,70 @@ def held_out_control(
     As many training rows as held-out rows are drawn from every class. The radius of a
     row's ball is the distance to its k-th neighbour among both kinds together, so that
     under one law both kinds are exchangeable, and both are compared with the same
-    auxiliary rows. The interval of the difference is Newcombe's (1998, method 10); that
-    of all classes combines them as strata.
+    auxiliary rows. Which rows have an auxiliary row near at all is chance, and has
+    nothing to do with the victim; so every row is paired with itself, labels left out:
+    the difference is (coverage - nearness) of training rows minus the same of held-out
+    rows. The interval is Newcombe's (1998, method 10) for the shares of rows that are
+    near to auxiliary rows of other labels only; that of all classes combines them as
+    strata.
     """
     rng = np.random.default_rng(random_state)
     rows: list[int] = []
-    shares: list[tuple[float, float] | None] = []
+    shares: list[Shares | None] = []
     for c in range(len(class_names)):
         inside, outside = train[labels == c], held_out[held_out_labels == c]
         n = min(len(inside), len(outside))
-        known = aux[answers.labels == c]
         rows.append(n)
         if n < max(_FEWEST, n_neighbors + 1):
             shares.append(None)
             continue
         inside = inside[rng.permutation(len(inside))[:n]]
         outside = outside[rng.permutation(len(outside))[:n]]
-        covered = _covered(np.concatenate([inside, outside]), known, n_neighbors)
-        shares.append((float(covered[:n].mean()), float(covered[n:].mean())))
+        both = np.concatenate([inside, outside])
+        radius = own_radius(both, n_neighbors)
+        covered = _reached(both, radius, aux[answers.labels == c])
+        near = _reached(both, radius, aux)
+        found = (covered[:n], covered[n:], near[:n], near[n:])
+        shares.append(tuple(float(part.mean()) for part in found))  # type: ignore[arg-type]
     return _result(rows, shares, class_names, victim, aux_name, level)
 
 
-def _covered(both: Rows, known: Rows, n_neighbors: int) -> NDArray[np.bool_]:
-    """Rows whose ball up to the k-th neighbour holds a row of `known`."""
+def _reached(both: Rows, radius: Rows, known: Rows) -> NDArray[np.bool_]:
+    """Rows whose ball holds a row of `known`."""
     if not len(known):
         return np.zeros(len(both), dtype=bool)
-    covered: NDArray[np.bool_] = nearest(both, known)[0][:, 0] <= own_radius(
-        both, n_neighbors
-    )
-    return covered
+    reached: NDArray[np.bool_] = nearest(both, known)[0][:, 0] <= radius
+    return reached
 
 
 def _result(
     rows: list[int],
-    shares: list[tuple[float, float] | None],
+    shares: list[Shares | None],
     class_names: list[str],
     victim: str,
     aux_name: str,
     level: float,
 ) -> HeldOut:
-    found: dict[str, list[float | None]] = {
-        name: [] for name in ("train", "held_out", "difference", "low", "high")
-    }
+    columns: dict[str, list[float | None]] = {name: [] for name in _COLUMNS}
 
     def add(*values: float | None) -> None:
-        for column, value in zip(found.values(), values, strict=True):
+        for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
 
+    used = []
     for n, share in zip(rows, shares, strict=True):
         if share is None:
-            add(None, None, None, None, None)
-        else:
-            low, high = difference_interval(share[0], n, share[1], n, level)
-            add(*share, share[0] - share[1], low, high)
-    used = [(n, s) for n, s in zip(rows, shares, strict=True) if s is not None]
+            add(*[None] * len(_COLUMNS))
+            continue
+        lost = [max(0.0, share[2 + i] - share[i]) for i in range(2)]
+        ends = difference_interval(lost[1], n, lost[0], n, level)
+        used.append((n, share, (lost[1] - lost[0], *ends)))
+        add(*share, *used[-1][2])
     if used:
-        add(*differences(used, level))
+        sizes = [n for n, *_ in used]
+        mean = np.average([share for _, share, _ in used], axis=0, weights=sizes)
+        add(*mean.tolist(), *over_strata(sizes, [ends for *_, ends in used]))
     else:
-        add(None, None, None, None, None)
-    total = sum(n for n, _ in used)
-    return HeldOut(victim, aux_name, [*class_names, ALL], [*rows, total], **found)
+        add(*[None] * len(_COLUMNS))
+    total = sum(n for n, *_ in used)
+    return HeldOut(victim, aux_name, [*class_names, ALL], [*rows, total], **columns)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from kldiv_attack.audit import schema
+from kldiv_attack.audit.attack_content import AttackChange, AttackOutcome
 from kldiv_attack.audit.content import (
-    AttackOutcome,
     ClassTable,
     Curve,
     Difference,
@@ -59,6 +59,8 @@ class AuditReport:
         Leakage against queries.
     attacks : list of AttackOutcome
         Attacks that were run.
+    attack_changes : list of AttackChange
+        Their success under defences and on other victims compared.
     pictures : list of Picture
         Reconstructions, and private rows if they were asked for.
     extras : list of TextTable
@@ -100,6 +102,7 @@ class AuditReport:
     membership: list[Membership] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     attacks: list[AttackOutcome] = field(default_factory=list)
+    attack_changes: list[AttackChange] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     extras: list[TextTable] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

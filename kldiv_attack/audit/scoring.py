@@ -3,10 +3,13 @@
 import hashlib
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kldiv import ConditionalKLScorer, KNNDivergence, PerClassReport
 from kldiv_attack.audit.answers import Answers
@@ -28,6 +31,7 @@ def score(
     *,
     n_jobs: int | None,
     level: float = 0.95,
+    bar: Any = None,
 ) -> list[PerClassReport]:
     """Divergence of the training rows of every class from auxiliary rows called so.
 
@@ -45,45 +49,48 @@ def score(
         Classes scored at a time.
     level : float, default=0.95
         Of the intervals.
+    bar : tqdm, optional
+        Told of every class that is done.
 
     Returns
     -------
     list of PerClassReport
-        One for all classes, or several for single ones if one of them could not be
-        scored with the others.
+        One for each class that has training rows: one class that cannot be scored
+        does not take the others along.
     """
-    names = np.asarray(class_names, dtype=object).astype(str)
-    kept = answers.answered
-    X, y = train, names[labels]
-    Y, z = aux[kept], names[answers.labels[kept]]
-    known = np.isin(z, y)  # classes without a training row have no score
-    Y, z = Y[known], z[known]
+    jobs = [
+        (str(class_names[c]), train[labels == c], aux[answers.labels == c])
+        for c in np.unique(labels)
+    ]
+    n_jobs = 1 if n_jobs is None else n_jobs
+    reports = []
+    with warnings.catch_warnings(), _one_level(n_jobs):
+        warnings.filterwarnings("ignore", message=".*score")  # they are kept as notes
+        done = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
+            delayed(_score_class)(*job, level) for job in jobs
+        )
+        for report in done:
+            reports.append(report)
+            if bar is not None:
+                bar.update()
+    return reports
+
+
+def _one_level(n_jobs: int) -> AbstractContextManager[Any]:
+    """Where classes are scored in parallel, nothing below them may start threads."""
+    return nullcontext() if n_jobs == 1 else threadpool_limits(1, user_api="blas")
+
+
+def _score_class(name: str, own: Rows, called: Rows, level: float) -> PerClassReport:
     try:
-        return [_report((X, y), (Y, z), n_jobs, level)]
-    except ValueError:
-        # One class alone may be impossible, all rows of it equal, say.
-        return [
-            _alone(str(c), (X[y == c], y[y == c]), (Y[z == c], z[z == c]), level)
-            for c in np.unique(y)
-        ]
-
-
-def _report(train: Any, aux: Any, n_jobs: int | None, level: float) -> PerClassReport:
-    scorer = ConditionalKLScorer(
-        KNNDivergence(duplicates="drop"),
-        transformer=None,
-        n_jobs=n_jobs,
-        confidence_level=level,
-    )
-    with warnings.catch_warnings():  # they are kept as notes
-        warnings.filterwarnings("ignore", message=".*score")
-        return scorer.fit(train, aux).report()
-
-
-def _alone(name: str, train: Any, aux: Any, level: float) -> PerClassReport:
-    try:
-        if len(aux[0]):
-            return _report(train, aux, None, level)
+        if len(called):
+            scorer = ConditionalKLScorer(
+                KNNDivergence(duplicates="drop"),
+                transformer=None,
+                confidence_level=level,
+            )
+            pair = [(rows, np.full(len(rows), name)) for rows in (own, called)]
+            return scorer.fit(*pair).report()
         reason = "the victim put no auxiliary row in this class"
     except ValueError as error:
         reason = " ".join(str(error).split()).removeprefix(f"class {name}: ")
@@ -91,8 +98,8 @@ def _alone(name: str, train: Any, aux: Any, level: float) -> PerClassReport:
         np.array([name]),
         {
             "kl": np.array([np.nan]),
-            "n_train": np.array([len(train[0])]),
-            "n_aux": np.array([len(aux[0])]),
+            "n_train": np.array([len(own)]),
+            "n_aux": np.array([len(called)]),
         },
         {name: reason},
     )

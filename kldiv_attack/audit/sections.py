@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kldiv_attack.audit import charts
+from kldiv_attack.audit.attack_sections import attacks_section
 from kldiv_attack.audit.blocks import (
     Block,
     Cell,
@@ -15,7 +16,6 @@ from kldiv_attack.audit.blocks import (
 )
 from kldiv_attack.audit.content import Check, ClassTable
 from kldiv_attack.audit.evidence import (
-    attacks_section,
     curves_section,
     defences_section,
     held_out_section,

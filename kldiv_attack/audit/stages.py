@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from kldiv import __version__
+from kldiv import PerClassReport, __version__
 from kldiv_attack._shares import wilson
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.asking import answers_of_table, ask
 from kldiv_attack.audit.attacks import NO_GRADIENT, Arena, accepted
-from kldiv_attack.audit.comparing import Scored, differences_of
+from kldiv_attack.audit.comparing import (
+    Attacked,
+    Scored,
+    attack_changes,
+    differences_of,
+)
 from kldiv_attack.audit.content import Leak, Source, VictimFacts
 from kldiv_attack.audit.curves import leakage_curves
 from kldiv_attack.audit.defences import Defence
@@ -30,12 +35,15 @@ from kldiv_attack.audit.membership import (
     usual_losses,
 )
 from kldiv_attack.audit.nearest import nearest_rows
+from kldiv_attack.audit.one_law import floors, pvalues, with_columns
 from kldiv_attack.audit.result import AuditReport
 from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.scoring import digests, score, table_of, verdict
 from kldiv_attack.audit.specs import Model
 
 _MOST_MEMBERS = 5000
+
+Scores = tuple[list[PerClassReport], list[float | None], list[str]]
 
 
 class Work:
@@ -52,7 +60,7 @@ class Work:
         self.found: dict[str, Any] = {
             name: []
             for name in ("leaks", "differences", "held_out", "membership", "curves",
-                         "attacks", "pictures", "extras", "remarks")
+                         "attacks", "attack_changes", "pictures", "extras", "remarks")
         }  # fmt: skip
         if inputs.train.labels is None:
             raise ValueError("train: rows without labels.")
@@ -125,40 +133,64 @@ class Work:
         self.shared = [self._leak(a, space) for a in range(len(self.inputs.aux))]
         self._check_held_out(space)
         rng = np.random.default_rng(self.seed)
-        jobs = [
-            (model, a, defence)
-            for model in self.inputs.models
-            for a in range(len(self.inputs.aux))
-            for defence in (None, *self.inputs.defences)
-        ]
-        for model, a, defence in tqdm(jobs, desc="score", disable=not self.verbose):
-            answers = self.answers[model.name, a]
-            if defence is not None:
-                answers = defence(answers, rng)
-            name = self.inputs.aux[a].name
-            self.scored.append(self._scored(model, a, name, defence, answers))
+        jobs: list[tuple[Model, int, Defence | None, Answers]] = []
+        for model in self.inputs.models:
+            for a in range(len(self.inputs.aux)):
+                for defence in (None, *self.inputs.defences):
+                    answers = self.answers[model.name, a]
+                    if defence is not None:
+                        answers = defence(answers, rng)
+                    jobs.append((model, a, defence, answers))
+        # Equal labels are scored once: many defences change none.
+        marks = [(a, answers.labels.tobytes()) for _, a, _, answers in jobs]
+        total = (1 + len(set(marks))) * len(np.unique(self.labels))
+        known: dict[tuple[int, bytes], Scores] = {}
+        with tqdm(
+            total=total, desc="score", unit="class", disable=not self.verbose
+        ) as bar:
+            floor = floors(
+                space.train, self.labels, self.names, self.seed,
+                n_jobs=self.n_jobs, bar=bar,
+            )  # fmt: skip
+            for (model, a, defence, answers), mark in zip(jobs, marks, strict=True):
+                if mark not in known:
+                    known[mark] = self._scores(a, answers, bar)
+                scores = known[mark]
+                self.scored.append(
+                    self._scored(model, a, defence, answers, scores, floor)
+                )
         self.found["differences"] = differences_of(
             self.scored, self._accuracy_under, self.names
         )
 
+    def _scores(self, a: int, answers: Answers, bar: Any) -> Scores:
+        """Reports, p-values and marks of the rows of an auxiliary sample."""
+        rows = self.space.train, self.labels, self.space.others[a], answers
+        return (
+            score(*rows, self.names, n_jobs=self.n_jobs, bar=bar),
+            pvalues(*rows, len(self.names), self.seed),
+            digests(*rows, len(self.names)),
+        )
+
     def _scored(
-        self, model: Model, a: int, aux: str, defence: Defence | None, answers: Answers
+        self,
+        model: Model,
+        a: int,
+        defence: Defence | None,
+        answers: Answers,
+        scores: Scores,
+        floor: list[float | None],
     ) -> Scored:
-        reports = score(
-            self.space.train,
-            self.labels,
-            self.space.others[a],
-            answers,
+        reports, chances, marks = scores
+        table = table_of(
+            reports,
             self.names,
-            n_jobs=self.n_jobs,
+            victim=model.name,
+            defence="" if defence is None else defence.name,
+            aux=self.inputs.aux[a].name,
         )
-        where = {"victim": model.name, "aux": aux}
-        where["defence"] = "" if defence is None else defence.name
-        table = table_of(reports, self.names, **where)
+        table = with_columns(table, floor=floor, pvalue=chances)
         words = [verdict(table, c, n) for c, n in enumerate(self.shared[a])]
-        marks = digests(
-            self.space.train, self.labels, self.space.others[a], answers, len(words)
-        )
         table = replace(table, verdicts=words, digests=marks)
         return Scored(table, reports, answers, defence, a)
 
@@ -293,6 +325,7 @@ class Work:
 
         arena = Arena(self.inputs.train, self.seed, device, self.verbose)
         models = {model.name: model for model in self.inputs.models}
+        attacked: list[Attacked] = []
         for one in self.scored:
             attacks = {name: parameters}
             if ATTACKERS[name].access == "gradients":
@@ -304,7 +337,7 @@ class Work:
                         NO_GRADIENT: accepted(NO_GRADIENT, parameters),
                     }
             for chosen, options in attacks.items():
-                outcome, picture = arena.run(
+                outcome, picture, hits = arena.run(
                     chosen,
                     options,
                     models[one.table.victim],
@@ -314,7 +347,9 @@ class Work:
                     budget,
                 )
                 self.found["attacks"].append(outcome)
+                attacked.append((outcome, hits))
                 self.found["pictures"].append(picture)
+        self.found["attack_changes"] = attack_changes(attacked, self.names)
 
     def show_nearest(self) -> None:
         """The nearest auxiliary row of training rows, beside each other."""

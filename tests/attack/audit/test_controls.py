@@ -11,6 +11,7 @@ from kldiv_attack.audit.answers import Answers, from_probabilities
 from kldiv_attack.audit.curves import budgets, leakage_curves
 from kldiv_attack.audit.features import make_space, row_ids
 from kldiv_attack.audit.held_out import held_out_control
+from kldiv_attack.audit.intervals import over_strata, paired_interval
 from kldiv_attack.audit.membership import (
     calibration_error,
     losses,
@@ -79,6 +80,60 @@ def test_classes_with_few_held_out_rows_are_left_out():
 def test_wilson_is_scipys(hits, n):
     expected = binomtest(hits, n).proportion_ci(0.95, method="wilson")
     assert wilson(hits / n, n) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_difference_is_that_of_coverage_minus_nearness():
+    found = control(KNeighborsClassifier(1), 0)
+    columns = (found.train, found.near_train, found.held_out, found.near_held_out)
+    for a, near_a, b, near_b, value in zip(*columns, found.difference, strict=True):
+        assert a <= near_a
+        assert b <= near_b
+        assert value == pytest.approx((a - near_a) - (b - near_b))
+
+
+def test_labels_that_say_nothing_make_no_difference():
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(120, 2)), np.repeat([0, 1], 60)
+    aux = np.concatenate([rng.normal(size=(30, 2))] * 2)  # each row in both classes
+    found = held_out_control(
+        rows, labels, rng.normal(size=(120, 2)), labels, aux,
+        Answers(np.repeat([0, 1], 30)), ["0", "1"], victim="v", aux_name="a",
+    )  # fmt: skip
+    assert found.train != found.held_out
+    assert found.difference == [0.0, 0.0, 0.0]
+    assert found.low[2] < 0 < found.high[2]
+
+
+# Newcombe 1998, table II: both, first only, second only, neither.
+@pytest.mark.parametrize(
+    ("counts", "ends"),
+    [((36, 12, 2, 0), (0.0569, 0.3404)), ((20, 12, 2, 16), (0.0562, 0.3292))],
+)
+def test_paired_intervals_are_newcombes(counts, ends):
+    first = np.repeat([1, 1, 0, 0], counts)
+    second = np.repeat([1, 0, 1, 0], counts)
+    assert paired_interval(first, second) == pytest.approx(ends, abs=1e-4)
+    low, high = paired_interval(second, first)
+    assert (-high, -low) == pytest.approx(ends, abs=1e-4)
+
+
+def test_paired_intervals_hold_the_difference():
+    rng, holds, narrower = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        easy = rng.random(100)
+        first, second = ((easy + rng.normal(0, 0.1, 100)) < p for p in (0.6, 0.5))
+        low, high = paired_interval(first, second)
+        holds += low <= 0.1 <= high
+        apart = difference_interval(first.mean(), 100, second.mean(), 100)
+        narrower += high - low < apart[1] - apart[0]
+    assert holds >= 374
+    assert narrower == 400
+
+
+def test_strata_weigh_as_they_should():
+    value, low, high = over_strata([3, 1], [(0.0, -1.0, 2.0), (4.0, 3.0, 4.0)])
+    assert value == 1
+    assert (low, high) == pytest.approx((1 - np.hypot(0.75, 0.25), 1 + 1.5))
 
 
 def test_intervals_of_differences_have_a_width_at_the_ends():
