@@ -12,6 +12,7 @@ from kldiv_attack.attackers._label_only import LabelOnlyAttacker
 from kldiv_attack.attackers._mi_face import MIFaceAttacker
 from kldiv_attack.attackers._preimage_gan import PreImageGANAttacker
 from kldiv_attack.attackers._recorder import Recorder
+from kldiv_attack.attackers._retrieval import RetrievalAttacker
 
 __all__ = [
     "ATTACKERS",
@@ -25,6 +26,7 @@ __all__ = [
     "PreImageGANAttacker",
     "QueryAccess",
     "Recorder",
+    "RetrievalAttacker",
     "make_attacker",
 ]
 
@@ -34,6 +36,7 @@ ATTACKERS: dict[str, type[Attacker]] = {
     "label_only": LabelOnlyAttacker,
     "mi_face": MIFaceAttacker,
     "preimage_gan": PreImageGANAttacker,
+    "retrieval": RetrievalAttacker,
 }
 
 
