@@ -1,4 +1,4 @@
-"""White-box attacks on EMNIST: judge accuracy per class, controls, queries.
+"""Attacks on EMNIST: judge accuracy per class, controls, queries.
 
     python benchmarks/attacks.py --data FOLDER --models FOLDER [--seed 0]
         [--attacker preimage_gan] [--attacker gmi] [--set NAME=VALUE] [--n 400]
@@ -99,9 +99,10 @@ def attack(name, options, seeds, victim, judge, train, aux, answers):
         sets["prior"] = prior
     for control, rows in CONTROLS.items():
         sets[control] = rows(aux.images, answers, options.n, random_state=seed)
+    gradients = getattr(attacker, "n_gradients_", 0)  # what only white boxes count
     print(
         f"{name} with emnist/{options.aux}/test, seed {options.seed}: "
-        f"{attacker.n_queries_} queries, {attacker.n_gradients_} gradients; "
+        f"{attacker.n_queries_} queries, {gradients} gradients; "
         f"fit {fitted:.0f} CPU-s, invert {inverted:.0f} CPU-s"
     )
     print(line("accuracy", train.class_names, "mean", "coverage"))

@@ -1,5 +1,6 @@
 """Retrieval: the public images themselves, and what is made of the surest of them."""
 
+import logging
 from typing import ClassVar
 
 import numpy as np
@@ -10,15 +11,17 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack._classifier_training import random_affine
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._recorder import Recorder
 from kldiv_attack.attackers._training import QUERY_BATCH, TrainedAttacker
+from kldiv_attack.attackers._warps import bend, stretch
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import check_whole
+
+logger = logging.getLogger(__name__)
 
 Images = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -83,10 +86,14 @@ class RetrievalAttacker(TrainedAttacker):
     Notes
     -----
     Pixels of variants are rounded to 8 bits before the victim is asked, as they would
-    be in a file. The three kinds of variants are drawn in turn: affine and smooth maps
-    of an image, both at once, and blends with one of its nearest images among the
-    surest or with any of them, stretched to full contrast. A budget that ends during a
-    round ends the rounds; what was answered until then is used.
+    be in a file. Rounds take turns: affine maps of an image, smooth warps, both, and
+    blends, stretched to full contrast, with one of its nearest among the surest images,
+    with a similar one, and with any of them. A budget that ends during a round ends the
+    rounds; what was answered until then is used. Classes are served in their order, so
+    that such a round may leave the last ones without variants.
+
+    A snapshot follows the public images and every round that asked, however rarely a
+    recorder wants them: what was answered has cost queries.
 
     See Also
     --------
@@ -143,22 +150,29 @@ class RetrievalAttacker(TrainedAttacker):
             start = snapshot[0]
             self._restore(snapshot[1])
             self.budget_exhausted_ |= bool(snapshot[2]["exhausted"])
+        elif recorder is not None:
+            self._save(0, victim, recorder)
         bar = tqdm(
             range(start + 1, self.steps + 1),
             desc="ask about variants",
             disable=not self.verbose,
         )
         for number in bar:
-            if not self.budget_exhausted_:
+            asks = not self.budget_exhausted_
+            if asks:
                 self._round(number, victim)
             if recorder is not None:
-                kept = sum(self.n_sure_.values())
-                recorder.log(number, sure=float(kept))
-                if number % recorder.every == 0 or number == self.steps:
-                    extra = self._extra(victim.n_queries)
-                    extra["exhausted"] = self.budget_exhausted_
-                    recorder.sample(number, self._sample())
-                    recorder.save(number, self._tensors(), extra)
+                recorder.log(number, sure=float(sum(self.n_sure_.values())))
+                if asks:
+                    self._save(number, victim, recorder)
+        if recorder is not None:
+            recorder.sample(self.steps, self._sample())
+            self._save(self.steps, victim, recorder)
+
+    def _save(self, number: int, victim: QueryAccess, recorder: Recorder) -> None:
+        extra = self._extra(victim.n_queries)
+        extra["exhausted"] = self.budget_exhausted_
+        recorder.save(number, self._tensors(), extra)
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """The owner of the images hands over what stands for them best."""
@@ -230,10 +244,19 @@ class RetrievalAttacker(TrainedAttacker):
             made = self._vary(bases, number, source)
             allowed = victim.remaining
             if allowed is not None and allowed < len(made):
+                logger.warning(
+                    "the victim's budget allows %d more queries: round %d of %d, about "
+                    "variants, is the last and stops there.",
+                    allowed,
+                    number,
+                    self.steps,
+                )
                 self.budget_exhausted_ = True
                 made = made[:allowed]
             if len(made):
                 self._keep(c, made, self._ask(victim, made))
+            if self.budget_exhausted_:
+                break
         self._count()
 
     def _ask(self, victim: QueryAccess, made: Images) -> NDArray[np.float32]:
@@ -346,38 +369,3 @@ def certainty(answers: NDArray[np.float32], label: int) -> Floats:
     tiny = np.finfo(np.float32).tiny
     odds: Floats = np.log(precise[:, label] + tiny) - np.log(others + tiny)
     return odds
-
-
-def bend(images: Tensor, strength: float, source: torch.Generator) -> Tensor:
-    """Move the pixels of every image along a smooth random field.
-
-    Parameters
-    ----------
-    images : Tensor of shape (n, channels, height, width)
-        Images.
-    strength : float
-        Standard deviation of the moves at the knots of the field, in halves of a side.
-    source : torch.Generator
-        Source of randomness, on the CPU.
-
-    Returns
-    -------
-    Tensor
-        Images of the same shape.
-    """
-    n, _, height, width = images.shape
-    knots = strength * torch.randn(n, 2, 5, 5, generator=source)
-    field = F.interpolate(
-        knots, size=(height, width), mode="bicubic", align_corners=True
-    )
-    still = F.affine_grid(
-        torch.eye(2, 3).expand(n, 2, 3), list(images.shape), align_corners=False
-    )
-    grid = still + field.permute(0, 2, 3, 1)
-    return F.grid_sample(images, grid, align_corners=False)
-
-
-def stretch(images: Tensor) -> Tensor:
-    """Brighten every image until its brightest pixels are white."""
-    top = images.amax((1, 2, 3), keepdim=True).clamp_min(1e-3)
-    return (1.15 * images / top).clamp_max(1)
