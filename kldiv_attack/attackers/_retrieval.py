@@ -83,6 +83,10 @@ class RetrievalAttacker(TrainedAttacker):
     responses_ : ndarray of shape (n_aux, n_classes)
         Answers of the victim to the public images.
 
+    See Also
+    --------
+    kldiv_attack.CONTROLS : Handing over public images as they are.
+
     Notes
     -----
     Pixels of variants are rounded to 8 bits before the victim is asked, as they would
@@ -94,10 +98,6 @@ class RetrievalAttacker(TrainedAttacker):
 
     A snapshot follows the public images and every round that asked, however rarely a
     recorder wants them: what was answered has cost queries.
-
-    See Also
-    --------
-    kldiv_attack.CONTROLS : Handing over public images as they are.
 
     Examples
     --------
