@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from kldiv._backends import (
     BACKENDS,
     METRICS,
+    check_blocks,
     check_tensors,
     check_user_metric,
     choose_algorithm,
+    is_collection,
     is_on_gpu,
 )
 from kldiv._typing import BlockArrays, FloatArray, UserMetric
@@ -117,9 +119,10 @@ def neighbor_distances(
     blocks : sequence of {"xx", "xy", "yy", "yx"}, default=("xx", "xy")
         Which searches to make: "xy" looks from the rows of X into Y.
     algorithm : {"auto", "sorted", "tree", "gemm", "pca", "int8", "brute", \
-            "torch"}, default="auto"
+            "torch", "dask"}, default="auto"
         How to search; each gives the same distances. "auto" takes the one that a cost
-        model expects to be the fastest, and "torch" for tensors on a GPU.
+        model expects to be the fastest, "torch" for tensors on a GPU, and "dask" for
+        dask arrays and data frames, of which only neighbours come here.
     metric : {"euclidean", "manhattan", "chebyshev"} or callable, default="euclidean"
         Metric. Only "sorted", "tree" and "brute" know the last two names. A Python
         function ``metric(x, y)`` of two rows, or one compiled by ``numba.njit``, runs
@@ -159,8 +162,9 @@ def neighbor_distances(
     ([[1.0], [1.0]], [[0.5], [0.5]])
     """
     algorithm = of_samples(algorithm, metric, X, Y)
-    tensors = check_tensors(X, Y) if algorithm == "torch" else None
-    X, Y = check_pair(X, Y) if tensors is None else tensors
+    check = {"torch": check_tensors, "dask": check_blocks}.get(algorithm)
+    elsewhere = None if check is None else check(X, Y)
+    X, Y = check_pair(X, Y) if elsewhere is None else elsewhere
     n_neighbors = check_integer(n_neighbors, "n_neighbors")
     for block in blocks:
         check_choice(block, BLOCKS, "each of blocks")
@@ -188,7 +192,9 @@ def neighbor_distances(
 
 
 def of_samples(algorithm: str, metric: str | UserMetric, X: Any, Y: Any) -> str:
-    """The algorithm, and for "auto" and samples on a GPU the search there."""
+    """The algorithm, and for "auto" the search where the samples are."""
+    if algorithm == "auto" and is_collection(X, Y):
+        return "dask"
     here = algorithm == "auto" and BACKENDS["torch"].knows(metric)
     return "torch" if here and is_on_gpu(X, Y) else algorithm
 

@@ -28,8 +28,8 @@ def slow_search(X, Y, n_neighbors, blocks, *, metric, n_threads, return_indices)
 def backend(request, monkeypatch):
     """The name of every backend, and of one that was added."""
     monkeypatch.setitem(BACKENDS, "slow", Backend(slow_search))
-    if request.param == "torch":
-        pytest.importorskip("torch")
+    if request.param in ("torch", "dask"):
+        pytest.importorskip(request.param)
     if request.param == "int8" and not bytes_available(3):
         pytest.skip("needs AVX2")
     return request.param

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from kldiv._backends._auto import Choice, choose_algorithm
 from kldiv._backends._backend import Backend
 from kldiv._backends._blas import one_blas_thread
+from kldiv._backends._blockwise import Nearest, check_blocks, search_blocks
 from kldiv._backends._compiled import knn_distances
 from kldiv._backends._torch import check_tensors, is_on_gpu, search_on_device
 from kldiv._backends._user_metric import (
@@ -14,8 +16,27 @@ from kldiv._backends._user_metric import (
     distances_in_slabs,
     search_any_metric,
 )
+from kldiv._blocks._collections import is_collection
+from kldiv._typing import FloatArray
 
 METRICS = ("euclidean", "manhattan", "chebyshev")
+
+
+def search_pair(
+    queries: FloatArray, data: FloatArray, n_neighbors: int, itself: bool, metric: Any
+) -> Nearest:
+    """Neighbours of one block of rows in another, by the search that suits them."""
+    if queries.dtype != data.dtype:
+        queries, data = queries.astype("float64"), data.astype("float64")
+    blocks = ("xx" if itself else "xy",)
+    choice = choose_algorithm(queries, data, n_neighbors, blocks, metric)
+    searched = BACKENDS[choice.algorithm].knn_distances(
+        queries, data, n_neighbors, blocks, metric=metric, return_indices=True
+    )
+    distances, rows = searched[blocks[0]]
+    assert rows is not None
+    return distances, rows
+
 
 BACKENDS = {
     "sorted": Backend(partial(knn_distances, "sorted"), METRICS, most_features=1),
@@ -25,6 +46,7 @@ BACKENDS = {
     "int8": Backend(partial(knn_distances, "int8")),
     "brute": Backend(search_any_metric, METRICS, functions=True),
     "torch": Backend(search_on_device),
+    "dask": Backend(partial(search_blocks, search_pair), METRICS, functions=True),
 }
 
 __all__ = [
@@ -32,10 +54,12 @@ __all__ = [
     "METRICS",
     "Backend",
     "Choice",
+    "check_blocks",
     "check_tensors",
     "check_user_metric",
     "choose_algorithm",
     "distances_in_slabs",
+    "is_collection",
     "is_on_gpu",
     "one_blas_thread",
 ]

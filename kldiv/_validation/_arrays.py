@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
+from kldiv._blocks._collections import brought_here, is_collection
 from kldiv._typing import FloatArray
 
 # A probability row may miss one by this much (float16 softmax of 1000 classes).
@@ -20,7 +21,9 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
 
 
 def on_host(values: Any, name: str) -> Any:
-    """The values, but tensors as arrays on the CPU; TypeError if they are sparse.
+    """The values, but tensors as arrays on the CPU, and dask collections computed.
+
+    TypeError if they are sparse.
 
     What scikit-learn's own checks take: data frames keep their column names.
     """
@@ -30,6 +33,8 @@ def on_host(values: Any, name: str) -> Any:
             f"distances use every column. Call {name}.toarray(), or reduce the "
             "columns first with sklearn.decomposition.TruncatedSVD."
         )
+    if is_collection(values):
+        return brought_here(values, name)
     if hasattr(values, "detach"):  # torch tensor
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # NumPy has no such number
