@@ -162,25 +162,23 @@ def neighbor_distances(
     ([[1.0], [1.0]], [[0.5], [0.5]])
     """
     algorithm = of_samples(algorithm, metric, X, Y)
-    check = {"torch": check_tensors, "dask": check_blocks}.get(algorithm)
-    elsewhere = None if check is None else check(X, Y)
-    X, Y = check_pair(X, Y) if elsewhere is None else elsewhere
+    x, y = _checked(algorithm, X, Y)
     n_neighbors = check_integer(n_neighbors, "n_neighbors")
     for block in blocks:
         check_choice(block, BLOCKS, "each of blocks")
     check_metric(metric)
-    check_algorithm(algorithm, metric, X.shape[1])
-    short_of = {"xx": len(X) - 1, "xy": len(Y), "yy": len(Y) - 1, "yx": len(X)}
+    check_algorithm(algorithm, metric, x.shape[1])
+    short_of = {"xx": len(x) - 1, "xy": len(y), "yy": len(y) - 1, "yx": len(x)}
     for block in blocks:
         if short_of[block] < n_neighbors:
             raise ValueError(
                 f"n_neighbors={n_neighbors} is more than the {short_of[block]} rows "
-                f"that block {block!r} can find (X has {len(X)} rows, Y has {len(Y)}). "
+                f"that block {block!r} can find (X has {len(x)} rows, Y has {len(y)}). "
                 "Lower n_neighbors or add rows."
             )
     return search(
-        X,
-        Y,
+        x,
+        y,
         n_neighbors,
         blocks=blocks,
         algorithm=algorithm,
@@ -189,6 +187,15 @@ def neighbor_distances(
         return_indices=return_indices,
         memory_limit=check_memory_limit(memory_limit),
     )
+
+
+def _checked(algorithm: str, X: Any, Y: Any) -> tuple[Any, Any]:
+    """Both samples as their search takes them: where they are, or as arrays here."""
+    if algorithm == "torch" and (tensors := check_tensors(X, Y)) is not None:
+        return tensors
+    if algorithm == "dask" and (in_blocks := check_blocks(X, Y)) is not None:
+        return in_blocks
+    return check_pair(X, Y)
 
 
 def of_samples(algorithm: str, metric: str | UserMetric, X: Any, Y: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from kldiv._backends._auto import Choice, choose_algorithm
 from kldiv._backends._backend import Backend
 from kldiv._backends._blas import one_blas_thread
@@ -35,7 +37,7 @@ def search_pair(
     )
     distances, rows = searched[blocks[0]]
     assert rows is not None
-    return distances, rows
+    return distances, rows.astype(np.int64)
 
 
 BACKENDS = {

@@ -74,7 +74,8 @@ def block_rows(sample: Any, name: str) -> BlockRows:
     if array is not sample or is_collection(sample):
         chunks, sizes = array.to_delayed().reshape(-1), array.chunks[0]
     each, check = d * array.dtype.itemsize, dask.delayed(_checked)
-    blocks, lengths = [], []
+    blocks: list[Any] = []
+    lengths: list[int] = []
     for whole, n in _groups(chunks, sizes, max(1, _LEAST_BYTES // each)):
         most = max(1, _MOST_BYTES // each)
         step = -(-n // -(-n // most))  # pieces of nearly one size
