@@ -19,6 +19,7 @@ from kldiv import (
     neighbor_distances,
 )
 
+dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
@@ -129,9 +130,17 @@ def test_what_is_refused_says_what_to_do(call, rng):
 
 @pytest.fixture(scope="module")
 def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
-    ) as started:
+    patience = {  # with which busy machines are met
+        "distributed.comm.timeouts.connect": "120s",
+        "distributed.comm.timeouts.tcp": "120s",
+        "distributed.worker.multiprocessing-method": "spawn",
+    }
+    with (
+        dask.config.set(patience),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as started,
+    ):
         yield started
 
 
@@ -152,7 +161,7 @@ def test_a_killed_worker_changes_nothing(cluster, after, rng):
     X, Y = rng.normal(size=(12000, 10)), rng.normal(size=(12000, 10))
     chunked = [da.from_array(rows, chunks=(1500, -1)) for rows in (X, Y)]
     with distributed.Client(cluster) as client:
-        client.wait_for_workers(2)
+        client.wait_for_workers(2, timeout=120)
         victim = next(iter(client.run(os.getpid).values()))
 
         def kill():
