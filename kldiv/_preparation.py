@@ -42,7 +42,7 @@ _DISCRETE = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparedPair:
     """Two samples that nothing needs to be checked of any more.
 

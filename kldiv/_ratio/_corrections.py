@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kldiv._preparation import PreparedPair
+from kldiv._ratio._common import CommonBalls
 from kldiv._ratio._correction import (
     AdaptiveBalls,
     Correction,
@@ -18,13 +19,14 @@ from kldiv._typing import UserMetric
 CORRECTIONS: dict[str | None, Correction] = {
     None: FixedBalls(),
     "adaptive": AdaptiveBalls(),
+    "common": CommonBalls(),
     "gaussian": GaussianReferences(),
     "mixture": MixtureReferences(),
     "marginal": MarginalReferences(),
     "classifier": ClassifierRatio(),
 }
 #: What "auto" chooses from, and averages, by evidence.
-CANDIDATES = ("adaptive", "mixture", "marginal", "classifier")
+CANDIDATES = ("common", "mixture", "marginal", "classifier")
 
 # "auto" fits something to samples of at least this many rows.
 _ROWS_TO_FIT = 20
@@ -48,9 +50,7 @@ def choose_corrections(
         return (correction,)
     if min(n, m) < _ROWS_TO_FIT or metric != "euclidean":
         return ("adaptive",) if d <= 5 else (None,)
-    return (
-        CANDIDATES if d <= _COLUMNS_TO_FIT else ("adaptive", "gaussian", "classifier")
-    )
+    return CANDIDATES if d <= _COLUMNS_TO_FIT else ("common", "gaussian", "classifier")
 
 
 def reference_correction(pair: PreparedPair, metric: str | UserMetric) -> str | None:

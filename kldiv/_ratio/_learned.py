@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 from scipy.special import digamma
 
-from kldiv._neighbors import NeighborDistances, search
+from kldiv._neighbors import search
 from kldiv._preparation import PreparedPair
-from kldiv._ratio._balls import Balls, grown_balls
+from kldiv._ratio._balls import grown_balls
 from kldiv._ratio._classifier import fit_classifier
-from kldiv._ratio._coordinates import coordinates
-from kldiv._ratio._correction import Correction, Evidence, search_balls
+from kldiv._ratio._common import common_balls, members_of, missed_by
+from kldiv._ratio._correction import Correction, Evidence
 from kldiv._ratio._log_ratio import LogRatio, Settings
-from kldiv._ratio._marginals import fit_marginals
+from kldiv._ratio._layers import fit_layers
 from kldiv._ratio._mixtures import Mixture, fit_gaussian
 from kldiv._ratio._references import bias_of_x, bias_of_y
-from kldiv._typing import FloatArray, Floats
+from kldiv._typing import Floats
 
-# An allowance for what the ratio of a classifier misses, as a share of the value, and
-# no measurement of the data at hand: on curved and bounded pairs, where it is often
-# chosen, it is about 15 to 25 % low (benchmarks/accuracy.py --robust).
-_MISSED = 0.15
+# What balls see beyond a classifier: so many standard errors of it are noise, ...
+_SURE = 2.0
+_SHARE, _SHARE_ERROR = 0.75, 0.75
 
 
 class ClassifierRatio(Correction):
@@ -42,28 +42,35 @@ class ClassifierRatio(Correction):
             return both[:n] * n, both[n:] * len(Y)
 
         def ratio() -> LogRatio:
-            rows, others, neighbors, balls = _in_units(pair, settings)
+            found = common_balls(pair, settings)
             # what the fit has seen is too large about as much as what it has not is
             # too small
-            return LogRatio(
-                (seen + held_out) / 2,
-                rows,
-                others,
-                balls,
-                neighbors,
-                self.name,
-                "standard",
-                settings,
+            learned = (fitted.logits + fitted.held_out) / 2
+            missed = missed_by(found, members_of(found), learned)
+            share, error = _seen_by_balls(missed)
+            apart = float((seen - held_out).mean()) / 2
+            return replace(
+                found,
+                values=learned[:n] + share,
+                correction=self.name,
                 row_effects=effects,
-                fit_error=_fit_error(float(seen.mean()), float(held_out.mean())),
+                fit_error=float(np.hypot(apart, error)),
             )
 
         return Evidence(fitted.held_out, ratio)
 
 
-def _fit_error(seen: float, held_out: float) -> float:
-    """Half the distance of the two means, and what no penalty lets the fit see."""
-    return float(np.hypot((seen - held_out) / 2, _MISSED * (seen + held_out) / 2))
+def _seen_by_balls(missed: Floats) -> tuple[float, float]:
+    """How much of what balls see beyond a classifier is added, and its error.
+
+    Nothing where it is not more than noise.
+    """
+    mean = float(missed.mean())
+    noise = float(missed.std()) / np.sqrt(len(missed))
+    certain = max(0.0, 1 - (_SURE * noise / mean) ** 2) if mean else 0.0
+    return _SHARE * certain * mean, float(
+        np.hypot(_SHARE_ERROR * certain * mean, noise)
+    )
 
 
 class MarginalReferences(Correction):
@@ -79,23 +86,18 @@ class MarginalReferences(Correction):
     def evidence(self, pair: PreparedPair, settings: Settings) -> Evidence:
         X, Y = pair.X.astype(np.float64), pair.Y.astype(np.float64)
         of_x, of_y = _Side(X), _Side(Y)
-        p_at_x, q_at_y = of_x.left_out(X), of_y.left_out(Y)
+        p_at_x, q_at_y = of_x.left_out(), of_y.left_out()
         p_at_y, q_at_x = of_x.log_density(Y), of_y.log_density(X)
         held_out = np.concatenate([p_at_x - q_at_x, p_at_y - q_at_y])
 
         def ratio() -> LogRatio:
             log_p, p_bias = _log_p(pair, of_x, Y, settings)
             log_q, q_bias = _log_q(pair, of_y, X, settings)
-            rows, others, neighbors, balls = _in_units(pair, settings)
-            return LogRatio(
-                log_p - log_q - p_bias + q_bias,
-                rows,
-                others,
-                balls,
-                neighbors,
-                self.name,
-                "own",
-                settings,
+            return replace(
+                common_balls(pair, settings),
+                values=log_p - log_q - p_bias + q_bias,
+                correction=self.name,
+                scale="own",
                 row_effects=effects,
             )
 
@@ -107,32 +109,32 @@ class MarginalReferences(Correction):
 
 
 class _Side:
-    """Maps of the columns of one sample, and the Gaussian of its scores."""
+    """Maps that make one sample Gaussian, and the Gaussian of its scores."""
 
     def __init__(self, rows: Floats) -> None:
-        self.rows, self.marginals = rows, fit_marginals(rows)
-        self.scores, self.log_slopes = self.marginals.scores(rows)
+        self.rows, self.layers = rows, fit_layers(rows)
+        self.scores, self.log_slopes = self.layers.scores(rows)
         self.gaussian: Mixture = fit_gaussian(self.scores)
 
     def scores_of(self, rows: Floats) -> Floats:
         """Normal scores of any rows."""
-        return self.marginals.scores(rows)[0]
+        return self.layers.scores(rows)[0]
 
     def log_density(self, rows: Floats) -> Floats:
         """Log density at rows that were not fitted."""
-        scores, log_slopes = self.marginals.scores(rows)
+        scores, log_slopes = self.layers.scores(rows)
         return self.gaussian.log_density(scores) + log_slopes
 
-    def left_out(self, rows: Floats) -> Floats:
+    def left_out(self) -> Floats:
         """Log density at the fitted rows, each left out."""
         own = self.gaussian.log_density_left_out(self.scores)
-        return own + self.log_slopes - self.marginals.influence(rows)
+        return own + self.log_slopes - self.layers.influence(self.rows)
 
     def effects(self, judged: Floats, weights: Floats) -> Floats:
         """Effects of the fitted rows on a weighted sum of log densities elsewhere."""
         scores = self.scores_of(judged)
         through_gaussian = self.gaussian.effects(self.scores, scores, weights)
-        return through_gaussian + self.marginals.effects(self.rows, judged, weights)
+        return through_gaussian + self.layers.effects(self.rows, judged, weights)
 
 
 def _log_p(
@@ -149,7 +151,7 @@ def _log_p(
     rng = np.random.default_rng(0)
     bias = bias_of_x(of_x.gaussian, of_x.scores, k, threads, rng)
     # half of what the splines owe to the rows that they have seen
-    return log_p, bias + float(of_x.marginals.influence(of_x.rows).mean()) / 2
+    return log_p, bias + float(of_x.layers.influence(of_x.rows).mean()) / 2
 
 
 def _log_q(
@@ -157,7 +159,7 @@ def _log_q(
 ) -> tuple[Floats, float]:
     """log q at the rows of X, and how much too large it is on average."""
     threads = settings.threads
-    at_x, log_slopes = of_y.marginals.scores(X)
+    at_x, log_slopes = of_y.layers.scores(X)
     scores, others = pair.with_equal_rows(at_x, of_y.scores)
     near = search(
         scores, others, settings.n_neighbors, blocks=("xy",), threads=threads
@@ -168,12 +170,3 @@ def _log_q(
     log_q += digamma(counts) - digamma(len(others) + 1)
     rng = np.random.default_rng(0)
     return log_q, bias_of_y(of_y.gaussian, of_y.scores, rows, radii, threads, rng)
-
-
-def _in_units(
-    pair: PreparedPair, settings: Settings
-) -> tuple[FloatArray, FloatArray, NeighborDistances, Balls]:
-    """Rows with columns of one size and their neighbours, which coverage needs."""
-    common = coordinates(pair.X, pair.Y, "standard")
-    X, Y = pair.with_equal_rows(common.X, common.Y)
-    return X, Y, *search_balls(X, Y, pair.dimension, settings)

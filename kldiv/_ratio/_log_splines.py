@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import BSpline
-from scipy.special import logsumexp, ndtri
+from scipy.special import ndtri
 
 from kldiv._typing import Floats, Rows
 
@@ -153,8 +153,10 @@ def _counts(z: Floats) -> Floats:
 def _normalised(coefficients: Floats) -> tuple[float, Floats]:
     """Log normaliser, and the probabilities of the grid values."""
     logs = _SPLINES @ coefficients + _LOG_BASE
-    total = float(logsumexp(logs))
-    return total, np.exp(logs - total)
+    largest = logs.max()
+    shares = np.exp(logs - largest)
+    size = shares.sum()
+    return float(largest + np.log(size)), shares / size
 
 
 def _maximise(moments: Floats, n: int, penalty: Floats, start: Floats) -> Floats:

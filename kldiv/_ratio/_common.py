@@ -1,0 +1,142 @@
+"""log p/q from rows counted in balls that both samples share.
+
+The ball around a row of X reaches to the farther one of its k-th neighbours in X and
+in Y. Its volume is the same for both samples and cancels, whatever the dimension in
+which the rows really vary. A ratio that was learned elsewhere can be carried in: rows
+of Y are counted by it, and the balls see what it misses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.special import digamma
+
+from kldiv._preparation import PreparedPair
+from kldiv._ratio._balls import adaptive_balls
+from kldiv._ratio._coordinates import coordinates
+from kldiv._ratio._correction import Correction, Evidence, search_balls
+from kldiv._ratio._log_ratio import LogRatio, Settings
+from kldiv._ratio._votes import neighbor_votes
+from kldiv._typing import FloatArray, Floats, Mask, Rows
+
+# Balls of which the members are looked at; more cost time, not accuracy.
+_MOST_BALLS = 2000
+_DISTANCES_AT_A_TIME = 1 << 20
+_RADIUS_SLACK = 1e-12
+_FOUND: WeakKeyDictionary[PreparedPair, dict[Settings, LogRatio]] = WeakKeyDictionary()
+
+
+def common_balls(pair: PreparedPair, settings: Settings) -> LogRatio:
+    """log p/q from counts where columns in different units count alike.
+
+    Several corrections look at the same balls; they are searched once for a pair.
+    """
+    known = _FOUND.setdefault(pair, {})
+    if settings not in known:
+        known[settings] = _search(pair, settings)
+    return known[settings]
+
+
+def _search(pair: PreparedPair, settings: Settings) -> LogRatio:
+    asked = settings
+    if settings.scale == "auto":
+        settings = replace(settings, scale="standard")
+    common = coordinates(pair.X, pair.Y, settings.scale)
+    X, Y = pair.with_equal_rows(common.X, common.Y)
+    neighbors, balls = search_balls(X, Y, pair.dimension, settings)
+    counted = adaptive_balls(X, Y, balls, settings.threads, settings.metric)
+    ends_in_x = balls.rho >= balls.nu
+    # a ball that ends at the k-th row of a sample holds it for sure; of one whose
+    # radius comes from elsewhere the expected log mass is that of one row more
+    values = digamma(counted.k_rho + ~ends_in_x) - digamma(counted.k_nu + ends_in_x)
+    values += np.log(len(Y) / (len(X) - 1))
+    return LogRatio(
+        values, X, Y, balls, neighbors, CommonBalls.name, common.scale, asked
+    )
+
+
+class CommonBalls(Correction):
+    """Rows of both samples counted in the larger of the two balls."""
+
+    name: ClassVar[str] = "common"
+    euclidean = True
+    varying_k = True
+
+    def evidence(self, pair: PreparedPair, settings: Settings) -> Evidence:
+        found = common_balls(pair, settings)
+        X, Y = found.X.astype(np.float64), found.Y.astype(np.float64)
+        votes = neighbor_votes(X, Y, settings.threads)
+
+        def effects(weights: Floats) -> tuple[Floats, Floats]:
+            return members_of(found).effects(weights)
+
+        return Evidence(votes, lambda: replace(found, row_effects=effects))
+
+
+@dataclass(frozen=True)
+class Members:
+    """Which rows lie in some of the balls.
+
+    Attributes
+    ----------
+    balls : ndarray of shape (b,)
+        Rows of X around which they lie.
+    in_x, in_y : ndarray of shape (b, n) and (b, m)
+        Whether each row is in the ball.
+    """
+
+    balls: Rows
+    in_x: Mask
+    in_y: Mask
+
+    def effects(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Effects of all rows on the weighted sum of log ratios, through counts."""
+        (b, n), m = self.in_x.shape, self.in_y.shape[1]
+        shares = weights[self.balls] * n / b
+        of_x = (shares / self.in_x.sum(axis=1)) @ self.in_x
+        of_y = (shares / self.in_y.sum(axis=1)) @ self.in_y
+        return of_x * n, -of_y * m
+
+
+def members_of(found: LogRatio) -> Members:
+    """Members of at most a few thousand of the balls, at equal steps."""
+    n = len(found.X)
+    rows = np.arange(n)
+    if n > _MOST_BALLS:
+        rows = np.linspace(0, n - 1, _MOST_BALLS).astype(np.intp)
+    radii = np.maximum(found.balls.rho, found.balls.nu)[rows] * (1 + _RADIUS_SLACK)
+    in_x = np.empty((len(rows), n), dtype=bool)
+    in_y = np.empty((len(rows), len(found.Y)), dtype=bool)
+    X, Y = found.X.astype(np.float64), found.Y.astype(np.float64)
+    for data, inside in ((X, in_x), (Y, in_y)):
+        for part, distances in _in_parts(X[rows], data):
+            inside[part] = distances <= radii[part, None]
+    in_x[np.arange(len(rows)), rows] = False
+    return Members(rows, in_x, in_y)
+
+
+def _in_parts(queries: FloatArray, data: FloatArray) -> Iterator[tuple[slice, Floats]]:
+    step = max(1, _DISTANCES_AT_A_TIME // len(data))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        yield part, cdist(queries[part], data)
+
+
+def missed_by(found: LogRatio, members: Members, log_ratios: Floats) -> Floats:
+    """What a learned log p/q misses at the rows around which the balls lie.
+
+    `log_ratios` holds it at the rows of X, then of Y. Rows of Y that are weighed by
+    the learned ratio are a sample of P if it is right.
+    """
+    of_y = log_ratios[len(found.X) :]
+    top = float(of_y.max())
+    inside = members.in_y @ np.exp(of_y - top)
+    carried = np.log(inside / members.in_y.sum(axis=1)) + top
+    missed: Floats = found.values[members.balls] - carried
+    return missed
