@@ -44,11 +44,13 @@ def kl_divergence(
         (Wang, Kulkarni and Verdu 2009, section IV). "gaussian" and "mixture" take the
         masses of the neighbour balls from references fitted to the samples instead of
         "density times volume", which in more than five columns is far off; "marginal"
-        does so after each sample was made Gaussian column by column. "classifier" is
-        the logit of a classifier that tells the samples apart. "auto" is a mean of
-        "adaptive", "mixture", "marginal" and "classifier", weighed by the log loss of
-        telling samples apart at rows unseen; "adaptive" or None where a sample has
-        less than 20 rows. See the user guide, "Accuracy".
+        does so after each sample was made Gaussian by maps of its own. "common"
+        counts rows of both samples in the larger of two balls, so that volumes cancel.
+        "classifier" is the logit of a classifier that tells the samples apart, and
+        what common balls see beyond it. "auto" is a mean of "common", "mixture",
+        "marginal" and "classifier", weighed by the log loss of telling samples apart
+        at rows unseen; "adaptive" or None where a sample has less than 20 rows. See
+        the user guide, "Accuracy".
     algorithm : str, default="auto"
         How neighbours are searched; all ways give the same distances. "auto" searches
         on the GPU where a sample is a tensor there.

@@ -25,9 +25,9 @@ def test_threads_do_not_change_the_value(rng):
 
 def test_choose_corrections():
     choose = _corrections.choose_corrections
-    candidates = ("adaptive", "mixture", "marginal", "classifier")
+    candidates = ("common", "mixture", "marginal", "classifier")
     assert choose("auto", 100, 100, 50) == candidates
-    assert choose("auto", 100, 100, 784) == ("adaptive", "gaussian", "classifier")
+    assert choose("auto", 100, 100, 784) == ("common", "gaussian", "classifier")
     assert choose("auto", 100, 10, 2) == ("adaptive",)
     assert choose("auto", 100, 10, 20) == (None,)
     assert choose("auto", 100, 100, 2, "manhattan") == ("adaptive",)

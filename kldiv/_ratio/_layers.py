@@ -19,6 +19,8 @@ from kldiv._ratio._mixtures import fit_gaussian
 from kldiv._typing import Floats
 
 _STEPS, _CONVERGED = 100, 1e-6
+# Whole rows are mapped only with so many of them for each column, and only if the log
+# likelihood gains this much.
 _ROWS_PER_COLUMN = 10
 _CLEAR_GAIN = 10.0
 # Lengths whose normal score is farther out are mapped straight on.
@@ -54,7 +56,12 @@ class Turned:
         """What leaving a fitted row out takes from its log density, on average."""
         return np.full(len(X), self.cost)
 
-    def effects(self, rows: Floats, judged: Floats, weights: Floats) -> Floats:
+    def effects(  # the same call as for maps of single columns
+        self,
+        rows: Floats,
+        judged: Floats,  # noqa: ARG002
+        weights: Floats,  # noqa: ARG002
+    ) -> Floats:
         """None are counted: the directions maximise what they are judged by."""
         return np.zeros(len(rows))
 

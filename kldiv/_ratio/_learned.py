@@ -14,15 +14,16 @@ from kldiv._ratio._balls import grown_balls
 from kldiv._ratio._classifier import fit_classifier
 from kldiv._ratio._common import common_balls, members_of, missed_by
 from kldiv._ratio._correction import Correction, Evidence
-from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._layers import fit_layers
+from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._mixtures import Mixture, fit_gaussian
 from kldiv._ratio._references import bias_of_x, bias_of_y
 from kldiv._typing import Floats
 
-# What balls see beyond a classifier: so many standard errors of it are noise, ...
+# Of what balls see beyond a classifier so many standard errors are noise. Half of the
+# rest is added and all of it is an error: it may see too much, or not enough.
 _SURE = 2.0
-_SHARE, _SHARE_ERROR = 0.75, 0.75
+_SHARE, _SHARE_ERROR = 0.5, 1.0
 
 
 class ClassifierRatio(Correction):
@@ -99,6 +100,7 @@ class MarginalReferences(Correction):
                 correction=self.name,
                 scale="own",
                 row_effects=effects,
+                fit_error=of_x.fit_error(of_y),
             )
 
         def effects(weights: Floats) -> tuple[Floats, Floats]:
@@ -129,6 +131,11 @@ class _Side:
         """Log density at the fitted rows, each left out."""
         own = self.gaussian.log_density_left_out(self.scores)
         return own + self.log_slopes - self.layers.influence(self.rows)
+
+    def fit_error(self, other: _Side) -> float:
+        """Half of what both fits owe to the rows that they have seen."""
+        owed = [one.layers.influence(one.rows).mean() for one in (self, other)]
+        return float(np.hypot(*owed)) / 2
 
     def effects(self, judged: Floats, weights: Floats) -> Floats:
         """Effects of the fitted rows on a weighted sum of log densities elsewhere."""

@@ -25,6 +25,8 @@ _PENALTIES = (1e6, 3e3, 3e2, 3e1, 3.0, 0.3, 0.03)
 _RIDGE = 1e-6
 # Sets the constant apart from all penalised combinations.
 _APART = 1e3
+# Log likelihood that a less smooth density must gain.
+_CLEAR_GAIN = 3.0
 _NEWTON_STEPS, _HALVINGS, _CONVERGED = 40, 12, 1e-9
 _GRID = np.linspace(-9.0, 9.0, 721)
 _STEP = float(_GRID[1] - _GRID[0])
@@ -132,8 +134,8 @@ def fit_log_spline(z: Floats) -> LogSpline:
         coefficients = _maximise(moments, len(z), penalty, coefficients)
         spline = _describe(coefficients, len(z), penalty)
         judged = counts @ (spline.log_ratio - spline.influence)
-        # one nat more, or the smoother density stays
-        if best is None or judged > best[0] + 1.0:
+        # beyond the rows a density that bends without need goes astray
+        if best is None or judged > best[0] + _CLEAR_GAIN:
             best = judged, spline
     assert best is not None
     return best[1]
