@@ -45,7 +45,7 @@ CORRECTIONS = {
     "auto": "auto",
 }
 # What "auto" is compared with in robust cases: what it chooses from, and published.
-ROBUST_METHODS = ("auto", "published", "adaptive", "mixture", "marginal", "classifier")
+ROBUST_METHODS = ("auto", "published", "common", "mixture", "marginal", "classifier")
 # name: module, function, keyword arguments for k neighbours
 PEERS = {
     "divergence": ("divergence.knn", "knn_kl_divergence", lambda k: {"k": k}),
