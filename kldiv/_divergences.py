@@ -42,6 +42,9 @@ class Divergence:
         Whether it is a sum of mean log ratios, so that noise in single rows averages.
     degree : int
         It grows with this power of the unit of the samples.
+    power : float or callable
+        Power of the ratio whose mean it takes, 0 for others; of the order, if that
+        depends on it.
     """
 
     compute: Callable[..., float]
@@ -50,10 +53,24 @@ class Divergence:
     bounded: bool | Callable[[float], bool] = False
     linear: bool = False
     degree: int = 0
+    power: float | Callable[[float], float] = 0.0
 
     def is_finite(self, order: float) -> bool:
         """Whether the divergence of this order is finite whatever the laws are."""
         return self.bounded(order) if callable(self.bounded) else self.bounded
+
+    def noise(self, k: int | None, order: float) -> float:
+        """What the formula takes off a log ratio for the noise of k neighbours.
+
+        Ratios without such noise are raised by it beforehand.
+        """
+        s = self.power(order) if callable(self.power) else self.power
+        return log_noise(s, k) / s if s else 0.0
+
+
+def log_noise(s: float, k: int | None) -> float:
+    """Log of what k neighbours make of the mean of the s-th power of a ratio."""
+    return float(gammaln(k + s) + gammaln(k - s) - 2 * gammaln(k)) if k else 0.0
 
 
 def power_mean(x: Floats, s: float, k: int | None) -> float:
@@ -63,10 +80,9 @@ def power_mean(x: Floats, s: float, k: int | None) -> float:
             f"the power {s:g} of the density ratio has a mean only for n_neighbors "
             f"above {abs(s):g}; got n_neighbors={k}. Raise n_neighbors."
         )
-    log_noise = gammaln(k + s) + gammaln(k - s) - 2 * gammaln(k) if k else 0.0
     top = (s * x).max()
     with np.errstate(over="ignore"):  # laws far apart: infinite, as it may be in truth
-        return float(np.exp(top - log_noise) * np.exp(s * x - top).mean())
+        return float(np.exp(top - log_noise(s, k)) * np.exp(s * x - top).mean())
 
 
 def _log(mean: float) -> float:
@@ -211,11 +227,13 @@ def of_generator(generator: Generator) -> Divergence:
 DIVERGENCES: dict[str, Divergence] = {
     "kl": Divergence(kl, linear=True),
     "jeffreys": Divergence(jeffreys, "xy", linear=True),
-    "renyi": Divergence(renyi),
-    "tsallis": Divergence(tsallis, bounded=lambda order: order < 1),
-    "hellinger": Divergence(hellinger, bounded=True),
-    "bhattacharyya": Divergence(bhattacharyya),
-    "chi2": Divergence(chi2),
+    "renyi": Divergence(renyi, power=lambda order: order - 1),
+    "tsallis": Divergence(
+        tsallis, bounded=lambda order: order < 1, power=lambda order: order - 1
+    ),
+    "hellinger": Divergence(hellinger, bounded=True, power=-0.5),
+    "bhattacharyya": Divergence(bhattacharyya, power=-0.5),
+    "chi2": Divergence(chi2, power=1.0),
     "jensen-shannon": Divergence(jensen_shannon, "xy", bounded=True),
     "total-variation": Divergence(total_variation, "xy", bounded=True),
     "energy": Divergence(energy, "samples", bounded=True, degree=1),

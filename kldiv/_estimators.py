@@ -10,6 +10,14 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from kldiv._estimation._categories import (
+    Levels,
+    asked_of,
+    category_columns,
+    checked_samples,
+    coded_sample,
+)
+from kldiv._estimation._columns import Asked
 from kldiv._estimation._estimate import estimate
 from kldiv._estimation._options import Options
 from kldiv._neighbors import of_samples
@@ -28,6 +36,7 @@ def kl_divergence(
     algorithm: str = "auto",
     duplicates: str = "raise",
     n_jobs: int | None = None,
+    discrete: Any = "auto",
 ) -> float:
     """Kullback-Leibler divergence D(P || Q) from a sample of each, in nats.
 
@@ -61,6 +70,13 @@ def kl_divergence(
         evenly over its grid cell.
     n_jobs : int, optional
         Threads; None is one, -1 all available ones.
+    discrete : "auto", None or sequence, default="auto"
+        Columns that hold categories, flags or codes: names, positions, or one bool for
+        each column. Their divergence is added to that of the other columns within
+        their cells. "auto" takes columns of data frames with categories, truth values
+        or strings, and in samples with other columns as well those of few values
+        that all repeat, and single values that many rows share. None takes all
+        columns for continuous. See the user guide, "Discrete and mixed columns".
 
     Returns
     -------
@@ -100,6 +116,7 @@ def kl_divergence(
         algorithm=algorithm,
         duplicates=duplicates,
         n_jobs=n_jobs,
+        discrete=discrete,
     )
 
 
@@ -159,6 +176,7 @@ def estimate_divergence(
     scale: str | None = "auto",
     order: float = 0.5,
     metric: str | UserMetric = "euclidean",
+    discrete: Any = "auto",
 ) -> DivergenceResult:
     """Divergence of two samples, how sure it is, and how it was obtained.
 
@@ -194,6 +212,10 @@ def estimate_divergence(
         volume proportional to r to the power of the dimension, because the factor
         cancels. References ("gaussian", "mixture") are Euclidean; "auto" with another
         metric is "adaptive" up to five columns and None beyond.
+    discrete : "auto", None or sequence, default="auto"
+        As in :func:`kl_divergence`. Energy and MMD, which average distances, take
+        numbers only. With a metric of the user's, "auto" goes by dtypes alone, and
+        the metric gets the columns that are left.
 
     Returns
     -------
@@ -224,7 +246,6 @@ def estimate_divergence(
     (True, 0.01)
     """
     algorithm = of_samples(algorithm, metric, X, Y)
-    X, Y = check_pair(X, Y)
     check_level(confidence_level)
     settings = KNNDivergence(
         divergence,
@@ -237,11 +258,16 @@ def estimate_divergence(
         scale,
         order,
         metric,
+        discrete,
     )
     settings.check_parameters()
-    permutations = check_integer(n_permutations, "n_permutations", 0)
+    X, Y, asked = checked_samples(X, Y, discrete)
     result = settings.estimate_checked(
-        X, Y, confidence_level=confidence_level, n_permutations=permutations
+        X,
+        Y,
+        asked,
+        confidence_level=confidence_level,
+        n_permutations=check_integer(n_permutations, "n_permutations", 0),
     )
     warn_of(result.notes)
     return result
@@ -275,11 +301,16 @@ class KNNDivergence(BaseEstimator):
         Order of the Renyi and Tsallis divergences.
     metric : {"euclidean", "manhattan", "chebyshev"} or callable, default="euclidean"
         As in :func:`estimate_divergence`.
+    discrete : "auto", None or sequence, default="auto"
+        As in :func:`kl_divergence`; in a pipeline, columns of what arrives here.
 
     Attributes
     ----------
     reference_ : ndarray of shape (m, n_features)
-        The reference sample.
+        The reference sample; categories of a data frame are numbered.
+    categories_ : dict of int to tuple
+        The categories of each column of a data frame that holds some, in the order of
+        their numbers.
     n_features_in_ : int
         Columns of the reference.
     feature_names_in_ : ndarray of str
@@ -312,6 +343,7 @@ class KNNDivergence(BaseEstimator):
         scale: str | None = "auto",
         order: float = 0.5,
         metric: str | UserMetric = "euclidean",
+        discrete: Any = "auto",
     ) -> None:
         self.divergence = divergence
         self.n_neighbors = n_neighbors
@@ -323,6 +355,7 @@ class KNNDivergence(BaseEstimator):
         self.scale = scale
         self.order = order
         self.metric = metric
+        self.discrete = discrete
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""
@@ -344,9 +377,9 @@ class KNNDivergence(BaseEstimator):
             This estimator.
         """
         self.check_parameters()
-        self.reference_ = validate_data(
-            self, on_host(X, "X"), dtype=[np.float64, np.float32], order="C"
-        )
+        self.categories_: Levels = {}
+        columns = category_columns(X, self.discrete)
+        self.reference_ = self._checked(X, columns, self.categories_, reset=True)
         return self
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
@@ -385,27 +418,52 @@ class KNNDivergence(BaseEstimator):
         """
         check_is_fitted(self)
         self.check_parameters()
-        algorithm = of_samples(self.algorithm, self.metric, X, None)
-        X = validate_data(
-            self,
-            on_host(X, "X"),
-            dtype=[np.float64, np.float32],
-            order="C",
-            reset=False,
-        )
         check_level(confidence_level)
+        algorithm = of_samples(self.algorithm, self.metric, X, None)
+        levels = dict(self.categories_)
+        columns = sorted({*levels, *category_columns(X, self.discrete)})
+        checked = self._checked(X, columns, levels, reset=False)
+        names = getattr(self, "feature_names_in_", None)
+        asked = asked_of(
+            self.discrete,
+            self.n_features_in_,
+            None if names is None else names.tolist(),
+            columns,
+            levels,
+        )
         result = estimate(
-            *check_pair(X, self.reference_),
+            *check_pair(checked, self.reference_),
             Options(**self.get_params() | {"algorithm": algorithm}),
+            asked,
             confidence_level=confidence_level,
         )
         warn_of(result.notes)
         return result
 
+    def _checked(
+        self, X: Any, columns: list[int], levels: Levels, *, reset: bool
+    ) -> FloatArray:
+        """A sample as scikit-learn checks it, categories as numbers."""
+        if columns:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            X = coded_sample(X, columns, levels, "X")
+            reset = False
+            if hasattr(self, "feature_names_in_"):
+                return X
+        checked: FloatArray = validate_data(
+            self,
+            on_host(X, "X"),
+            dtype=[np.float64, np.float32],
+            order="C",
+            reset=reset,
+        )
+        return checked
+
     def estimate_checked(
         self,
         X: FloatArray,
         Y: FloatArray,
+        asked: Asked | None = None,
         *,
         confidence_level: float | None = None,
         n_permutations: int = 0,
@@ -415,6 +473,7 @@ class KNNDivergence(BaseEstimator):
             X,
             Y,
             Options(**self.get_params()),
+            asked or asked_of(self.discrete, X.shape[1], None),
             confidence_level=confidence_level,
             n_permutations=n_permutations,
         )

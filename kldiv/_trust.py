@@ -126,6 +126,8 @@ def _low_coverage(outcome: Outcome) -> tuple[str, str] | None:
 
 def _other_scale(outcome: Outcome) -> tuple[str, str] | None:
     """Columns whose middle halves are far apart, or of very different width."""
+    if not outcome.X.shape[1]:  # all columns are discrete
+        return None
     (low, high), (other_low, other_high) = (
         np.quantile(sample, [0.25, 0.75], axis=0) for sample in (outcome.X, outcome.Y)
     )
@@ -174,6 +176,8 @@ def _sharp(y: FloatArray) -> bool:
 
 def _dependent_rows(outcome: Outcome) -> tuple[str, str] | None:
     """Correlation of each row with the next one, the largest over columns."""
+    if not outcome.X.shape[1]:
+        return None
     worst, name = 0.0, ""
     for label, sample in (("X", outcome.X), ("Y", outcome.Y)):
         if len(sample) < _FEW_ROWS:
@@ -226,7 +230,7 @@ def _candidates_apart(outcome: Outcome) -> tuple[str, str] | None:
 def _beyond_evidence(outcome: Outcome) -> tuple[str, str] | None:
     most = float(np.log(len(outcome.Y)))
     value = outcome.facts["value"]
-    if outcome.facts.get("correction") is None or not value > most:
+    if outcome.facts.get("correction") is None or not most < value < np.inf:
         return None
     return "caution", (
         f"{value:.1f} nats are more than {len(outcome.Y)} rows of Y can prove "

@@ -112,7 +112,7 @@ def test_flags_and_columns_that_are_almost_the_same(correction, rng):
     X = np.column_stack([X, X[:, 0] + 1e-7 * rng.normal(size=300)])
     Y = np.column_stack([Y, Y[:, 0] + 1e-7 * rng.normal(size=200)])
     X, Y = (np.column_stack([Z, rng.random(len(Z)) < 0.5]) for Z in (X, Y))
-    with pytest.warns(DiscreteDataWarning):
-        found = estimate_divergence(X, Y, correction=correction)
+    with pytest.warns(DiscreteDataWarning):  # as numbers
+        found = estimate_divergence(X, Y, correction=correction, discrete=None)
     assert np.isfinite(found.value)
     assert found.standard_error > 0

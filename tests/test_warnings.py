@@ -12,7 +12,7 @@ from tests.notes import warned
 
 CASES = {
     kldiv.SameSampleWarning: lambda X, _: (X, X),
-    kldiv.DiscreteDataWarning: lambda X, Y: (X, np.c_[Y[:, 0], Y[:, 1] > 0]),
+    kldiv.DiscreteDataWarning: lambda X, Y: (X, np.c_[Y[:, 0], 0 * Y[:, 1]]),
     kldiv.SingularSampleWarning: lambda X, Y: (np.c_[X[:, 0], X[:, 0]], Y),
     kldiv.SamplesApartWarning: lambda X, Y: (X, Y + 1000),
 }

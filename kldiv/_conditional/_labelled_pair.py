@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 
 from kldiv._duplicates import count_duplicates, fingerprint, row_ids
+from kldiv._estimation._categories import checked_samples
+from kldiv._estimation._columns import Asked, renamed
 from kldiv._typing import FloatArray
 from kldiv._validation import (
     as_array,
@@ -30,6 +32,7 @@ class LabelledPair:
     aux: FloatArray
     aux_labels: NDArray[Any]
     classes: NDArray[Any]
+    asked: Asked
     train_answers: NDArray[np.float64] | None = None
     aux_answers: NDArray[np.float64] | None = None
 
@@ -46,14 +49,20 @@ class LabelledPair:
     def transformed(self, transformer: Any) -> tuple[LabelledPair, int]:
         """The pair with new features, and how many rows both samples share.
 
-        The transformer is fitted on the training rows. Equal rows must get equal
-        features, so each distinct row is transformed once: a matrix product can round
-        equal rows differently.
+        The transformer is fitted on the training rows. Columns that are discrete for
+        certain pass by it and come last. Equal rows must get equal features, so each
+        distinct row is transformed once: a matrix product can round equal rows
+        differently.
         """
         counts, _, _ = count_duplicates(self.train, self.aux)
         if transformer is None:
             return self, counts.shared
-        train, aux = self.train, self.aux
+        codes = self.asked.discrete
+        if codes.all():
+            return self, counts.shared
+        train, aux = (
+            np.ascontiguousarray(rows[:, ~codes]) for rows in (self.train, self.aux)
+        )
         if isinstance(transformer, PCA):  # it does not mind another unit
             train, aux, _ = brought_into_range(train, aux, ("train", "aux"))
         transformer.fit(train)
@@ -66,7 +75,16 @@ class LabelledPair:
         train, aux = check_pair(
             features[:n], features[n:], ("transformed train", "transformed aux")
         )
-        return replace(self, train=train, aux=aux), counts.shared
+        return self._with_features(train, aux), counts.shared
+
+    def _with_features(self, train: FloatArray, aux: FloatArray) -> LabelledPair:
+        """The pair with these features, and after them the columns of codes."""
+        old, width = self.asked, train.shape[1]
+        if not old.discrete.any():
+            return replace(self, train=train, aux=aux, asked=renamed(old, width))
+        codes = [rows[:, old.discrete] for rows in (self.train, self.aux)]
+        train, aux = check_pair(np.c_[train, codes[0]], np.c_[aux, codes[1]])
+        return replace(self, train=train, aux=aux, asked=renamed(old, width))
 
     def sizes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Training and auxiliary rows of each class."""
@@ -77,7 +95,9 @@ class LabelledPair:
         return sizes[0], sizes[1]
 
 
-def labelled_pair(train: Any, aux: Any, victim: Any, *, soft: bool) -> LabelledPair:
+def labelled_pair(
+    train: Any, aux: Any, victim: Any, *, soft: bool, discrete: Any = "auto"
+) -> LabelledPair:
     """Training and auxiliary rows with labels, and with probabilities if `soft`."""
     train, train_answers = _without_answers(train)
     train_rows, train_labels = _unpack(train, "train")
@@ -88,12 +108,12 @@ def labelled_pair(train: Any, aux: Any, victim: Any, *, soft: bool) -> LabelledP
     aux_rows, responses = _unpack(aux, "aux", labelled=victim is None)
     if responses is None:
         responses = _ask_victim(victim, aux_rows)
-    X, Y = check_pair(train_rows, aux_rows, ("train", "aux"))
+    X, Y, asked = checked_samples(train_rows, aux_rows, discrete, ("train", "aux"))
     labels = check_labels(train_labels, "the labels of train", len(X))
     classes = np.unique(labels)
     aux_labels = _aux_labels(responses, len(Y), classes)
     if not soft:
-        return LabelledPair(X, labels, Y, aux_labels, classes)
+        return LabelledPair(X, labels, Y, aux_labels, classes, asked)
     if train_answers is None and victim is not None:
         train_answers = _ask_victim(victim, train_rows)
     return LabelledPair(
@@ -102,6 +122,7 @@ def labelled_pair(train: Any, aux: Any, victim: Any, *, soft: bool) -> LabelledP
         Y,
         aux_labels,
         classes,
+        asked,
         _soft_answers(train_answers, "train", len(X), len(classes)),
         _soft_answers(responses, "aux", len(Y), len(classes)),
     )

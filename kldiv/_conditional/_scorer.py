@@ -22,6 +22,7 @@ from kldiv._conditional._soft import SoftTerms, soft_result, soft_terms
 from kldiv._conditional._table import columns_of, notes_of_classes
 from kldiv._conditional._transformer import make_transformer
 from kldiv._errors._differences import TracedEffects
+from kldiv._estimation._columns import Asked
 from kldiv._estimators import KNNDivergence
 from kldiv._results._report import PerClassReport
 from kldiv._results._results import DivergenceResult
@@ -57,7 +58,7 @@ class ConditionalKLScorer(BaseEstimator):
         "auto" leaves up to fifteen features as they are and takes the first fifteen
         principal components of wider data, unless the estimator has another metric
         than the Euclidean, which is measured on the features given; the report records
-        what it did.
+        what it did. Columns that are discrete by name or dtype pass by it.
     conditioning : {"hard", "soft"}, default="hard"
         "hard": auxiliary rows whose label is c, as in the paper. "soft": every
         auxiliary row, weighted by the victim's probability of c. Soft scores use all
@@ -198,15 +199,14 @@ class ConditionalKLScorer(BaseEstimator):
         started = time.perf_counter()
         final = self._checked_estimator()
         soft = self.conditioning == "soft"
-        pair = labelled_pair(train, aux, self.victim, soft=soft)
+        pair = labelled_pair(
+            train, aux, self.victim, soft=soft, discrete=self._discrete(final)
+        )
         self.classes_ = pair.classes
-        self.n_features_in_ = pair.train.shape[1]
-        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
-        names = column_names(train_rows_of(train))
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
+        self._keep_features(train, pair)
+        continuous = len(pair.train), int((~pair.asked.discrete).sum())
         self.transformer_, described = make_transformer(
-            self.transformer, pair.train.shape, final.metric, self.random_state
+            self.transformer, continuous, final.metric, self.random_state
         )
         features, shared = pair.transformed(self.transformer_)
         jobs, reasons = self._jobs(features, final.n_neighbors)
@@ -274,6 +274,20 @@ class ConditionalKLScorer(BaseEstimator):
         final.check_parameters()
         return final
 
+    def _keep_features(self, train: Any, pair: LabelledPair) -> None:
+        """Remember how many features there were, and their names."""
+        self.n_features_in_ = pair.train.shape[1]
+        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
+        names = column_names(train_rows_of(train))
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+    def _discrete(self, final: KNNDivergence) -> Any:
+        """What is said of the columns given; a pipeline speaks of those it makes."""
+        if final.discrete is None or not isinstance(self.estimator, Pipeline):
+            return final.discrete
+        return "auto"
+
     def _jobs(
         self, pair: LabelledPair, n_neighbors: int
     ) -> tuple[list[Job], dict[Any, str]]:
@@ -302,7 +316,8 @@ class ConditionalKLScorer(BaseEstimator):
         # Classes are the parallel level: below them, nothing may start threads. And how
         # many share a matrix product decides its last digits.
         with threadpool_limits(1, user_api="blas"):
-            results = in_threads(self._score_class, jobs, n_jobs, self.verbose)
+            asked = [(*job, pair.asked) for job in jobs]
+            results = in_threads(self._score_class, asked, n_jobs, self.verbose)
         scored = dict(zip((label for label, *_ in jobs), results, strict=True))
         notes = notes_of_classes(scored)
         self.results_: dict[Any, DivergenceResult] = scored
@@ -332,7 +347,7 @@ class ConditionalKLScorer(BaseEstimator):
         return pairings
 
     def _score_class(
-        self, label: Any, train: FloatArray, aux: FloatArray
+        self, label: Any, train: FloatArray, aux: FloatArray, asked: Asked | None
     ) -> DivergenceResult:
         estimator = KNNDivergence() if self.estimator is None else self.estimator
         estimator = clone(estimator)
@@ -340,11 +355,11 @@ class ConditionalKLScorer(BaseEstimator):
             if isinstance(estimator, Pipeline):
                 head = estimator[:-1].fit(aux)
                 train, aux = head.transform(train), head.transform(aux)
-                estimator = estimator[-1]
+                estimator, asked = estimator[-1], None
             if n_threads(self.n_jobs) > 1:
                 estimator.set_params(n_jobs=None)
             result: DivergenceResult = estimator.estimate_checked(
-                *check_pair(train, aux), confidence_level=self.confidence_level
+                *check_pair(train, aux), asked, confidence_level=self.confidence_level
             )
         except ValueError as error:
             raise ValueError(f"class {label}: {error}") from error

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv._neighbors import search
-from kldiv._typing import FloatArray, Mask, UserMetric
+from kldiv._typing import FloatArray, Floats, Mask, UserMetric
 
 
 def permutation_pvalue(
@@ -44,17 +44,28 @@ def permutation_pvalue(
     )
     neighbours = graph.xx_indices
     assert neighbours is not None
-    labels = np.zeros((n_permutations + 1, len(pooled)), dtype=bool)
-    labels[0, : len(X)] = True
+    labels = labellings(len(X), len(Y), n_permutations, rng)
+    statistics = edge_statistics(labels, neighbours)
+    at_least = (statistics[1:] >= statistics[0] * (1 - 1e-12)).sum()
+    return float((1 + at_least) / (1 + n_permutations))
+
+
+def labellings(n: int, m: int, n_permutations: int, rng: np.random.Generator) -> Mask:
+    """Which pooled rows are of X: as given, then permuted."""
+    labels = np.zeros((n_permutations + 1, n + m), dtype=bool)
+    labels[0, :n] = True
     for row in labels[1:]:
-        row[rng.permutation(len(pooled))[: len(X)]] = True
+        row[rng.permutation(n + m)[:n]] = True
+    return labels
+
+
+def edge_statistics(labels: Mask, neighbours: NDArray[np.integer]) -> Floats:
+    """Generalised edge count of each labelling."""
     edges = np.array([_inner_edges(row, neighbours) for row in labels], dtype=float)
     # moments over all labellings, the observed one included: they are exchangeable
     edges -= edges.mean(axis=0)
     precision = np.linalg.pinv(edges.T @ edges / len(edges))
-    statistics = np.einsum("ij,jk,ik->i", edges, precision, edges)
-    at_least = (statistics[1:] >= statistics[0] * (1 - 1e-12)).sum()
-    return float((1 + at_least) / (1 + n_permutations))
+    return np.asarray(np.einsum("ij,jk,ik->i", edges, precision, edges))
 
 
 def _inner_edges(in_x: Mask, neighbours: NDArray[np.integer]) -> tuple[int, int]:

@@ -82,6 +82,15 @@ class SampleEffects:
         changes = -sums / (n - np.bincount(of_row, minlength=n_groups))
         return changes - changes.mean()
 
+    def without_groups(self) -> SampleEffects:
+        """The same effects; what groups of rows vary beyond them is a variance."""
+        if not self.rest.size:
+            return self
+        known = self.groups(self.rest.size)
+        share, _ = _difference(known + self.rest, known)
+        more = self.bootstrap + max(share, 0.0)
+        return replace(self, rest=np.empty(0), bootstrap=more)
+
 
 @dataclass(frozen=True)
 class Effects:

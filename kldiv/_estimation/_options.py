@@ -8,6 +8,7 @@ from typing import Any
 
 from kldiv._backends import BACKENDS
 from kldiv._divergences import DIVERGENCES, Divergence, of_generator
+from kldiv._estimation._categories import check_discrete
 from kldiv._neighbors import check_metric
 from kldiv._preparation import DUPLICATE_POLICIES
 from kldiv._ratio._coordinates import SCALES
@@ -38,6 +39,7 @@ class Options:
     scale: str | None = "auto"
     order: float = 0.5
     metric: str | UserMetric = "euclidean"
+    discrete: Any = "auto"
 
     def check(self) -> None:
         """Raise ValueError or TypeError for an option that is not accepted."""
@@ -52,6 +54,7 @@ class Options:
         check_metric(self.metric)
         self._check_metric_suits()
         check_n_jobs(self.n_jobs)
+        check_discrete(self.discrete)
 
     def _check_metric_suits(self) -> None:
         """Raise ValueError if what was asked for needs Euclidean distances."""

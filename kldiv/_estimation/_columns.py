@@ -1,0 +1,181 @@
+"""Which columns are discrete, and which values of the others are point masses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kldiv._typing import FloatArray, Floats, Mask, Rows
+
+# A column is looked at closely if a value repeats among this many rows.
+_ROWS_TO_LOOK_AT, _FEWEST_ROWS = 200, 16
+# Codes: at most as many values as the root of the rows, and at most this many, of which
+# rows that show a value of their own are at most this share.
+_MOST_VALUES, _SINGLE_ROWS = 100, 0.01
+# A point mass: at least this share of the rows of a sample, and this many rows, while
+# of the other rows at least this share show values of their own.
+_MASS, _ROWS_OF_MASS, _OWN_VALUES = 0.05, 10, 0.8
+# Columns are taken for discrete unasked if this share of the rows lies in cells of at
+# least this many.
+_ROWS_IN_CELLS, _ROWS_OF_CELL = 0.8, 10
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was said of the columns.
+
+    Attributes
+    ----------
+    discrete : ndarray of bool, shape (d,)
+        Columns that are discrete for certain: by name, or by their dtype.
+    look : bool
+        Whether others may be found to be.
+    names : tuple of str
+        What messages call the columns.
+    levels : dict of int to tuple
+        What the codes of a column stand for.
+    """
+
+    discrete: Mask
+    look: bool
+    names: tuple[str, ...]
+    levels: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+
+    def described(self, column: int, code: float) -> str:
+        """A column and a value of it, in words."""
+        levels = self.levels.get(column)
+        value = f"{code:g}" if levels is None else repr(levels[int(code)])
+        return f"{self.names[column]} = {value}"
+
+
+def renamed(asked: Asked, width: int) -> Asked:
+    """What was said once so many new features come before the discrete columns."""
+    kept = np.flatnonzero(asked.discrete)
+    names = [f"feature {column}" for column in range(width)]
+    return Asked(
+        np.r_[np.zeros(width, dtype=bool), np.ones(kept.size, dtype=bool)],
+        asked.look,
+        (*names, *(asked.names[column] for column in kept)),
+        {
+            width + place: asked.levels[int(column)]
+            for place, column in enumerate(kept)
+            if int(column) in asked.levels
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Columns apart by what they are.
+
+    Attributes
+    ----------
+    discrete : ndarray of bool, shape (d,)
+        Columns that hold categories.
+    atoms : dict of int to tuple of float
+        Values of the other columns that are point masses.
+    """
+
+    discrete: Mask
+    atoms: dict[int, tuple[float, ...]]
+
+    def codes(self, rows: FloatArray) -> Floats:
+        """What is discrete of each row: categories, and at which point masses it is."""
+        at = [
+            # 0 off the point masses, else which one
+            (rows[:, [column]] == np.array(values)) @ np.arange(1.0, len(values) + 1)
+            for column, values in self.atoms.items()
+        ]
+        return np.column_stack([rows[:, self.discrete].astype(np.float64), *at])
+
+    def at_atoms(self, rows: FloatArray) -> Mask:
+        """Entries that are at a point mass, or discrete."""
+        held = np.tile(self.discrete, (len(rows), 1))
+        for column, values in self.atoms.items():
+            held[:, column] = np.isin(rows[:, column], values)
+        return held
+
+
+def split_columns(X: FloatArray, Y: FloatArray, asked: Asked) -> Split | None:
+    """What is discrete of two samples; None if nothing is.
+
+    Columns that merely look discrete count only if other columns vary, and if their
+    cells, with those of the columns named, are well filled: else whole numbers in many
+    columns, such as the pixels of images, would leave each row alone in a cell.
+    """
+    certain = Split(asked.discrete, {})
+    if asked.look and len(X) + len(Y) >= _FEWEST_ROWS:
+        seen = _look(X, Y, asked.discrete)
+        found = seen.discrete.any() or seen.atoms
+        if found and _some_vary(X, Y, seen) and _well_filled(X, Y, seen):
+            return seen
+    return certain if certain.discrete.any() else None
+
+
+def _look(X: FloatArray, Y: FloatArray, certain: Mask) -> Split:
+    """Columns that hold codes, and point masses of the others."""
+    discrete, atoms = certain.copy(), {}
+    for column in np.flatnonzero(_repeating(X, Y) & ~certain):
+        x, y = X[:, column], Y[:, column]
+        if _holds_codes(x, y):
+            discrete[column] = True
+        elif masses := _point_masses(x, y):
+            atoms[int(column)] = masses
+    return Split(discrete, atoms)
+
+
+def _repeating(X: FloatArray, Y: FloatArray) -> Mask:
+    """Columns in which some value repeats, among some rows of both samples."""
+    half = _ROWS_TO_LOOK_AT // 2
+    parts = [rows[:: max(1, len(rows) // half)] for rows in (X, Y)]
+    ordered = np.sort(np.concatenate(parts), axis=0)
+    return np.asarray((ordered[1:] == ordered[:-1]).any(axis=0))
+
+
+def _holds_codes(x: FloatArray, y: FloatArray) -> bool:
+    """Whether few values make up a column, and each of them repeats."""
+    if (x == x[0]).all() and (y == y[0]).all():
+        return False  # constant, or a plane for each sample
+    values, counts = np.unique(np.concatenate([x, y]), return_counts=True)
+    n_rows = len(x) + len(y)
+    few = values.size <= min(np.sqrt(n_rows), _MOST_VALUES)
+    return bool(few and (counts == 1).sum() <= _SINGLE_ROWS * n_rows)
+
+
+def _point_masses(x: FloatArray, y: FloatArray) -> tuple[float, ...]:
+    """Values that many rows share, in a column whose other values do not repeat."""
+    values, counts = np.unique(np.concatenate([x, y]), return_counts=True)
+    often = values[counts >= _ROWS_OF_MASS]
+    masses = [value for value in often if _is_mass(x, y, value)]
+    off = ~np.isin(values, masses)
+    rows_off = counts[off].sum()
+    if not masses or rows_off == 0 or off.sum() < _OWN_VALUES * rows_off:
+        return ()
+    return tuple(float(value) for value in masses)
+
+
+def _is_mass(x: FloatArray, y: FloatArray, value: float) -> bool:
+    """Whether a value holds mass; a whole sample that it is alone with is a plane."""
+    shares = (x == value).mean(), (y == value).mean()
+    return max(shares) >= _MASS and (min(shares) > 0 or max(shares) < 1)
+
+
+def _some_vary(X: FloatArray, Y: FloatArray, split: Split) -> bool:
+    """Whether something varies continuously in both samples."""
+    return not any(split.at_atoms(rows).all() for rows in (X, Y))
+
+
+def _well_filled(X: FloatArray, Y: FloatArray, split: Split) -> bool:
+    codes = np.concatenate([split.codes(X), split.codes(Y)])
+    _, of_row, counts = unique_rows(codes)
+    return bool((counts[of_row] >= _ROWS_OF_CELL).mean() >= _ROWS_IN_CELLS)
+
+
+def unique_rows(codes: Floats) -> tuple[Floats, Rows, Rows]:
+    """Distinct rows, the one of each row, and how many rows each has."""
+    distinct, of_row, counts = np.unique(
+        codes, axis=0, return_inverse=True, return_counts=True
+    )
+    return distinct, of_row.reshape(-1), counts

@@ -1,0 +1,186 @@
+"""A result for samples whose columns are continuous."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kldiv._backends import one_blas_thread
+from kldiv._divergences import Divergence
+from kldiv._errors._standard_errors import Effects, effects_of, spread_of
+from kldiv._estimation._options import Options
+from kldiv._estimation._overlap import apart_notes, coverage_of
+from kldiv._estimation._samples import pvalue_of
+from kldiv._neighbors import check_algorithm
+from kldiv._preparation import PreparedPair, prepare
+from kldiv._ratio._corrections import (
+    CORRECTIONS,
+    estimate_log_ratio,
+    reference_correction,
+)
+from kldiv._ratio._log_ratio import LogRatio
+from kldiv._results._results import DivergenceResult
+from kldiv._trust import Outcome, notes_of, verdict
+from kldiv._typing import FloatArray
+from kldiv._validation import brought_into_range, metric_name
+from kldiv._warnings import Note, SingularSampleWarning
+
+
+def estimate_continuous(
+    X: FloatArray,
+    Y: FloatArray,
+    options: Options,
+    *,
+    confidence_level: float | None = None,
+    n_permutations: int = 0,
+) -> DivergenceResult:
+    """Divergence of two checked samples; the caller warns of the notes."""
+    entry = options.entry
+    pair = prepared_pair(X, Y, options)
+    facts: dict[str, Any] = {"correction": None, "coverage": 1.0, "value": 0.0}
+    facts |= {"notes": pair.notes, "algorithm": "none: same sample"}
+    if not pair.same_sample:
+        check_algorithm(options.algorithm, options.metric, pair.X.shape[1])
+        with one_blas_thread():
+            if n_permutations:
+                facts["pvalue"] = pvalue_of(pair.X, pair.Y, options, n_permutations)
+            facts |= _measure(pair, entry, options, confidence_level)
+        given = pair.kept(X, Y)
+        facts["notes"] += _notes(given, pair, entry, options, facts, confidence_level)
+    facts["trust"] = verdict(facts["notes"])
+    return DivergenceResult(
+        n=len(pair.X),
+        m=len(pair.Y),
+        n_features=pair.dimension,
+        n_neighbors=options.n_neighbors,
+        divergence=options.name,
+        n_duplicates=pair.n_duplicates,
+        duplicates=options.duplicates,
+        metric=metric_name(options.metric),
+        **facts,
+    )
+
+
+def prepared_pair(X: FloatArray, Y: FloatArray, options: Options) -> PreparedPair:
+    if isinstance(options.metric, str):  # a user's need not be homogeneous
+        X, Y, _ = brought_into_range(X, Y)
+    return prepare(
+        X,
+        Y,
+        options.n_neighbors,
+        duplicates=options.duplicates,
+        metric=options.metric,
+        random_state=options.random_state,
+        finite=options.entry.is_finite(options.order),
+    )
+
+
+def _measure(
+    pair: PreparedPair,
+    entry: Divergence,
+    options: Options,
+    confidence_level: float | None,
+) -> dict[str, Any]:
+    """Value, interval and circumstances from log ratios."""
+    correction = options.correction
+    if correction == "auto" and not entry.linear:
+        correction = reference_correction(pair, options.metric)
+    ratios = ratios_of(pair, options, correction)
+    first = ratios[0]
+    facts = search_facts(first, entry) | ratio_facts(first)
+    infinite = any(note.category is SingularSampleWarning for note in pair.notes)
+    if not (infinite or entry.is_finite(options.order)):
+        facts["notes"] = pair.notes + apart_notes(first)
+    functional, _ = formula_of([first], options)
+    facts["value"] = value = functional(*(ratio.values for ratio in ratios))
+    if confidence_level is None:
+        return facts
+    error = error_of(lambda: effects_of(ratios, functional), value, confidence_level)
+    if "effects" in error and pair.order is not None:
+        error["effects"] = error["effects"].as_given(*pair.order)
+    return facts | error
+
+
+def ratios_of(
+    pair: PreparedPair, options: Options, correction: str | None
+) -> list[LogRatio]:
+    """Log ratios at the rows of X, and of Y if the divergence needs them."""
+    pairs = [pair]
+    if options.entry.needs == "xy":
+        pairs.append(pair.exchanged())
+    return [estimate_log_ratio(one, correction, options.settings) for one in pairs]
+
+
+def formula_of(
+    ratios: Sequence[LogRatio], options: Options
+) -> tuple[Callable[..., float], int | None]:
+    """The divergence of log ratios, and the k whose noise it takes off, if known."""
+    entry = options.entry
+    varying = [one.parts or CORRECTIONS[one.correction].varying_k for one in ratios]
+    k = options.n_neighbors if ratios and not any(varying) else None
+
+    def formula(x: Any, y: Any = None) -> float:
+        return entry.compute(x, y, k, options.order)
+
+    return formula, k
+
+
+def search_facts(ratio: LogRatio, entry: Divergence) -> dict[str, Any]:
+    """How neighbours were found, and the formula evaluated."""
+    return {
+        "algorithm": ratio.neighbors.algorithm,
+        "evaluated_by": entry.evaluated_by,
+        "coverage": coverage_of(ratio.neighbors),
+    }
+
+
+def ratio_facts(ratio: LogRatio) -> dict[str, Any]:
+    """How log ratios were estimated."""
+    return {
+        "correction": ratio.correction,
+        "scale": ratio.scale,
+        "n_components": ratio.n_components,
+        "weights": {str(one.correction): w for w, one in ratio.parts},
+        "values": [float(one.values.mean()) for _, one in ratio.parts],
+    }
+
+
+def _notes(
+    given: tuple[FloatArray, FloatArray],
+    pair: PreparedPair,
+    entry: Divergence,
+    options: Options,
+    facts: dict[str, Any],
+    confidence_level: float | None,
+) -> tuple[Note, ...]:
+    """What is found to stand against the result."""
+    weights, values = facts.get("weights", {}), facts.pop("values", [])
+    outcome = Outcome(
+        *given,
+        pair.dimension,
+        list(zip(weights, weights.values(), values, strict=True)),
+        facts,
+        confidence_level is not None,
+        not entry.is_finite(options.order),
+    )
+    return notes_of(outcome)
+
+
+def error_of(
+    effects_known: Callable[[], Effects | None], value: float, confidence_level: float
+) -> dict[str, Any]:
+    """Standard error and interval; nothing where there are none in finite numbers."""
+    if not np.isfinite(value):
+        return {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        effects = effects_known()
+        spread = None if effects is None else spread_of((effects.x, effects.y))
+    if spread is None or not np.isfinite(spread.standard_error):
+        return {}
+    return {
+        "standard_error": spread.standard_error,
+        "confidence_interval": spread.interval(value, confidence_level),
+        "effects": effects,
+    }
