@@ -213,6 +213,30 @@ def test_order_of_rows_and_names_of_categories(seed, codes):
     assert after.standard_error == pytest.approx(before.standard_error, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("n", "divergence"), [(300, "kl"), (300, "jensen-shannon"), (120, "kl")]
+)
+def test_each_row_keeps_its_effect_in_every_order(n, divergence, rng):
+    """With 120 rows, cells are joined."""
+    A, B = frames(rng, n, n - 50)
+    moved = [rng.permutation(len(frame)) for frame in (A, B)]
+    before = estimate_divergence(A, B, divergence=divergence)
+    A, B = (frame.iloc[order] for frame, order in zip((A, B), moved, strict=True))
+    after = estimate_divergence(A, B, divergence=divergence)
+    assert after.value == pytest.approx(before.value, abs=1e-9)
+    assert after.standard_error == pytest.approx(before.standard_error, rel=1e-9)
+    old, new = before.effects, after.effects
+    for one, other, order in ((old.x, new.x, moved[0]), (old.y, new.y, moved[1])):
+        np.testing.assert_allclose(other.rows, one.rows[:, order], atol=1e-9)
+
+
+def test_effects_are_those_of_the_rows(rng):
+    """A row far out in its cell has a large effect, wherever it stands."""
+    X, Y = with_flags(rng, (400, 300), (0.6, 0.4), 1.0)
+    found = estimate_divergence(X, Y, correction=None)
+    assert np.corrcoef(found.effects.x.rows[0], X[:, 0])[0, 1] > 0.5
+
+
 def test_names_of_categories_beside_a_normal_column(rng):
     A, B = frames(rng, 300, 200)
     other = dict(zip("abcde", "vzwyx", strict=True))
