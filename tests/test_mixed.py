@@ -334,6 +334,16 @@ def test_repeated_rows_are_still_refused(rng):
     assert estimate_divergence(X, Y, duplicates="drop").n == 299
 
 
+@pytest.mark.parametrize(("duplicates", "n"), [("drop", 81), ("expand", 90)])
+def test_rows_taken_for_copies_are_no_point_mass(duplicates, n, rng):
+    X, Y = rng.normal(size=(90, 2)), rng.normal(size=(80, 2))
+    X[:10] = X[0]
+    options = {"duplicates": duplicates, "correction": None}
+    found = estimate_divergence(X, Y, **options)
+    assert (found.n, found.n_duplicates) == (n, 9)
+    assert found.value == estimate_divergence(X, Y, discrete=None, **options).value
+
+
 @pytest.mark.parametrize("divergence", ["energy", "mmd"])
 def test_distances_need_numbers(divergence, rng):
     A, B = frames(rng, 60, 50)

@@ -98,26 +98,32 @@ class Split:
         return held
 
 
-def split_columns(X: FloatArray, Y: FloatArray, asked: Asked) -> Split | None:
+def split_columns(
+    X: FloatArray, Y: FloatArray, asked: Asked, *, once: bool
+) -> Split | None:
     """What is discrete of two samples; None if nothing is.
 
     Columns that merely look discrete count only if other columns vary, and if their
     cells, with those of the columns named, are well filled: else whole numbers in many
-    columns, such as the pixels of images, would leave each row alone in a cell.
+    columns, such as the pixels of images, would leave each row alone in a cell. `once`
+    says that rows which repeat in full are copies, of which one is looked at.
     """
     certain = Split(asked.discrete, {})
     if asked.look and len(X) + len(Y) >= _FEWEST_ROWS:
-        seen = _look(X, Y, asked.discrete)
+        seen = _look(X, Y, asked.discrete, once=once)
         found = seen.discrete.any() or seen.atoms
         if found and _some_vary(X, Y, seen) and _well_filled(X, Y, seen):
             return seen
     return certain if certain.discrete.any() else None
 
 
-def _look(X: FloatArray, Y: FloatArray, certain: Mask) -> Split:
+def _look(X: FloatArray, Y: FloatArray, certain: Mask, *, once: bool) -> Split:
     """Columns that hold codes, and point masses of the others."""
     discrete, atoms = certain.copy(), {}
-    for column in np.flatnonzero(_repeating(X, Y) & ~certain):
+    repeating = _repeating(X, Y) & ~certain
+    if once and repeating.any():
+        X, Y = np.unique(X, axis=0), np.unique(Y, axis=0)
+    for column in np.flatnonzero(repeating):
         x, y = X[:, column], Y[:, column]
         if _holds_codes(x, y):
             discrete[column] = True

@@ -36,7 +36,9 @@ def estimate(
     }
     if not isinstance(options.metric, str):  # a user's may want all columns
         asked = replace(asked, look=False)
-    split = split_columns(X, Y, asked)
+    # repeated rows that the user takes for copies are no point masses
+    once = options.duplicates in ("drop", "expand")
+    split = split_columns(X, Y, asked, once=once)
     if split is None:
         return estimate_continuous(X, Y, options, **wanted)
     with one_blas_thread():
