@@ -334,6 +334,7 @@ def test_repeated_rows_are_still_refused(rng):
     assert estimate_divergence(X, Y, duplicates="drop").n == 299
 
 
+@pytest.mark.filterwarnings("ignore:.*takes them as weight:UserWarning")
 @pytest.mark.parametrize(("duplicates", "n"), [("drop", 81), ("expand", 90)])
 def test_rows_taken_for_copies_are_no_point_mass(duplicates, n, rng):
     X, Y = rng.normal(size=(90, 2)), rng.normal(size=(80, 2))
