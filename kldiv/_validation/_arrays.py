@@ -129,7 +129,8 @@ def _object_to_float(array: NDArray[Any], name: str) -> NDArray[Any]:
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{name} has dtype {array.dtype}, which does not convert to numbers "
-            f"({error}). Encode categories as numbers first."
+            f"({error}). Encode categories as numbers first; divergences take them "
+            "as they are if discrete= names the columns."
         ) from error
 
 
