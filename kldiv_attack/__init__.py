@@ -8,6 +8,8 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
     from kldiv_attack._controls import CONTROLS
     from kldiv_attack._coverage import clipped_coverage, clipped_density
     from kldiv_attack._fidelity import evaluate_pairs
+    from kldiv_attack._neighbour_judge import NeighbourJudge
+    from kldiv_attack._panel import adversarial_images, judge_attack, train_panel
     from kldiv_attack._run import Run, load_run
     from kldiv_attack._studies.result import Study, load_study
     from kldiv_attack._studies.settings import study_config
@@ -24,6 +26,10 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
 
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {
+    "train_panel": "kldiv_attack._panel",
+    "judge_attack": "kldiv_attack._panel",
+    "adversarial_images": "kldiv_attack._panel",
+    "NeighbourJudge": "kldiv_attack._neighbour_judge",
     "AuditReport": "kldiv_attack.audit",
     "CONTROLS": "kldiv_attack._controls",
     "Judge": "kldiv_attack.judge",
@@ -55,15 +61,18 @@ __all__ = [
     "AuditReport",
     "Judge",
     "LabelledImages",
+    "NeighbourJudge",
     "Run",
     "Study",
     "Victim",
+    "adversarial_images",
     "audit",
     "clipped_coverage",
     "clipped_density",
     "evaluate_attack",
     "evaluate_pairs",
     "figure_2",
+    "judge_attack",
     "load_dataset",
     "load_run",
     "load_study",
@@ -74,6 +83,7 @@ __all__ = [
     "table_1",
     "table_3",
     "train_judge",
+    "train_panel",
     "train_victim",
 ]
 

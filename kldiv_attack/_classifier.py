@@ -18,6 +18,8 @@ from kldiv_attack.datasets import LabelledImages, check_images
 from kldiv_attack.networks import NETWORKS, ImageShape
 
 FORMAT = 1
+#: Name of the training rows' hashes among the tensors of a file.
+FINGERPRINTS = "training_rows"
 
 
 BATCH = 1024
@@ -45,6 +47,8 @@ class Classifier:
     """A frozen network in evaluation mode with a file format."""
 
     kind = ""
+    #: Of the rows that it was trained on, where they are known.
+    fingerprints: NDArray[np.uint64] | None = None
 
     def __init__(
         self,
@@ -123,6 +127,8 @@ class Classifier:
         tensors = {
             k: v.contiguous().cpu() for k, v in self.network.state_dict().items()
         }
+        if self.fingerprints is not None:
+            tensors[FINGERPRINTS] = torch.from_numpy(self.fingerprints.view(np.int64))
         temporary = Path(f"{os.fspath(path)}.tmp")
         try:
             save_file(tensors, temporary, metadata={"kldiv": json.dumps(header)})
@@ -167,12 +173,18 @@ class Classifier:
                 f"{header.get('kind')} of format {header.get('format')}."
             )
         shape = tuple(header["image_shape"])
-        network = NETWORKS[cls.kind](shape, len(header["class_names"]), header["width"])
+        network = NETWORKS[header.get("network", cls.kind)](
+            shape, len(header["class_names"]), header["width"]
+        )
+        rows = tensors.pop(FINGERPRINTS, None)
         network.load_state_dict(tensors)
         settings = {k: v for k, v in header.items() if k not in ("format", "kind")}
-        return cls(
+        found = cls(
             network, header["class_names"], shape, device=device, settings=settings
         )
+        if rows is not None:
+            found.fingerprints = rows.numpy().view(np.uint64)
+        return found
 
 
 def check_logits(

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import Classifier, resolve_device
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.judge import Judge
+from kldiv_attack.judge import Judge, fingerprints
 from kldiv_attack.networks import NETWORKS, seeded
 from kldiv_attack.victim import Victim
 
@@ -132,9 +132,11 @@ def train_judge(
         "judge", data, epochs, width, batch_size, learning_rate, augment, val, device,
         random_state, verbose,
     )  # fmt: skip
-    return Judge(
+    judge = Judge(
         network, data.class_names, data.image_shape, device=device, settings=settings
     )
+    judge.fingerprints = fingerprints(data.images)
+    return judge
 
 
 def train_classifier(
@@ -177,14 +179,15 @@ def train_classifier(
                 schedule.step()
                 bar.update()
             _log_epoch(kind, network, data, val, epoch, place)
-    return network, _described(data, width, epochs, random_state)
+    return network, _described(kind, data, width, epochs, random_state)
 
 
 def _described(
-    data: LabelledImages, width: int, epochs: int, random_state: int
+    kind: str, data: LabelledImages, width: int, epochs: int, random_state: int
 ) -> dict[str, Any]:
     """What the file of a classifier says about it."""
     return {
+        "network": kind,
         "class_names": data.class_names,
         "image_shape": data.image_shape,
         "width": width,

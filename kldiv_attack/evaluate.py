@@ -143,7 +143,7 @@ def evaluate_attack(
         check_judge(judge, victim)
     if held_out is not None:
         check_held_out(held_out, private)
-    images = _by_label(reconstructions, private)
+    images = by_label(reconstructions, private)
     how = How(judge, int(n_neighbors), max_rows, confidence_level, random_state)
     table, reasons, excess = _judged(images, private, held_out, how)
     estimator = default_estimator() if estimator is None else estimator
@@ -209,7 +209,7 @@ def _check_options(n_neighbors: Any, max_rows: int, level: float) -> None:
         raise ValueError(f"confidence_level={level}: expected between 0 and 1.")
 
 
-def _by_label(
+def by_label(
     reconstructions: ArrayLike | Mapping[int, ArrayLike], private: LabelledImages
 ) -> dict[int, Images]:
     """Usable images per label; labels without any are left out."""

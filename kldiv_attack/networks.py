@@ -106,9 +106,47 @@ class JudgeNetwork(nn.Module):
         return self.head(self.features(images))  # type: ignore[no-any-return]
 
 
+class PerceptronNetwork(nn.Module):
+    """Dense layers alone, which see no neighbourhood of pixels.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Channels, height, width.
+    n_classes : int
+        Number of outputs.
+    width : int, default=64
+        A quarter of the first layer's outputs.
+    """
+
+    def __init__(self, image_shape: ImageShape, n_classes: int, width: int = 64):
+        super().__init__()
+        self.n_features = 64
+        self.body = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(image_shape), 4 * width),
+            nn.LayerNorm(4 * width),
+            nn.SiLU(),
+            nn.Linear(4 * width, 2 * width),
+            nn.SiLU(),
+            nn.Linear(2 * width, self.n_features),
+            nn.SiLU(),
+        )
+        self.head = nn.Linear(self.n_features, n_classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Values before the last layer, shape (n, n_features)."""
+        return self.body(images * 2 - 1)  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of images in [0, 1]."""
+        return self.head(self.features(images))  # type: ignore[no-any-return]
+
+
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "victim": VictimNetwork,
     "judge": JudgeNetwork,
+    "perceptron": PerceptronNetwork,
 }
 
 
