@@ -1,5 +1,6 @@
 """Samples in dask arrays and data frames: the numbers of arrays in memory."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -126,6 +127,8 @@ def test_what_is_refused_says_what_to_do(call, rng):
     bag = pytest.importorskip("dask.bag").from_sequence([1.0, 2.0])
     with pytest.raises(TypeError, match="collection of type Bag"):
         call(bag, Y)
+    with pytest.raises(TypeError, match=r"Y is a delayed object.*Y.compute\(\)"):
+        call(Y, dask.delayed(np.ones)((30, 4)))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,7 @@ def cluster():
     with (
         dask.config.set(patience),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as started,
     ):
         yield started
@@ -175,3 +178,36 @@ def test_a_killed_worker_changes_nothing(cluster, after, rng):
     expected = neighbor_distances(X, Y)
     np.testing.assert_allclose(found.xx, expected.xx, rtol=1e-12)
     np.testing.assert_allclose(found.xy, expected.xy, rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", [neighbor_distances, kl_divergence])
+def test_a_scheduler_that_does_not_answer_is_an_error(call, rng, monkeypatch):
+    """One that is stopped keeps its connection, but says nothing."""
+    monkeypatch.setattr("kldiv._blocks._collections._PATIENCE", 2)
+    X, Y = da.from_array(rng.normal(size=(40, 2))), rng.normal(size=(30, 2))
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    scheduler = context.Process(target=serve, args=(there,), daemon=True)
+    scheduler.start()
+    assert here.poll(120)
+    address = here.recv()
+    with distributed.Client(address, timeout=120):
+        os.kill(scheduler.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ConnectionError, match=f"{address} was asked.* 2 s"):
+                call(X, Y)
+        finally:
+            os.kill(scheduler.pid, signal.SIGCONT)
+    here.send("done")
+    scheduler.join(120)
+    assert scheduler.exitcode == 0
+
+
+def serve(pipe):
+    """A scheduler without workers, until something is sent."""
+    with distributed.LocalCluster(
+        n_workers=0, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        pipe.send(cluster.scheduler_address)
+        pipe.recv()

@@ -16,6 +16,12 @@ def is_collection(*samples: Any) -> bool:
     return dask is not None and any(map(dask.is_dask_collection, samples))
 
 
+def is_delayed(sample: Any) -> bool:
+    """Whether it is a delayed object, which seems to have every attribute."""
+    delayed = sys.modules.get("dask.delayed")
+    return delayed is not None and isinstance(sample, delayed.Delayed)
+
+
 def dask_array(sample: Any, name: str) -> Any:
     """A dask array with chunks of whole rows of known number.
 
@@ -26,6 +32,7 @@ def dask_array(sample: Any, name: str) -> Any:
     TypeError
         For other collections than arrays and data frames.
     """
+    _refuse_delayed(sample, name)
     if hasattr(sample, "to_dask_array"):
         run([])  # computing lengths would wait for a scheduler that is gone
         return sample.to_dask_array(lengths=True)
@@ -47,8 +54,17 @@ def dask_array(sample: Any, name: str) -> Any:
     return sample
 
 
+def _refuse_delayed(sample: Any, name: str) -> None:
+    if is_delayed(sample):
+        raise TypeError(
+            f"{name} is a delayed object, whose rows and columns are not known. Call "
+            f"{name}.compute(), or dask.array.from_delayed({name}, shape, dtype)."
+        )
+
+
 def brought_here(sample: Any, name: str) -> Any:
     """The rows of a collection in the memory of this process; frames stay frames."""
+    _refuse_delayed(sample, name)
     whole = sample if hasattr(sample, "to_dask_array") else dask_array(sample, name)
     return run([whole])[0]
 
