@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -129,6 +131,22 @@ def test_what_is_refused_says_what_to_do(call, rng):
         call(bag, Y)
     with pytest.raises(TypeError, match=r"Y is a delayed object.*Y.compute\(\)"):
         call(Y, dask.delayed(np.ones)((30, 4)))
+
+
+def test_settings_of_dask_stay_as_they_are():
+    """Also where the search is the first to import what computes the tasks."""
+    code = (
+        "import dask.array as da, numpy as np\n"
+        "from kldiv import neighbor_distances\n"
+        "X = da.from_array(np.arange(12.0).reshape(12, 1), chunks=(4, 1))\n"
+        "for _ in range(2): neighbor_distances(X, X + 0.5)\n"
+        "import dask, distributed\n"
+        "print(dask.config.get('distributed.comm.timeouts.connect'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == dask.config.get("distributed.comm.timeouts.connect")
 
 
 @pytest.fixture(scope="module")

@@ -79,20 +79,24 @@ def run(tasks: list[Any]) -> list[Any]:
     """
     import dask
 
-    _check_client()
-    # arrays that are sent with the tasks outlive the workers that hold them
+    if not _has_client():
+        return list(dask.compute(*tasks))
+    # Arrays that are sent with the tasks outlive the workers that hold them. Without a
+    # client this must not be set: distributed may be imported, and leaving the block
+    # would take its defaults away with it.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
         return list(dask.compute(*tasks))
 
 
-def _check_client() -> None:
+def _has_client() -> bool:
+    """Whether a client computes; ConnectionError if its scheduler does not answer."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
-        return
+        return False
     try:
         client = distributed.get_client()
     except ValueError:  # there is none: threads of this process compute
-        return
+        return False
     try:
         client.sync(_ask, client, callback_timeout=_PATIENCE)
     except Exception as error:
@@ -103,6 +107,7 @@ def _check_client() -> None:
             f"client says {client.status!r}). Start the cluster and make a new Client, "
             "or close this one to compute in threads of this process."
         ) from error
+    return True
 
 
 async def _ask(client: Any) -> None:
