@@ -38,6 +38,7 @@ from kldiv import datasets, estimate_divergence, neighbor_distances
 CORRECTIONS = {
     "published": None,
     "adaptive": "adaptive",
+    "common": "common",
     "gaussian": "gaussian",
     "mixture": "mixture",
     "marginal": "marginal",
