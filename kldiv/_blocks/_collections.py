@@ -16,12 +16,6 @@ def is_collection(*samples: Any) -> bool:
     return dask is not None and any(map(dask.is_dask_collection, samples))
 
 
-def is_delayed(sample: Any) -> bool:
-    """Whether it is a delayed object, which seems to have every attribute."""
-    delayed = sys.modules.get("dask.delayed")
-    return delayed is not None and isinstance(sample, delayed.Delayed)
-
-
 def dask_array(sample: Any, name: str) -> Any:
     """A dask array with chunks of whole rows of known number.
 
@@ -32,7 +26,7 @@ def dask_array(sample: Any, name: str) -> Any:
     TypeError
         For other collections than arrays and data frames.
     """
-    _refuse_delayed(sample, name)
+    refuse_delayed(sample, name)
     if hasattr(sample, "to_dask_array"):
         run([])  # computing lengths would wait for a scheduler that is gone
         return sample.to_dask_array(lengths=True)
@@ -54,8 +48,10 @@ def dask_array(sample: Any, name: str) -> Any:
     return sample
 
 
-def _refuse_delayed(sample: Any, name: str) -> None:
-    if is_delayed(sample):
+def refuse_delayed(sample: Any, name: str) -> None:
+    """Raise TypeError for a delayed object, which seems to have every attribute."""
+    delayed = sys.modules.get("dask.delayed")
+    if delayed is not None and isinstance(sample, delayed.Delayed):
         raise TypeError(
             f"{name} is a delayed object, whose rows and columns are not known. Call "
             f"{name}.compute(), or dask.array.from_delayed({name}, shape, dtype)."
@@ -64,7 +60,7 @@ def _refuse_delayed(sample: Any, name: str) -> None:
 
 def brought_here(sample: Any, name: str) -> Any:
     """The rows of a collection in the memory of this process; frames stay frames."""
-    _refuse_delayed(sample, name)
+    refuse_delayed(sample, name)
     whole = sample if hasattr(sample, "to_dask_array") else dask_array(sample, name)
     return run([whole])[0]
 

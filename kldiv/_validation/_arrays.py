@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
-from kldiv._blocks._collections import brought_here, is_collection, is_delayed
+from kldiv._blocks._collections import brought_here, is_collection, refuse_delayed
 from kldiv._typing import FloatArray
 
 # A probability row may miss one by this much (float16 softmax of 1000 classes).
@@ -45,14 +45,19 @@ def on_host(values: Any, name: str) -> Any:
 
 def column_names(sample: Any) -> list[str] | None:
     """Names of the columns of a data frame, or None if it has none that are strings."""
-    names = None if is_delayed(sample) else getattr(sample, "columns", None)
+    names = getattr(sample, "columns", None)
     if names is None or not all(isinstance(name, str) for name in names):
         return None
     return list(names)
 
 
 def check_same_columns(X: Any, Y: Any, names: tuple[str, str]) -> None:
-    """Raise ValueError if two data frames name their columns differently."""
+    """Raise ValueError if two data frames name their columns differently.
+
+    TypeError for delayed objects, which answer every question about columns.
+    """
+    for sample, name in zip((X, Y), names, strict=True):
+        refuse_delayed(sample, name)
     first, second = column_names(X), column_names(Y)
     if first is None or second is None or first == second:
         return
