@@ -116,3 +116,14 @@ def test_flags_and_columns_that_are_almost_the_same(correction, rng):
         found = estimate_divergence(X, Y, correction=correction, discrete=None)
     assert np.isfinite(found.value)
     assert found.standard_error > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_single_row_of_a_heavy_tail_decides(seed):
+    rng = np.random.default_rng(seed)
+    X, Y = (rng.random((1000, 1)) ** (-1 / index) for index in (0.3, 0.5))
+    # E log p/q of Pareto distributions: log(a/b) + b/a - 1
+    truth = np.log(0.3 / 0.5) + 0.5 / 0.3 - 1
+    result = estimate_divergence(X, Y)
+    assert abs(result.value - truth) < max(0.1, 4 * result.standard_error)
+    assert result.standard_error < 0.1

@@ -23,6 +23,9 @@ from kldiv._typing import Floats
 
 # A candidate of smaller weight is not estimated.
 _SMALLEST_WEIGHT = 0.05
+# A row this many interquartile ranges from the median, which moves the mean by so many
+# nats, decides a candidate alone. Log loss cannot see it: the row is told apart anyway.
+_RANGES_AWAY, _MOVES_MEAN = 20.0, 0.05
 
 
 def judged_ratio(
@@ -39,11 +42,26 @@ def judged_ratio(
         for weight, one in zip(weights, evidence.values(), strict=True)
         if weight > 0
     ]
+    if len(parts) > 1:
+        steady = [one for one in parts if not _hangs_on_a_row(one[1].values)] or parts
+        total = sum(weight for weight, _ in steady)
+        parts = [(weight / total, part) for weight, part in steady]
     if len(parts) == 1:
         return parts[0][1]
     values = np.sum([weight * part.values for weight, part in parts], axis=0)
     best = max(parts, key=lambda one: one[0])[1]
     return replace(best, values=values, row_effects=None, parts=tuple(parts))
+
+
+def _hangs_on_a_row(values: Floats) -> bool:
+    """Whether a single log ratio lies where no other does and decides the mean.
+
+    Fitted densities fall off as their model says, not as the sample: at an outlying
+    row of a heavy tail their ratio can be thousands of nats.
+    """
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    away = float(np.abs(values - middle).max())
+    return away > _RANGES_AWAY * (high - low) and away > _MOVES_MEAN * values.size
 
 
 def weights_of(losses: Floats) -> Floats:
