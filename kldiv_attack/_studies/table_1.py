@@ -32,7 +32,15 @@ from kldiv_attack._studies.readings import (
 from kldiv_attack._tables import markdown_table
 
 #: Corrections of the estimated divergences.
-CORRECTIONS = (None, "adaptive", "gaussian", "mixture", "marginal", "classifier")
+CORRECTIONS = (
+    None,
+    "adaptive",
+    "common",
+    "gaussian",
+    "mixture",
+    "marginal",
+    "classifier",
+)
 DIMENSIONS = (1, 5, 10, 50, 100, 500)
 
 
