@@ -411,10 +411,3 @@ def test_the_scorer_takes_components_of_the_other_columns(rng):
     scorer.fit((rows(500, 0.8), y), (rows(500, 0.3), y))
     assert scorer.score_per_class()[0] == pytest.approx(kl_of_flags(0.8, 0.3), abs=0.15)
     assert "20 features" in scorer.report().settings["transformer"]
-
-
-def test_rows_copied_in_full_are_no_point_masses(rng):
-    X, Y = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
-    X[:30] = X[0]
-    with pytest.raises(ValueError, match="29 rows of X repeat"):
-        estimate_divergence(X, Y)

@@ -36,10 +36,8 @@ def estimate(
     }
     if not isinstance(options.metric, str):  # a user's may want all columns
         asked = replace(asked, look=False)
-    # Repeated rows that the user takes for copies are no point masses, nor are rows
-    # that repeat in several columns at a time, unless they were admitted.
-    several = options.duplicates == "raise" and X.shape[1] > 1
-    once = several or options.duplicates in ("drop", "expand")
+    # repeated rows that the user takes for copies are no point masses
+    once = options.duplicates in ("drop", "expand")
     split = split_columns(X, Y, asked, once=once)
     if split is None:
         return estimate_continuous(X, Y, options, **wanted)
