@@ -17,10 +17,10 @@ from kldiv import (
     ks_test,
     neighbor_distances,
 )
-from kldiv._backends import BACKENDS
 from kldiv._divergences import DIVERGENCES
 from kldiv._ks._methods import METHODS
 from kldiv._ratio._corrections import CORRECTIONS
+from tests.available import AVAILABLE
 
 LARGEST = np.finfo(np.float64).max
 
@@ -74,7 +74,7 @@ CALLS |= {
 }
 CALLS |= {
     f"neighbors {name}": (partial(of_neighbors, algorithm=name), 1)
-    for name in ("auto", *BACKENDS)
+    for name in ("auto", *AVAILABLE)
     if name != "sorted"
 }
 CALLS |= {
@@ -140,7 +140,7 @@ def test_one_extreme_number(name, value):
         assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("algorithm", [*BACKENDS, "auto"])
+@pytest.mark.parametrize("algorithm", [*AVAILABLE, "auto"])
 def test_neighbours_beside_the_largest_number_keep_their_order(algorithm, rng):
     d = 1 if algorithm == "sorted" else 3
     X, Y = rng.uniform(-1, 1, (40, d)), rng.uniform(-1, 1, (30, d))

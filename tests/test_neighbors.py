@@ -11,6 +11,7 @@ from kldiv import neighbor_distances
 from kldiv._backends import BACKENDS
 from kldiv._backends._filter import bytes_available
 from kldiv._neighbors import BLOCKS, search
+from tests.available import AVAILABLE
 from tests.reference import neighbor_blocks_longdouble
 from tests.tolerances import DISTANCES
 
@@ -18,11 +19,11 @@ from tests.tolerances import DISTANCES
 TOLERANCE = 4e-16
 EUCLIDEAN = [
     name
-    for name in BACKENDS
+    for name in AVAILABLE
     if name != "sorted" and (name != "int8" or bytes_available(8))
 ]
 OTHER_METRICS = [
-    (name, metric) for name in BACKENDS for metric in BACKENDS[name].metrics[1:]
+    (name, metric) for name in AVAILABLE for metric in BACKENDS[name].metrics[1:]
 ]
 
 
@@ -354,7 +355,7 @@ def test_no_nan_reaches_a_kernel(which, dtype, bad, rng, monkeypatch):
     monkeypatch.setattr("kldiv._neighbors.search", search_begins)
     samples = [Z.astype(dtype) for Z in gaussian(rng, 30, 40, 3)]
     samples[which][5, 1] = bad
-    for algorithm in ("auto", *BACKENDS):
+    for algorithm in ("auto", *AVAILABLE):
         with pytest.raises(ValueError, match="row 5, column 1"):
             neighbor_distances(*samples, algorithm=algorithm)
     search_begins.assert_not_called()
