@@ -43,6 +43,18 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     return torch.device(device)
 
 
+def images_of_shape(
+    images: Any, shape: ImageShape | None, kind: str
+) -> NDArray[np.float32]:
+    """Checked images; ValueError unless they have the shape asked for, if any."""
+    pixels = check_images(images)
+    if shape is not None and pixels.shape[1:] != shape:
+        raise ValueError(
+            f"{kind}: expected images of shape {shape}, got {pixels.shape[1:]}."
+        )
+    return pixels
+
+
 class Classifier:
     """A frozen network in evaluation mode with a file format."""
 
@@ -71,12 +83,7 @@ class Classifier:
         return len(self.class_names)
 
     def _batches(self, images: Any) -> Iterator[Tensor]:
-        pixels = check_images(images)
-        if self.image_shape is not None and pixels.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"{self.kind}: expected images of shape {self.image_shape}, got "
-                f"{pixels.shape[1:]}."
-            )
+        pixels = images_of_shape(images, self.image_shape, self.kind)
         for start in range(0, len(pixels), BATCH):
             yield torch.from_numpy(pixels[start : start + BATCH]).to(self.device)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv_attack._coverage import Balls
-from kldiv_attack._shares import difference_interval, differences
+from kldiv_attack._shares import difference_interval, over_strata
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import to_array
 from kldiv_attack.judge import Judge
@@ -124,7 +124,6 @@ def coverage_excess(
     low, high = difference_interval(inside, n, outside, n, level)
     return {
         "compared": n,
-        "coverage_train": inside,
         "coverage_held_out": outside,
         "excess": inside - outside,
         "excess_low": low,
@@ -132,13 +131,14 @@ def coverage_excess(
     }
 
 
-def excess_of_all(found: Mapping[str, NDArray[Any]], level: float) -> str:
+def excess_of_all(found: Mapping[str, NDArray[Any]]) -> str:
     """The excess over all classes, its interval and what it is taken of, in words."""
-    columns = ("compared", "coverage_train", "coverage_held_out")
-    shares = zip(*(found[name] for name in columns), strict=True)
-    used = [(int(n), (a, b)) for n, a, b in shares if np.isfinite(a)]
-    if not used:
+    used = np.isfinite(found["excess"])
+    if not used.any():
         return "not measured"
-    _, _, middle, low, high = differences(used, level)
-    rows = sum(n for n, _ in used)
-    return f"{middle:+.4f} ({low:+.4f} to {high:+.4f}), {rows} rows of either kind"
+    sizes = found["compared"][used].astype(int)
+    ends = np.stack([found[name][used] for name in COLUMNS[1:]], axis=1)
+    middle, low, high = over_strata(sizes, ends)
+    return (
+        f"{middle:+.4f} ({low:+.4f} to {high:+.4f}), {sizes.sum()} rows of either kind"
+    )

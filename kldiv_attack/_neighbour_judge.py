@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
-from kldiv_attack.datasets import LabelledImages, check_images
+from kldiv_attack._classifier import images_of_shape
+from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import check_whole
 from kldiv_attack.judge import fingerprints
 
@@ -100,10 +101,5 @@ class NeighbourJudge:
         ndarray of float32, shape (n, n_pixels)
             One row per image.
         """
-        pixels = check_images(images)
-        if pixels.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"judge: expected images of shape {self.image_shape}, got "
-                f"{pixels.shape[1:]}."
-            )
+        pixels = images_of_shape(images, self.image_shape, "judge")
         return pixels.reshape(len(pixels), int(np.prod(self.image_shape)))

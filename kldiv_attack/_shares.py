@@ -1,46 +1,10 @@
-"""Shares of rows, their differences, and intervals of both."""
+"""Shares of rows, their differences, intervals of both, and means over strata."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-__all__ = ["difference_interval", "differences", "wilson"]
-
-
-def differences(
-    used: list[tuple[int, tuple[float, float]]], level: float = 0.95
-) -> tuple[float, float, float, float, float]:
-    """Two shares and their difference, over strata weighted by their rows.
-
-    Parameters
-    ----------
-    used : list of (int, (float, float))
-        Rows of either kind, and both shares of them.
-    level : float, default=0.95
-        Of the interval.
-
-    Returns
-    -------
-    tuple of float
-        Both shares, the first minus the second, and the ends of its interval.
-    """
-    weights = np.array([n for n, _ in used], dtype=np.float64)
-    weights /= weights.sum()
-    inside = float(weights @ [s[0] for _, s in used])
-    outside = float(weights @ [s[1] for _, s in used])
-    middle = inside - outside
-    # What lies below and above the difference of each stratum adds up in squares.
-    below, above = 0.0, 0.0
-    for weight, (n, (a, b)) in zip(weights, used, strict=True):
-        low, high = difference_interval(a, n, b, n, level)
-        below += (weight * (a - b - low)) ** 2
-        above += (weight * (high - (a - b))) ** 2
-    return (
-        inside,
-        outside,
-        middle,
-        float(middle - np.sqrt(below)),
-        float(middle + np.sqrt(above)),
-    )
+__all__ = ["difference_interval", "over_strata", "wilson"]
 
 
 def difference_interval(
@@ -96,3 +60,31 @@ def wilson(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
+
+
+def over_strata(weights: ArrayLike, found: ArrayLike) -> tuple[float, float, float]:
+    """A weighted mean of independent values, with its interval.
+
+    Parameters
+    ----------
+    weights : array-like of shape (n,)
+        One for each value.
+    found : array-like of shape (n, 3)
+        Values with the ends of their intervals.
+
+    Returns
+    -------
+    tuple of float
+        Mean and ends: what lies below and above each value adds up in squares.
+
+    Examples
+    --------
+    >>> over_strata([1, 1], [(1.0, 0.7, 1.3), (2.0, 1.6, 2.4)])
+    (1.5, 1.25, 1.75)
+    """
+    share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+    value, low, high = np.asarray(found, dtype=np.float64).T
+    middle = float(share @ value)
+    below = float(np.linalg.norm(share * (value - low)))
+    above = float(np.linalg.norm(share * (high - value)))
+    return middle, middle - below, middle + above

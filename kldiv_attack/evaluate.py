@@ -277,8 +277,8 @@ def _judged(
     table = {name: column(name) for name in kept}
     for name in ("rows", "reconstructions"):
         table[name] = table[name].astype(int)
-    compared = {n: column(n) for n in ("compared", "coverage_train", HELD_OUT[0])}
-    return table, reasons, excess_of_all(compared, how.level)
+    compared = {name: column(name) for name in ("compared", *HELD_OUT)}
+    return table, reasons, excess_of_all(compared)
 
 
 def _score_class(

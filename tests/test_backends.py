@@ -9,6 +9,7 @@ from kldiv._backends import BACKENDS, METRICS, Backend, choose_algorithm
 from kldiv._backends._compiled import knn_distances
 from kldiv._backends._filter import bytes_available
 from kldiv._neighbors import search
+from tests.available import NEEDS
 from tests.reference import neighbor_block
 from tests.tolerances import ITERATED, MAPPED
 
@@ -28,8 +29,8 @@ def slow_search(X, Y, n_neighbors, blocks, *, metric, n_threads, return_indices)
 def backend(request, monkeypatch):
     """The name of every backend, and of one that was added."""
     monkeypatch.setitem(BACKENDS, "slow", Backend(slow_search))
-    if request.param in ("torch", "dask"):
-        pytest.importorskip(request.param)
+    if request.param in NEEDS:
+        pytest.importorskip(NEEDS[request.param])
     if request.param == "int8" and not bytes_available(3):
         pytest.skip("needs AVX2")
     return request.param

@@ -48,7 +48,10 @@ def estimate_continuous(
                 facts["pvalue"] = pvalue_of(pair.X, pair.Y, options, n_permutations)
             facts |= _measure(pair, entry, options, confidence_level)
         given = pair.kept(X, Y)
-        facts["notes"] += _notes(given, pair, entry, options, facts, confidence_level)
+        level_asked = confidence_level is not None
+        facts["notes"] += outcome_notes(
+            *given, pair.dimension, facts, options, level_asked
+        )
     facts["trust"] = verdict(facts["notes"])
     return DivergenceResult(
         n=len(pair.X),
@@ -147,23 +150,24 @@ def ratio_facts(ratio: LogRatio) -> dict[str, Any]:
     }
 
 
-def _notes(
-    given: tuple[FloatArray, FloatArray],
-    pair: PreparedPair,
-    entry: Divergence,
-    options: Options,
+def outcome_notes(
+    X: FloatArray,
+    Y: FloatArray,
+    dimension: int,
     facts: dict[str, Any],
-    confidence_level: float | None,
+    options: Options,
+    level_asked: bool,
 ) -> tuple[Note, ...]:
-    """What is found to stand against the result."""
+    """What is found to stand against a result; takes "values" out of the facts."""
     weights, values = facts.get("weights", {}), facts.pop("values", [])
     outcome = Outcome(
-        *given,
-        pair.dimension,
+        X,
+        Y,
+        dimension,
         list(zip(weights, weights.values(), values, strict=True)),
         facts,
-        confidence_level is not None,
-        not entry.is_finite(options.order),
+        level_asked,
+        not options.entry.is_finite(options.order),
     )
     return notes_of(outcome)
 

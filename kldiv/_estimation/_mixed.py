@@ -17,6 +17,7 @@ from kldiv._estimation._columns import Asked, Split
 from kldiv._estimation._continuous import (
     error_of,
     formula_of,
+    outcome_notes,
     prepared_pair,
     ratio_facts,
     ratios_of,
@@ -33,7 +34,7 @@ from kldiv._neighbors import check_algorithm
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._corrections import reference_correction
 from kldiv._results._results import DivergenceResult
-from kldiv._trust import Outcome, notes_of, verdict
+from kldiv._trust import verdict
 from kldiv._typing import FloatArray
 from kldiv._validation import metric_name
 from kldiv._warnings import Note
@@ -64,12 +65,12 @@ def estimate_mixed(
     infinite = bool(infinite_cells(cells, options).any())
     level = None if infinite else confidence_level
     facts = _facts(chain, options.entry) | _value_of(chain, infinite, level)
-    facts["notes"] = cell_notes(cells, groups, split, asked, options) + notes
-    if not notes:
-        facts["notes"] += part_notes(chain.parts, options)
+    facts["notes"] = cell_notes(cells, groups, split, asked, options)
+    facts["notes"] += notes or part_notes(chain.parts, options)
     if n_permutations:
         facts["pvalue"] = _pvalue(X, Y, split, cells, options, n_permutations)
-    facts["notes"] += _outcome_notes(X, Y, split, facts, options, level is not None)
+    x, y = (rows[:, ~split.discrete] for rows in (X, Y))
+    facts["notes"] += outcome_notes(x, y, x.shape[1], facts, options, level is not None)
     dimension = max((pair.dimension for pair in pairs if pair), default=0)
     return DivergenceResult(
         n=len(X),
@@ -217,26 +218,3 @@ def _pvalue(
         np.random.default_rng(options.random_state),
         options.settings.threads,
     )
-
-
-def _outcome_notes(
-    X: FloatArray,
-    Y: FloatArray,
-    split: Split,
-    facts: dict[str, Any],
-    options: Options,
-    level_asked: bool,
-) -> tuple[Note, ...]:
-    """What is checked of every result, of the continuous columns."""
-    weights, values = facts.get("weights", {}), facts.pop("values", [])
-    dimension = int((~split.discrete).sum())
-    outcome = Outcome(
-        X[:, ~split.discrete],
-        Y[:, ~split.discrete],
-        dimension,
-        list(zip(weights, weights.values(), values, strict=True)),
-        facts,
-        level_asked,
-        not options.entry.is_finite(options.order),
-    )
-    return notes_of(outcome)

@@ -158,7 +158,7 @@ def _first_positive(
         ).block("xy")
         return np.where(nearest[:, 0] > 0, nearest[:, 0], nearest[:, 1])
     first = np.empty(len(queries))
-    for rows, far in _slabs(queries, distinct, threads, metric):
+    for rows, far in distances_to_all(queries, distinct, threads, metric):
         first[rows] = np.where(far > 0, far, np.inf).min(axis=1)
     if not np.isfinite(first).all():
         raise ValueError(
@@ -182,7 +182,7 @@ def _closed_balls(
     if metric == "euclidean":
         ball_members(queries, data, radii, exclude_self, counts, largest, threads)
         return counts, largest
-    for rows, far in _slabs(queries, data, threads, metric):
+    for rows, far in distances_to_all(queries, data, threads, metric):
         if exclude_self:
             far[np.arange(len(far)), np.arange(rows.start, rows.stop)] = np.inf
         inside = far <= radii[rows, None]
@@ -191,7 +191,7 @@ def _closed_balls(
     return counts, largest
 
 
-def _slabs(
+def distances_to_all(
     queries: FloatArray, data: FloatArray, threads: int, metric: str | UserMetric
 ) -> Iterator[tuple[slice, Floats]]:
     """Distances from some queries at a time to all rows of data."""

@@ -8,28 +8,26 @@ of Y are counted by it, and the balls see what it misses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from scipy.spatial.distance import cdist
 from scipy.special import digamma
 
 from kldiv._preparation import PreparedPair
-from kldiv._ratio._balls import adaptive_balls
+from kldiv._ratio._balls import adaptive_balls, distances_to_all
 from kldiv._ratio._coordinates import coordinates
 from kldiv._ratio._correction import Correction, Evidence, search_balls
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._votes import neighbor_votes
-from kldiv._typing import FloatArray, Floats, Mask, Rows
+from kldiv._typing import Floats, Mask, Rows
 
 # Balls of which the members are looked at; more cost time, not accuracy.
 _MOST_BALLS = 2000
-_DISTANCES_AT_A_TIME = 1 << 20
 _RADIUS_SLACK = 1e-12
-_FOUND: WeakKeyDictionary[PreparedPair, dict[Settings, LogRatio]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[PreparedPair, dict[Any, Any]] = WeakKeyDictionary()
 
 
 def common_balls(pair: PreparedPair, settings: Settings) -> LogRatio:
@@ -37,10 +35,23 @@ def common_balls(pair: PreparedPair, settings: Settings) -> LogRatio:
 
     Several corrections look at the same balls; they are searched once for a pair.
     """
+    found: LogRatio = _once(pair, settings, lambda: _search(pair, settings))
+    return found
+
+
+def common_members(pair: PreparedPair, settings: Settings) -> Members:
+    """Members of the common balls of a pair, looked at once."""
+    found = common_balls(pair, settings)
+    members: Members = _once(pair, ("members", settings), lambda: members_of(found))
+    return members
+
+
+def _once(pair: PreparedPair, key: Any, make: Callable[[], Any]) -> Any:
+    """What is made of a pair, kept as long as the pair."""
     known = _FOUND.setdefault(pair, {})
-    if settings not in known:
-        known[settings] = _search(pair, settings)
-    return known[settings]
+    if key not in known:
+        known[key] = make()
+    return known[key]
 
 
 def _search(pair: PreparedPair, settings: Settings) -> LogRatio:
@@ -74,7 +85,7 @@ class CommonBalls(Correction):
         votes = neighbor_votes(X, Y, settings.threads)
 
         def effects(weights: Floats) -> tuple[Floats, Floats]:
-            return members_of(found).effects(weights)
+            return common_members(pair, settings).effects(weights)
 
         return Evidence(votes, lambda: replace(found, row_effects=effects))
 
@@ -115,17 +126,10 @@ def members_of(found: LogRatio) -> Members:
     in_y = np.empty((len(rows), len(found.Y)), dtype=bool)
     X, Y = found.X.astype(np.float64), found.Y.astype(np.float64)
     for data, inside in ((X, in_x), (Y, in_y)):
-        for part, distances in _in_parts(X[rows], data):
+        for part, distances in distances_to_all(X[rows], data, 1, "euclidean"):
             inside[part] = distances <= radii[part, None]
     in_x[np.arange(len(rows)), rows] = False
     return Members(rows, in_x, in_y)
-
-
-def _in_parts(queries: FloatArray, data: FloatArray) -> Iterator[tuple[slice, Floats]]:
-    step = max(1, _DISTANCES_AT_A_TIME // len(data))
-    for start in range(0, len(queries), step):
-        part = slice(start, start + step)
-        yield part, cdist(queries[part], data)
 
 
 def missed_by(found: LogRatio, members: Members, log_ratios: Floats) -> Floats:

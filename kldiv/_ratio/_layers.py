@@ -66,17 +66,22 @@ class Turned:
         return np.zeros(len(rows))
 
 
+def _whitened(X: Floats) -> tuple[Floats, Floats, Floats, float]:
+    """Mean of rows, rows of unit covariance, the map to them, log determinant."""
+    mean = X.mean(axis=0)
+    centred = X - mean
+    values, basis = np.linalg.eigh(centred.T @ centred / len(X))
+    whitener = basis / np.sqrt(values)
+    return mean, centred @ whitener, whitener, -0.5 * float(np.log(values).sum())
+
+
 def fit_turned(X: Floats) -> Turned:
     """Directions of independent components (FastICA, Hyvarinen 1999, symmetric).
 
     They start from the axes of the fourth moments, which turn with the data.
     """
     n, d = X.shape
-    mean = X.mean(axis=0)
-    centred = X - mean
-    values, basis = np.linalg.eigh(centred.T @ centred / n)
-    whitener = basis / np.sqrt(values)
-    Z = centred @ whitener
+    mean, Z, whitener, log_size = _whitened(X)
     lengths = np.einsum("ij,ij->i", Z, Z)
     turn = np.linalg.eigh((Z.T * lengths) @ Z / n)[1]
     for _ in range(_STEPS):
@@ -89,9 +94,7 @@ def fit_turned(X: Floats) -> Turned:
         if change < _CONVERGED:
             break
     directions = whitener @ turn
-    return Turned(
-        mean, directions, -0.5 * float(np.log(values).sum()), d * (d - 1) / 2 / n
-    )
+    return Turned(mean, directions, log_size, d * (d - 1) / 2 / n)
 
 
 @dataclass(frozen=True)
@@ -140,13 +143,8 @@ class Lengths:
 
 def fit_lengths(X: Floats) -> Lengths:
     """Lengths by the law of the log length, centre and shape by moments."""
-    mean = X.mean(axis=0)
-    centred = X - mean
-    values, basis = np.linalg.eigh(centred.T @ centred / len(X))
-    whitener = basis / np.sqrt(values)
-    log_size = -0.5 * float(np.log(values).sum())
-    marginals = fit_marginals(_log_lengths(centred @ whitener))
-    return Lengths(mean, whitener, log_size, marginals)
+    mean, Z, whitener, log_size = _whitened(X)
+    return Lengths(mean, whitener, log_size, fit_marginals(_log_lengths(Z)))
 
 
 def _log_lengths(Z: Floats) -> Floats:
@@ -213,7 +211,7 @@ def fit_layers(X: Floats) -> Layers:
         return best
     turns = d * (d - 1) / 2
     turned = _fit_turned_columns(X)
-    tried, likelihood = _judged(turned, X)
+    likelihood = _judged(turned, X)[1]
     gain = likelihood - reached
     if n * gain > turns + _CLEAR_GAIN:
         # fitted to half of the rows, turns cost twice as much; where the fit is judged

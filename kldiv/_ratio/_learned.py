@@ -12,7 +12,7 @@ from kldiv._neighbors import search
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._balls import grown_balls
 from kldiv._ratio._classifier import fit_classifier
-from kldiv._ratio._common import common_balls, members_of, missed_by
+from kldiv._ratio._common import common_balls, common_members, missed_by
 from kldiv._ratio._correction import Correction, Evidence
 from kldiv._ratio._layers import fit_layers
 from kldiv._ratio._log_ratio import LogRatio, Settings
@@ -47,7 +47,7 @@ class ClassifierRatio(Correction):
             # what the fit has seen is too large about as much as what it has not is
             # too small
             learned = (fitted.logits + fitted.held_out) / 2
-            missed = missed_by(found, members_of(found), learned)
+            missed = missed_by(found, common_members(pair, settings), learned)
             share, error = _seen_by_balls(missed)
             apart = float((seen - held_out).mean()) / 2
             return replace(

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv import PerClassReport
+from kldiv_attack._shares import over_strata
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.attack_content import AttackChange, AttackOutcome
 from kldiv_attack.audit.content import ClassTable, Difference
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.held_out import ALL
-from kldiv_attack.audit.intervals import over_strata, paired_interval
+from kldiv_attack.audit.intervals import paired_interval
 
 AccuracyOf = Callable[[str, Defence | None], tuple[float | None, str, float]]
 

@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv_attack._shares import difference_interval
+from kldiv_attack._shares import difference_interval, over_strata
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.content import HeldOut
 from kldiv_attack.audit.distances import nearest, own_radius
-from kldiv_attack.audit.intervals import over_strata
 
 Rows = NDArray[np.float64]
 

@@ -1,6 +1,4 @@
-"""Intervals of paired differences, and of means over strata."""
-
-from collections.abc import Sequence
+"""Intervals of paired differences."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -61,33 +59,3 @@ def paired_interval(
         return float(np.sqrt(max(square, 0.0)))
 
     return p - q - reach(p - a, d - q), p - q + reach(b - p, q - c)
-
-
-def over_strata(
-    weights: Sequence[float], found: Sequence[tuple[float, float, float]]
-) -> tuple[float, float, float]:
-    """A weighted mean of independent values, with its interval.
-
-    Parameters
-    ----------
-    weights : sequence of float
-        One for each value.
-    found : sequence of (float, float, float)
-        Values with the ends of their intervals.
-
-    Returns
-    -------
-    tuple of float
-        Mean and ends: what lies below and above each value adds up in squares.
-
-    Examples
-    --------
-    >>> over_strata([1, 1], [(1.0, 0.7, 1.3), (2.0, 1.6, 2.4)])
-    (1.5, 1.25, 1.75)
-    """
-    share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
-    value, low, high = np.asarray(found, dtype=np.float64).T
-    middle = float(share @ value)
-    below = float(np.linalg.norm(share * (value - low)))
-    above = float(np.linalg.norm(share * (high - value)))
-    return middle, middle - below, middle + above

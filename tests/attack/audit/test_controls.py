@@ -6,12 +6,12 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from kldiv_attack._shares import difference_interval, wilson
+from kldiv_attack._shares import difference_interval, over_strata, wilson
 from kldiv_attack.audit.answers import Answers, from_probabilities
 from kldiv_attack.audit.curves import budgets, leakage_curves
 from kldiv_attack.audit.features import make_space, row_ids
 from kldiv_attack.audit.held_out import held_out_control
-from kldiv_attack.audit.intervals import over_strata, paired_interval
+from kldiv_attack.audit.intervals import paired_interval
 from kldiv_attack.audit.membership import (
     calibration_error,
     losses,
