@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers are the parallel level. The variables count before numpy is loaded.
+    for name in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{name}_NUM_THREADS", "1")
+
 import kldiv._kernels._isa as _isa
 import numpy as np
 import pytest

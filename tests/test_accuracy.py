@@ -11,6 +11,7 @@ from kldiv import datasets, estimate_divergence
 # Targets of the accuracy study: share of the truth, or this many nats.
 SHARE = {"gaussian": 0.05, "skewed": 0.07, "other": 0.15}
 FLOOR = 0.1
+LONG = pytest.mark.statistical
 
 
 def mean_estimate(maker, repeats, **options):
@@ -21,7 +22,9 @@ def mean_estimate(maker, repeats, **options):
     return np.mean(estimates), truth
 
 
-@pytest.mark.parametrize("d", [2, 20, 50])
+@pytest.mark.parametrize(
+    "d", [2, pytest.param(20, marks=LONG), pytest.param(50, marks=LONG)]
+)
 @pytest.mark.parametrize("kind", datasets.GAUSSIAN_KINDS)
 def test_gaussian_pairs_where_the_plain_estimator_fails(kind, d):
     found, truth = mean_estimate(
@@ -33,7 +36,7 @@ def test_gaussian_pairs_where_the_plain_estimator_fails(kind, d):
     )
 
 
-@pytest.mark.parametrize("d", [2, 50])
+@pytest.mark.parametrize("d", [2, pytest.param(50, marks=LONG)])
 @pytest.mark.parametrize(
     "maker", [datasets.make_student_pair, datasets.make_lognormal_pair]
 )
@@ -42,6 +45,7 @@ def test_heavy_tails_and_skew(maker, d):
     assert found == pytest.approx(truth, abs=1.5 * max(FLOOR, SHARE["skewed"] * truth))
 
 
+@LONG
 def test_five_hundred_columns():
     found, truth = mean_estimate(
         datasets.make_gaussian_pair, 1, n_features=500, n_samples=(1000, 500)
@@ -91,7 +95,9 @@ def sheet_pair(rng):
     return bent(rng.normal(0.7, 1, (1000, 2))), bent(rng.normal(size=(500, 2))), 0.49
 
 
-@pytest.mark.parametrize("make", [bimodal_pair, beta_pair, sheet_pair])
+@pytest.mark.parametrize(
+    "make", [bimodal_pair, beta_pair, pytest.param(sheet_pair, marks=LONG)]
+)
 def test_laws_that_are_far_from_gaussian(make):
     found, truth = [], 0.0
     for seed in range(3):

@@ -121,7 +121,7 @@ def results(folder):
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path):
-    more = ["--set", "steps=600"]
+    more = ["--set", "steps=250"]
     whole = launch(words(tmp_path / "whole", *more))
     assert whole.wait(600) == 0, whole.stderr.read()
     folder = tmp_path / "broken"

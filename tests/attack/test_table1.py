@@ -150,6 +150,7 @@ def test_gan_learns_the_condition(monkeypatch):
         assert abs(one[:, 1].mean()) < 0.4
 
 
+@pytest.mark.statistical
 @pytest.mark.slow
 def test_rows_reading_gives_the_published_pattern_for_both_attackers(tmp_path):
     pytest.importorskip("torch")

@@ -22,6 +22,7 @@ def accuracy(judge, images):
 # PreImageGAN
 
 
+@pytest.mark.statistical
 def test_preimage_gan_on_digits(victim, judge, public):
     """Held-out digits as public images; chance is 0.1.
 
