@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
         ZeroProbabilityWarning,
     )
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
 
 # Public name -> module that defines it; loaded on first use.
 _HOMES = {

@@ -171,9 +171,10 @@ def first_line(described: Callable[..., Any] | Any) -> str:
 
 
 def changelog(folder: Path) -> str:
-    """Fragments ``<number>.<kind>.rst`` by kind, newest first."""
+    """Fragments ``<number>.<kind>.rst`` by kind, under the version they are part of."""
+    version = importlib.import_module("kldiv").__version__
     lines = [".. _whats-new:", "", *heading("What is new", "=")]
-    lines += heading("Unreleased", "-")
+    lines += heading(version, "-")
     for kind, title in KINDS.items():
         fragments = sorted(
             folder.glob(f"*.{kind}.rst"), key=lambda path: int(path.name.split(".")[0])
