@@ -275,6 +275,9 @@ class CGANAttacker(CGANSettings):
             title="train cGAN",
         )
         self.generator_, self.surrogate_ = training.average, training.surrogate
+        self._recalibrate(pairs)
+
+    def _recalibrate(self, pairs: Pairs) -> None:
         source = torch.Generator().manual_seed(self.random_state)
 
         def inputs(n: int) -> tuple[Tensor, Tensor]:

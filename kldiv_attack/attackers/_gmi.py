@@ -343,11 +343,20 @@ class GMIAttacker(WassersteinAttacker):
             with torch.no_grad():
                 noise.clamp_(-1, 1)
         self.n_gradients_ += self.iterations * len(labels) * (self.identity > 0)
-        with torch.no_grad():
-            images = self.generator_(noise, empty)
-            cost = self._cost(images, images, labels, side)
-            if side is not None and hasattr(side[0], "restore"):
-                images = side[0].restore(images, side[1])
+        return self._end_of_search(noise, labels, side)
+
+    @torch.no_grad()
+    def _end_of_search(
+        self,
+        noise: Tensor,
+        labels: Tensor,
+        side: tuple[Callable[[Any], Any], Tensor] | None,
+    ) -> tuple[Tensor, Tensor]:
+        empty = torch.empty(len(labels), 0, device=noise.device)
+        images = self.generator_(noise, empty)
+        cost = self._cost(images, images, labels, side)
+        if side is not None and hasattr(side[0], "restore"):
+            images = side[0].restore(images, side[1])
         return images, cost
 
     def _cost(

@@ -120,7 +120,6 @@ class Arena:
             The outcome, a picture of reconstructions and controls, and per class
             whether the judge put each reconstruction into it.
         """
-        from kldiv_attack import CONTROLS
         from kldiv_attack.attackers import make_attacker
 
         attacker = make_attacker(name, **{**self._own(name), **parameters})
@@ -128,12 +127,7 @@ class Arena:
         attacker.fit(victim, aux.rows)
         labels = np.arange(self.private.n_classes)
         made = attacker.invert(labels, _RECONSTRUCTIONS, random_state=self.seed)
-        table = answers.one_hot(self.private.n_classes)
-        sets: dict[str, Any] = {"attack": made}
-        for control, choose in CONTROLS.items():
-            sets[control] = choose(
-                aux.rows, table, _RECONSTRUCTIONS, random_state=self.seed
-            )
+        sets = {"attack": made, **self._controls(aux, answers)}
         where = {
             "victim": model.name,
             "defence": "" if defence is None else defence.name,
@@ -152,6 +146,15 @@ class Arena:
         )
         picture = _picture(outcome, sets, self.private.class_names)
         return outcome, picture, [self._hits(made[c], c) for c in range(len(made))]
+
+    def _controls(self, aux: Sample, answers: Answers) -> dict[str, Any]:
+        from kldiv_attack import CONTROLS
+
+        table = answers.one_hot(self.private.n_classes)
+        return {
+            name: choose(aux.rows, table, _RECONSTRUCTIONS, random_state=self.seed)
+            for name, choose in CONTROLS.items()
+        }
 
     def _hits(self, images: Images, c: int) -> NDArray[np.bool_] | None:
         if np.isnan(images).all():

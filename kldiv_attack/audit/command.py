@@ -6,9 +6,12 @@ import os
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kldiv_attack.audit.result import AuditReport, write_text
+
+if TYPE_CHECKING:
+    from kldiv_attack.audit.content import ClassTable
 
 
 def run_audit(options: argparse.Namespace) -> int:
@@ -166,7 +169,6 @@ def run_score(options: argparse.Namespace) -> int:
         0.
     """
     from kldiv_attack.audit.answers import Answers
-    from kldiv_attack.audit.blocks import Grid, markdown
     from kldiv_attack.audit.features import check_scale, make_space
     from kldiv_attack.audit.paths import read_sample
     from kldiv_attack.audit.scoring import score, table_of
@@ -189,24 +191,37 @@ def run_score(options: argparse.Namespace) -> int:
         n_jobs=options.n_jobs,
     )
     table = table_of(reports, names, victim="", defence="", aux=aux.name)
-    if options.json:
-        content = {
-            "classes": table.classes,
-            "columns": table.columns,
-            "reasons": table.reasons,
-            "notes": table.notes,
-            "features": space.description,
-        }
-        _print(json.dumps(content, indent=2, ensure_ascii=False))
-        return 0
+    caption = (
+        f"Divergence of {train.name} from {aux.name} in nats, {space.description}."
+    )
+    _print(
+        _score_as_json(table, space.description)
+        if options.json
+        else _score_as_text(table, caption)
+    )
+    return 0
+
+
+def _score_as_json(table: "ClassTable", features: str) -> str:
+    content = {
+        "classes": table.classes,
+        "columns": table.columns,
+        "reasons": table.reasons,
+        "notes": table.notes,
+        "features": features,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _score_as_text(table: "ClassTable", caption: str) -> str:
+    from kldiv_attack.audit.blocks import Grid, markdown
+
     rows = [
         [label, *(column[c] for column in table.columns.values())]
         for c, label in enumerate(table.classes)
     ]
-    caption = (
-        f"Divergence of {train.name} from {aux.name} in nats, {space.description}."
-    )
-    _print(markdown(Grid(caption, ["class", *table.columns], rows)))
-    for label, reason in {**table.reasons, **table.notes}.items():
-        _print(f"* {label}: {reason}")
-    return 0
+    remarks = [
+        f"* {label}: {text}" for label, text in {**table.reasons, **table.notes}.items()
+    ]
+    grid = Grid(caption, ["class", *table.columns], rows)
+    return "\n".join([markdown(grid), *remarks])

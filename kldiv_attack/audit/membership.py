@@ -1,5 +1,7 @@
 """Was this row trained on? A baseline on the same rows, without shadow models."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, rankdata
@@ -88,29 +90,11 @@ def membership(
     order = np.random.default_rng(random_state).permutation(len(outside))
     half = len(outside) // 2
     setting, checking = np.sort(outside[order[:half]]), outside[order[half:]]
-    names = (
-        "true_rate",
-        "true_low",
-        "true_high",
-        "false_rate",
-        "false_low",
-        "false_high",
-    )
-    found: dict[str, list[float | None]] = {name: [] for name in names}
+    columns: dict[str, list[float | None]] = {name: [] for name in _COLUMNS}
     for rate in RATES:
-        allowed = int(np.floor(rate * half))
-        if allowed < 1:
-            for column in found.values():
-                column.append(None)
-            continue
-        # Strictly below the next value, so that ties never raise the rate.
-        limit = setting[allowed]
-        for name, values in (("true", inside), ("false", checking)):
-            hits = int((values < limit).sum())
-            exact = binomtest(hits, len(values)).proportion_ci(level, method="exact")
-            found[f"{name}_rate"].append(hits / len(values))
-            found[f"{name}_low"].append(float(exact.low))
-            found[f"{name}_high"].append(float(exact.high))
+        values = _at_rate(rate, setting, {"true": inside, "false": checking}, level)
+        for name, column in columns.items():
+            column.append(values.get(name))
     area, low, high = _area(inside, outside, level)
     return Membership(
         victim=victim,
@@ -121,8 +105,32 @@ def membership(
         auc_low=low,
         auc_high=high,
         rates=list(RATES),
-        **found,
+        **columns,
     )
+
+
+_COLUMNS = tuple(
+    f"{kind}_{value}" for kind in ("true", "false") for value in ("rate", "low", "high")
+)
+
+
+def _at_rate(
+    rate: float, setting: Values, groups: Mapping[str, Values], level: float
+) -> dict[str, float]:
+    """Share of each group below the threshold of a rate; nothing if it is too low."""
+    allowed = int(np.floor(rate * len(setting)))
+    if allowed < 1:
+        return {}
+    # Strictly below the next value, so that ties never raise the rate.
+    limit = setting[allowed]
+    found = {}
+    for kind, values in groups.items():
+        hits = int((values < limit).sum())
+        exact = binomtest(hits, len(values)).proportion_ci(level, method="exact")
+        found[f"{kind}_rate"] = hits / len(values)
+        found[f"{kind}_low"] = float(exact.low)
+        found[f"{kind}_high"] = float(exact.high)
+    return found
 
 
 def _area(inside: Values, outside: Values, level: float) -> tuple[float, float, float]:
