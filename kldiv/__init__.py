@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
     from kldiv._ks._distance import KSDistance
     from kldiv._ks._methods import ks_test
     from kldiv._neighbors import NeighborDistances, neighbor_distances
+    from kldiv._results._ks_result import KSResult
     from kldiv._results._report import PerClassReport
-    from kldiv._results._results import DivergenceResult, KSResult
+    from kldiv._results._results import DivergenceResult
     from kldiv._versions import show_versions
     from kldiv._warnings import (
         DiscreteDataWarning,
@@ -43,7 +44,7 @@ _HOMES = {
     "DivergenceWarning": "kldiv._warnings",
     "KNNDivergence": "kldiv._estimators",
     "KSDistance": "kldiv._ks._distance",
-    "KSResult": "kldiv._results._results",
+    "KSResult": "kldiv._results._ks_result",
     "NeighborDistances": "kldiv._neighbors",
     "PerClassReport": "kldiv._results._report",
     "SameSampleWarning": "kldiv._warnings",

@@ -45,6 +45,8 @@ class Divergence:
     power : float or callable
         Power of the ratio whose mean it takes, 0 for others; of the order, if that
         depends on it.
+    logarithmic : bool
+        Whether it is a logarithm or a mean of logarithms, which can have a base.
     """
 
     compute: Callable[..., float]
@@ -54,6 +56,7 @@ class Divergence:
     linear: bool = False
     degree: int = 0
     power: float | Callable[[float], float] = 0.0
+    logarithmic: bool = False
 
     def is_finite(self, order: float) -> bool:
         """Whether the divergence of this order is finite whatever the laws are."""
@@ -225,16 +228,16 @@ def of_generator(generator: Generator) -> Divergence:
 
 
 DIVERGENCES: dict[str, Divergence] = {
-    "kl": Divergence(kl, linear=True),
-    "jeffreys": Divergence(jeffreys, "xy", linear=True),
-    "renyi": Divergence(renyi, power=lambda order: order - 1),
+    "kl": Divergence(kl, linear=True, logarithmic=True),
+    "jeffreys": Divergence(jeffreys, "xy", linear=True, logarithmic=True),
+    "renyi": Divergence(renyi, power=lambda order: order - 1, logarithmic=True),
     "tsallis": Divergence(
         tsallis, bounded=lambda order: order < 1, power=lambda order: order - 1
     ),
     "hellinger": Divergence(hellinger, bounded=True, power=-0.5),
-    "bhattacharyya": Divergence(bhattacharyya, power=-0.5),
+    "bhattacharyya": Divergence(bhattacharyya, power=-0.5, logarithmic=True),
     "chi2": Divergence(chi2, power=1.0),
-    "jensen-shannon": Divergence(jensen_shannon, "xy", bounded=True),
+    "jensen-shannon": Divergence(jensen_shannon, "xy", bounded=True, logarithmic=True),
     "total-variation": Divergence(total_variation, "xy", bounded=True),
     "energy": Divergence(energy, "samples", bounded=True, degree=1),
     "mmd": Divergence(mmd, "samples", bounded=True),

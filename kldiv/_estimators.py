@@ -36,9 +36,13 @@ def kl_divergence(
     algorithm: str = "auto",
     duplicates: str = "raise",
     n_jobs: int | None = None,
+    random_state: Any = None,
+    scale: str | None = "auto",
+    metric: str | UserMetric = "euclidean",
     discrete: Any = "auto",
+    base: float | None = None,
 ) -> float:
-    """Kullback-Leibler divergence D(P || Q) from a sample of each, in nats.
+    """Kullback-Leibler divergence D(P || Q) from a sample of each.
 
     Parameters
     ----------
@@ -70,6 +74,8 @@ def kl_divergence(
         evenly over its grid cell.
     n_jobs : int, optional
         Threads; None is one, -1 all available ones.
+    random_state, scale, metric
+        As in :func:`estimate_divergence`.
     discrete : "auto", None or sequence, default="auto"
         Columns that hold categories, flags or codes: names, positions, or one bool for
         each column. Their divergence is added to that of the other columns within
@@ -77,11 +83,13 @@ def kl_divergence(
         or strings, and in samples with other columns as well those of few values
         that all repeat, and single values that many rows share. None takes all
         columns for continuous. See the user guide, "Discrete and mixed columns".
+    base : float, optional
+        Base of the logarithm: nats by default, 2 for bits.
 
     Returns
     -------
     float
-        The estimate in nats. It may be negative in small samples and is not clipped.
+        The estimate. It may be negative in small samples and is not clipped.
 
     Raises
     ------
@@ -116,7 +124,11 @@ def kl_divergence(
         algorithm=algorithm,
         duplicates=duplicates,
         n_jobs=n_jobs,
+        random_state=random_state,
+        scale=scale,
+        metric=metric,
         discrete=discrete,
+        base=base,
     )
 
 
@@ -125,9 +137,19 @@ def divergence(
     Y: ArrayLike,
     *,
     divergence: str | Callable[[Any], Any] = "kl",
-    **options: Any,
+    n_neighbors: int = 5,
+    correction: str | None = "auto",
+    algorithm: str = "auto",
+    duplicates: str = "raise",
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    scale: str | None = "auto",
+    order: float = 0.5,
+    metric: str | UserMetric = "euclidean",
+    discrete: Any = "auto",
+    base: float | None = None,
 ) -> float:
-    """Any divergence of the registry from two samples, in nats.
+    """Any divergence of the registry from two samples.
 
     Parameters
     ----------
@@ -136,7 +158,9 @@ def divergence(
     divergence : str or callable, default="kl"
         Key of the divergence, or the generator f of an f-divergence: a function of an
         array of density ratios p/q, compiled if Numba is installed.
-    **options
+    n_neighbors, correction, algorithm, duplicates, n_jobs, random_state, scale, order
+        As in :func:`estimate_divergence`.
+    metric, discrete, base
         As in :func:`estimate_divergence`.
 
     Returns
@@ -156,8 +180,23 @@ def divergence(
     >>> bool(abs(value - 0.5) < 0.1)
     True
     """
-    options.setdefault("confidence_level", None)
-    return estimate_divergence(X, Y, divergence=divergence, **options).value
+    return estimate_divergence(
+        X,
+        Y,
+        divergence=divergence,
+        n_neighbors=n_neighbors,
+        correction=correction,
+        algorithm=algorithm,
+        duplicates=duplicates,
+        n_jobs=n_jobs,
+        confidence_level=None,
+        random_state=random_state,
+        scale=scale,
+        order=order,
+        metric=metric,
+        discrete=discrete,
+        base=base,
+    ).value
 
 
 def estimate_divergence(
@@ -177,6 +216,7 @@ def estimate_divergence(
     order: float = 0.5,
     metric: str | UserMetric = "euclidean",
     discrete: Any = "auto",
+    base: float | None = None,
 ) -> DivergenceResult:
     """Divergence of two samples, how sure it is, and how it was obtained.
 
@@ -216,12 +256,16 @@ def estimate_divergence(
         As in :func:`kl_divergence`. Energy and MMD, which average distances, take
         numbers only. With a metric of the user's, "auto" goes by dtypes alone, and
         the metric gets the columns that are left.
+    base : float, optional
+        Base of the logarithms, above 1: nats by default, 2 for bits. Only for
+        divergences that are logarithms.
 
     Returns
     -------
     DivergenceResult
-        Value in nats, standard error, confidence interval, p-value, sizes, the
-        correction and search that were used, the number of repeated rows, coverage.
+        Value, standard error, confidence interval, p-value, sizes, the correction and
+        search that were used, the number of repeated rows, coverage, and the log ratio
+        at every row of X.
 
     Raises
     ------
@@ -259,6 +303,7 @@ def estimate_divergence(
         order,
         metric,
         discrete,
+        base,
     )
     settings.check_parameters()
     X, Y, asked = checked_samples(X, Y, discrete)
@@ -274,7 +319,7 @@ def estimate_divergence(
 
 
 class KNNDivergence(BaseEstimator):
-    """k-nearest-neighbour divergence of samples from a reference, in nats.
+    """k-nearest-neighbour divergence of samples from a reference.
 
     ``KNNDivergence().fit(reference).score(X)`` estimates D(X || reference), so it ends
     a pipeline. See the user guide, "Divergences".
@@ -303,6 +348,8 @@ class KNNDivergence(BaseEstimator):
         As in :func:`estimate_divergence`.
     discrete : "auto", None or sequence, default="auto"
         As in :func:`kl_divergence`; in a pipeline, columns of what arrives here.
+    base : float, optional
+        As in :func:`estimate_divergence`.
 
     Attributes
     ----------
@@ -344,6 +391,7 @@ class KNNDivergence(BaseEstimator):
         order: float = 0.5,
         metric: str | UserMetric = "euclidean",
         discrete: Any = "auto",
+        base: float | None = None,
     ) -> None:
         self.divergence = divergence
         self.n_neighbors = n_neighbors
@@ -356,6 +404,7 @@ class KNNDivergence(BaseEstimator):
         self.order = order
         self.metric = metric
         self.discrete = discrete
+        self.base = base
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""
@@ -395,12 +444,15 @@ class KNNDivergence(BaseEstimator):
         Returns
         -------
         float
-            The estimate in nats; small means alike.
+            The estimate, in nats unless there is a `base`; small means alike.
         """
         return self.estimate(X).value
 
     def estimate(
-        self, X: ArrayLike, confidence_level: float | None = None
+        self,
+        X: ArrayLike,
+        confidence_level: float | None = None,
+        n_permutations: int = 0,
     ) -> DivergenceResult:
         """Estimate D(X || reference) and say how it was obtained.
 
@@ -410,11 +462,13 @@ class KNNDivergence(BaseEstimator):
             Sample of P.
         confidence_level : float or None, default=None
             Of the interval; None computes no standard error.
+        n_permutations : int, default=0
+            As in :func:`estimate_divergence`.
 
         Returns
         -------
         DivergenceResult
-            The value in nats and its circumstances.
+            The value and its circumstances.
         """
         check_is_fitted(self)
         self.check_parameters()
@@ -436,6 +490,7 @@ class KNNDivergence(BaseEstimator):
             Options(**self.get_params() | {"algorithm": algorithm}),
             asked,
             confidence_level=confidence_level,
+            n_permutations=check_integer(n_permutations, "n_permutations", 0),
         )
         warn_of(result.notes)
         return result

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from kldiv._results._report import PerClassReport
+    from kldiv._results._results import DivergenceResult
 
-__all__ = ["plot_report"]
+__all__ = ["plot_log_ratio", "plot_report"]
+
+_BLUE, _ORANGE = "#33658a", "#c8553d"
 
 
 def plot_report(
@@ -67,11 +70,74 @@ def plot_report(
     if f"{column}_low" in report.columns and f"{column}_high" in report.columns:
         ends = np.array([report.columns[f"{column}_{end}"] for end in ("low", "high")])
         errors = np.abs(ends[:, order].astype(float) - values)[:, known]
-    ax.bar(positions[known], values[known], yerr=errors, color="#33658a", capsize=3)
+    ax.bar(positions[known], values[known], yerr=errors, color=_BLUE, capsize=3)
     for position in positions[~known]:
         missing = "infinite" if np.isinf(values[position]) else "no score"
         ax.text(position, 0, missing, rotation=90, ha="center", va="bottom")
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_xticks(positions, [str(label) for label in labels])
     ax.set(xlabel="class", ylabel=column, title=report.title)
+    return ax
+
+
+def plot_log_ratio(
+    result: DivergenceResult, *, n_named: int = 5, ax: Axes | None = None
+) -> Axes:
+    """Draw the log ratios of a result, the largest first.
+
+    Parameters
+    ----------
+    result : DivergenceResult
+        The result.
+    n_named : int, default=5
+        Rows with the largest ratios that are named by their positions in X.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes; a horizontal line is at the mean.
+
+    Raises
+    ------
+    ValueError
+        If the result has no log ratios.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kldiv import estimate_divergence
+    >>> rng = np.random.default_rng(0)
+    >>> X, Y = rng.normal(size=(100, 2)), rng.normal(size=(100, 2))
+    >>> X[7] = 6.0
+    >>> ax = plot_log_ratio(estimate_divergence(X, Y), n_named=1)
+    >>> [text.get_text() for text in ax.texts]
+    ['row 7']
+    >>> plt.close(ax.figure)
+    """
+    ratios = result.log_ratios()
+    known = np.flatnonzero(np.isfinite(ratios))
+    order = known[np.argsort(-ratios[known], kind="stable")]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+    ax.fill_between(np.arange(len(order)), ratios[order], color=_BLUE, step="mid")
+    ax.axhline(0, color="black", linewidth=0.8)
+    mean = float(ratios[known].mean())
+    ax.axhline(mean, color=_ORANGE, label=f"mean {mean:.3g}")
+    for place, row in enumerate(order[:n_named]):
+        ax.annotate(
+            f"row {row}",
+            (place, ratios[row]),
+            (8, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    unit = "nats" if result.base is None else f"base {result.base:g}"
+    ax.set(
+        xlabel="rows of X, the largest ratio first",
+        ylabel=f"log p/q ({unit})",
+        title="Which rows drive the divergence",
+    )
+    ax.legend(frameon=False)
     return ax

@@ -36,6 +36,11 @@ class LabelledPair:
     train_answers: NDArray[np.float64] | None = None
     aux_answers: NDArray[np.float64] | None = None
 
+    @property
+    def continuous_shape(self) -> tuple[int, int]:
+        """Training rows, and columns that are not discrete for certain."""
+        return len(self.train), int((~self.asked.discrete).sum())
+
     def rows_of(self, label: Any, *, all_aux: bool) -> tuple[FloatArray, FloatArray]:
         """Training rows of a class, and its auxiliary rows or all of them."""
         aux = self.aux if all_aux else self.aux[self.aux_labels == label]

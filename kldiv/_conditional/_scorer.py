@@ -24,6 +24,7 @@ from kldiv._conditional._transformer import make_transformer
 from kldiv._errors._differences import TracedEffects
 from kldiv._estimation._columns import Asked
 from kldiv._estimators import KNNDivergence
+from kldiv._results._export import unit_of
 from kldiv._results._report import PerClassReport
 from kldiv._results._results import DivergenceResult
 from kldiv._threads import in_threads
@@ -36,6 +37,7 @@ from kldiv._validation import (
     n_threads,
 )
 
+_TITLE = "Kullback-Leibler divergence per class ({unit}; small means exposed)"
 # A class with its training and auxiliary rows.
 Job = tuple[Any, FloatArray, FloatArray]
 
@@ -88,6 +90,10 @@ class ConditionalKLScorer(BaseEstimator):
         Class label to :class:`DivergenceResult`, scored classes only.
     terms_ : dict
         Class label to the three terms of a soft score; empty for hard conditioning.
+    log_ratio_ : ndarray of shape (n_train_rows,)
+        Log of the density ratio at each training row, training rows of its class
+        against auxiliary ones; its mean over a class is the score of the class. NaN at
+        rows of classes without a score.
     report_ : PerClassReport
         What :meth:`report` returns.
     transformer_ : transformer or None
@@ -204,17 +210,17 @@ class ConditionalKLScorer(BaseEstimator):
         )
         self.classes_ = pair.classes
         self._keep_features(train, pair)
-        continuous = len(pair.train), int((~pair.asked.discrete).sum())
         self.transformer_, described = make_transformer(
-            self.transformer, continuous, final.metric, self.random_state
+            self.transformer, pair.continuous_shape, final.metric, self.random_state
         )
         features, shared = pair.transformed(self.transformer_)
         jobs, reasons = self._jobs(features, final.n_neighbors)
-        notes = self._score(features, jobs)
+        notes = self._score(features, jobs, final.base)
         settings = {
             "transformer": described,
             "conditioning": self.conditioning,
             "estimator": repr(final),
+            "unit": unit_of(final.base),
             "shared rows": shared,
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -228,20 +234,21 @@ class ConditionalKLScorer(BaseEstimator):
             ),
             reasons=reasons,
             settings=settings,
-            title="Kullback-Leibler divergence per class (nats; small means exposed)",
+            title=_TITLE.format(**settings),
             notes=notes,
             pairing=self._pair(pair),
         )
         return self
 
     def score_per_class(self) -> NDArray[np.float64]:
-        """The divergence of each class in nats, aligned with ``classes_``.
+        """The divergence of each class, aligned with ``classes_``.
 
         Returns
         -------
         ndarray of shape (n_classes,), float64
-            NaN where a class could not be scored; ``report()`` says why. Estimates may
-            be negative in small samples.
+            In nats, or in the unit that ``base`` of the estimator asks for. NaN where
+            a class could not be scored; ``report()`` says why. Estimates may be
+            negative in small samples.
         """
         check_is_fitted(self)
         return self.report_["kl"].copy()
@@ -310,7 +317,9 @@ class ConditionalKLScorer(BaseEstimator):
             )
         return jobs, reasons
 
-    def _score(self, pair: LabelledPair, jobs: list[Job]) -> dict[Any, str]:
+    def _score(
+        self, pair: LabelledPair, jobs: list[Job], base: float | None
+    ) -> dict[Any, str]:
         """Keep the results, and return what stands against them."""
         n_jobs = n_threads(self.n_jobs)
         # Classes are the parallel level: below them, nothing may start threads. And how
@@ -330,7 +339,17 @@ class ConditionalKLScorer(BaseEstimator):
                 c: soft_result(terms, pair, column[c], self.confidence_level)
                 for c, terms in self.terms_.items()
             }
+            self.terms_ = {c: one.in_base(base) for c, one in self.terms_.items()}
+        self.results_ = {c: one.in_base(base) for c, one in self.results_.items()}
+        self._keep_log_ratios(pair)
         return notes
+
+    def _keep_log_ratios(self, pair: LabelledPair) -> None:
+        """Log ratios of the training rows, in the order in which they were given."""
+        self.log_ratio_ = np.full(len(pair.train), np.nan)
+        for label, result in self.results_.items():
+            if result.log_ratio is not None:
+                self.log_ratio_[pair.train_labels == label] = result.log_ratio
 
     def _pair(self, pair: LabelledPair) -> dict[Any, TracedEffects]:
         """What rows did to the scores, and which rows, where that is known."""
@@ -356,6 +375,7 @@ class ConditionalKLScorer(BaseEstimator):
                 head = estimator[:-1].fit(aux)
                 train, aux = head.transform(train), head.transform(aux)
                 estimator, asked = estimator[-1], None
+            estimator.set_params(base=None)  # terms are added up in nats
             if n_threads(self.n_jobs) > 1:
                 estimator.set_params(n_jobs=None)
             result: DivergenceResult = estimator.estimate_checked(

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from kldiv._conditional._labelled_pair import LabelledPair
 from kldiv._errors._standard_errors import Effects, spread_of
 from kldiv._results._results import DivergenceResult
+from kldiv._typing import Floats
 from kldiv._warnings import Note, ZeroProbabilityWarning, warn_of
 
 
@@ -34,6 +35,19 @@ class SoftTerms:
     log_answer_error: float
     log_share: float
     log_share_error: float
+
+    def in_base(self, base: float | None) -> SoftTerms:
+        """The same terms as logarithms of another base than e."""
+        if base is None:
+            return self
+        one = np.log(base)
+        return SoftTerms(
+            self.marginal.in_base(base),
+            float(self.log_answer / one),
+            float(self.log_answer_error / one),
+            float(self.log_share / one),
+            float(self.log_share_error / one),
+        )
 
 
 def soft_terms(
@@ -80,6 +94,7 @@ def soft_result(
     """The sum of the terms and its standard error."""
     marginal = terms.marginal
     value = marginal.value - terms.log_answer + terms.log_share
+    marginal = replace(marginal, log_ratio=_soft_ratios(terms, pair, column))
     if marginal.standard_error is None or level is None:
         return replace(marginal, value=value)
     effects = _soft_effects(terms, pair, column)
@@ -107,6 +122,17 @@ def soft_result(
         confidence_interval=(value - reach, value + reach),
         effects=None,
     )
+
+
+def _soft_ratios(terms: SoftTerms, pair: LabelledPair, column: int) -> Floats | None:
+    """Log ratio to the weighted auxiliary rows, at each training row of the class."""
+    _, own, _ = _answers(pair, column)
+    of_marginal = terms.marginal.log_ratio
+    if of_marginal is None:
+        return None
+    with np.errstate(divide="ignore"):
+        ratios: Floats = of_marginal - np.log(own) + terms.log_share
+    return ratios
 
 
 def _soft_effects(terms: SoftTerms, pair: LabelledPair, column: int) -> Effects | None:

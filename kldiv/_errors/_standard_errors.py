@@ -64,6 +64,15 @@ class SampleEffects:
         places = np.argsort(order)
         return replace(self, rows=self.rows[:, places], places=places)
 
+    def times(self, factor: float) -> SampleEffects:
+        """Effects on so many times the estimate."""
+        return replace(
+            self,
+            rows=self.rows * factor,
+            rest=self.rest * factor,
+            bootstrap=self.bootstrap * factor**2,
+        )
+
     def identity(self, fingerprint: int) -> int:
         """A number that effects share which can be subtracted row by row.
 
@@ -108,6 +117,10 @@ class Effects:
     def as_given(self, x_order: Rows, y_order: Rows) -> Effects:
         """The same with the rows of both samples in the order given."""
         return Effects(self.x.as_given(x_order), self.y.as_given(y_order))
+
+    def times(self, factor: float) -> Effects:
+        """Effects on so many times the estimate."""
+        return Effects(self.x.times(factor), self.y.times(factor))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from kldiv._ratio._corrections import (
 from kldiv._ratio._log_ratio import LogRatio
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import Outcome, notes_of, verdict
-from kldiv._typing import FloatArray
+from kldiv._typing import FloatArray, Floats, Rows
 from kldiv._validation import brought_into_range, metric_name
 from kldiv._warnings import Note, SingularSampleWarning
 
@@ -41,12 +41,14 @@ def estimate_continuous(
     pair = prepared_pair(X, Y, options)
     facts: dict[str, Any] = {"correction": None, "coverage": 1.0, "value": 0.0}
     facts |= {"notes": pair.notes, "algorithm": "none: same sample"}
+    facts["log_ratio"] = np.zeros(len(X))
     if not pair.same_sample:
         check_algorithm(options.algorithm, options.metric, pair.X.shape[1])
         with one_blas_thread():
             if n_permutations:
                 facts["pvalue"] = pvalue_of(pair.X, pair.Y, options, n_permutations)
             facts |= _measure(pair, entry, options, confidence_level)
+        facts["log_ratio"] = at_given_rows(facts["log_ratio"], pair.order, len(X))
         given = pair.kept(X, Y)
         level_asked = confidence_level is not None
         facts["notes"] += outcome_notes(
@@ -93,6 +95,7 @@ def _measure(
     ratios = ratios_of(pair, options, correction)
     first = ratios[0]
     facts = search_facts(first, entry) | ratio_facts(first)
+    facts["log_ratio"] = first.values
     infinite = any(note.category is SingularSampleWarning for note in pair.notes)
     if not (infinite or entry.is_finite(options.order)):
         facts["notes"] = pair.notes + apart_notes(first)
@@ -104,6 +107,18 @@ def _measure(
     if "effects" in error and pair.order is not None:
         error["effects"] = error["effects"].as_given(*pair.order)
     return facts | error
+
+
+def at_given_rows(values: Floats, order: tuple[Rows, Rows] | None, n: int) -> Floats:
+    """Values of rows of X in the order in which n rows were given; NaN where dropped.
+
+    `order` says which of the rows given each of these is.
+    """
+    if order is None:
+        return values
+    given = np.full(n, np.nan)
+    given[order[0]] = values
+    return given
 
 
 def ratios_of(

@@ -27,13 +27,19 @@ def estimate(
     n_permutations: int = 0,
 ) -> DivergenceResult:
     """Divergence of two checked samples; the caller warns of the notes."""
-    if options.entry.needs == "samples":
-        _refuse_categories(asked, options.name)
-        return compare_samples(X, Y, options, n_permutations)
     wanted: dict[str, Any] = {
         "confidence_level": confidence_level,
         "n_permutations": n_permutations,
     }
+    return _in_nats(X, Y, options, asked, **wanted).in_base(options.base)
+
+
+def _in_nats(
+    X: FloatArray, Y: FloatArray, options: Options, asked: Asked, **wanted: Any
+) -> DivergenceResult:
+    if options.entry.needs == "samples":
+        _refuse_categories(asked, options.name)
+        return compare_samples(X, Y, options, wanted["n_permutations"])
     if not isinstance(options.metric, str):  # a user's may want all columns
         asked = replace(asked, look=False)
     # repeated rows that the user takes for copies are no point masses

@@ -15,6 +15,7 @@ from kldiv._estimation._cells import Cells, Group
 from kldiv._estimation._chain import Chain, Part
 from kldiv._estimation._columns import Asked, Split
 from kldiv._estimation._continuous import (
+    at_given_rows,
     error_of,
     formula_of,
     outcome_notes,
@@ -35,7 +36,7 @@ from kldiv._preparation import PreparedPair
 from kldiv._ratio._corrections import reference_correction
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import verdict
-from kldiv._typing import FloatArray
+from kldiv._typing import FloatArray, Floats, Rows
 from kldiv._validation import metric_name
 from kldiv._warnings import Note
 
@@ -55,27 +56,27 @@ def estimate_mixed(
 ) -> DivergenceResult:
     """Divergence by the chain rule; the caller warns of the notes."""
     cells = Cells.of(X, Y, split)
-    counts, X, Y = _distinct(X, Y, cells, options.duplicates)
+    n_given = len(X)
+    counts, kept = _distinct(X, Y, cells, options.duplicates)
+    X, Y = X[kept[0]], Y[kept[1]]
     cells = Cells.of(X, Y, split)
-    groups = cells.groups(
-        max(_FEWEST_ROWS, _GROUPS_OF_ROWS * (options.n_neighbors + 1))
-    )
+    needed = max(_FEWEST_ROWS, _GROUPS_OF_ROWS * (options.n_neighbors + 1))
+    groups = cells.groups(needed)
     pairs, notes = _prepared(X, Y, groups, options)
     chain = _chain(cells, _parts(groups, pairs, options), options)
-    infinite = bool(infinite_cells(cells, options).any())
-    level = None if infinite else confidence_level
-    facts = _facts(chain, options.entry) | _value_of(chain, infinite, level)
+    level = None if infinite_cells(cells, options).any() else confidence_level
+    facts = _facts(chain, options.entry) | _value_of(chain, options, level)
+    facts["log_ratio"] = at_given_rows(_log_ratio(chain, options), kept, n_given)
     facts["notes"] = cell_notes(cells, groups, split, asked, options)
     facts["notes"] += notes or part_notes(chain.parts, options)
     if n_permutations:
         facts["pvalue"] = _pvalue(X, Y, split, cells, options, n_permutations)
     x, y = (rows[:, ~split.discrete] for rows in (X, Y))
     facts["notes"] += outcome_notes(x, y, x.shape[1], facts, options, level is not None)
-    dimension = max((pair.dimension for pair in pairs if pair), default=0)
     return DivergenceResult(
         n=len(X),
         m=len(Y),
-        n_features=int(split.discrete.sum()) + dimension,
+        n_features=int(split.discrete.sum()) + _dimension(pairs),
         n_neighbors=options.n_neighbors,
         divergence=options.name,
         n_duplicates=counts.total,
@@ -86,8 +87,21 @@ def estimate_mixed(
     )
 
 
-def _value_of(chain: Chain, infinite: bool, level: float | None) -> dict[str, Any]:
+def _dimension(pairs: Sequence[PreparedPair | None]) -> int:
+    """Continuous columns that were used, the most in any group."""
+    return max((pair.dimension for pair in pairs if pair), default=0)
+
+
+def _log_ratio(chain: Chain, options: Options) -> Floats:
+    """At each row of X: of its cell, and within it."""
+    infinite = infinite_cells(chain.cells, options)[chain.cells.of_x]
+    of_cell, within = chain.sides()[0]
+    return np.where(infinite, np.inf, of_cell + within)
+
+
+def _value_of(chain: Chain, options: Options, level: float | None) -> dict[str, Any]:
     """The value, and an interval of a level if one was asked for."""
+    infinite = infinite_cells(chain.cells, options).any()
     value = np.inf if infinite else chain.value()
     error = {} if level is None else error_of(chain.effects, value, level)
     return {"value": value, **error}
@@ -95,21 +109,22 @@ def _value_of(chain: Chain, infinite: bool, level: float | None) -> dict[str, An
 
 def _distinct(
     X: FloatArray, Y: FloatArray, cells: Cells, duplicates: str
-) -> tuple[DuplicateCounts, FloatArray, FloatArray]:
-    """Repeated rows among those with continuous columns, and what is left of both."""
+) -> tuple[DuplicateCounts, tuple[Rows, Rows]]:
+    """Repeated rows among those with continuous columns, and rows of both that stay."""
+    all_x, all_y = np.arange(len(X)), np.arange(len(Y))
     pure = cells.held.all(axis=1)
     rows_x, rows_y = (
         np.flatnonzero(np.logical_not(pure)[of]) for of in (cells.of_x, cells.of_y)
     )
     if not (rows_x.size and rows_y.size):
-        return DuplicateCounts(0, 0, 0, False), X, Y
+        return DuplicateCounts(0, 0, 0, False), (all_x, all_y)
     counts, keep_x, keep_y = count_duplicates(X[rows_x], Y[rows_y])
     if counts.total and duplicates == "raise":
         refuse_duplicates(counts)
     if counts.total and duplicates == "drop":
-        X = np.delete(X, rows_x[~keep_x], axis=0)
-        Y = np.delete(Y, rows_y[~keep_y], axis=0)
-    return counts, X, Y
+        all_x = np.delete(all_x, rows_x[~keep_x])
+        all_y = np.delete(all_y, rows_y[~keep_y])
+    return counts, (all_x, all_y)
 
 
 def _prepared(

@@ -16,6 +16,7 @@ from kldiv._ratio._corrections import CORRECTIONS
 from kldiv._ratio._log_ratio import Settings
 from kldiv._typing import UserMetric
 from kldiv._validation import (
+    check_base,
     check_choice,
     check_integer,
     check_n_jobs,
@@ -40,6 +41,7 @@ class Options:
     order: float = 0.5
     metric: str | UserMetric = "euclidean"
     discrete: Any = "auto"
+    base: float | None = None
 
     def check(self) -> None:
         """Raise ValueError or TypeError for an option that is not accepted."""
@@ -53,6 +55,7 @@ class Options:
         check_choice(self.scale, SCALES, "scale")
         check_metric(self.metric)
         self._check_metric_suits()
+        self._check_base_suits()
         check_n_jobs(self.n_jobs)
         check_discrete(self.discrete)
 
@@ -72,6 +75,17 @@ class Options:
                 f"divergence={self.divergence!r} averages Euclidean distances and uses "
                 f"no neighbours; metric={name!r} would be ignored. Use "
                 "metric='euclidean' or another divergence."
+            )
+
+    def _check_base_suits(self) -> None:
+        """Raise ValueError if the divergence is no logarithm that could have a base."""
+        check_base(self.base)
+        if self.base is not None and not self.entry.logarithmic:
+            logarithmic = [n for n, one in DIVERGENCES.items() if one.logarithmic]
+            raise ValueError(
+                f"base={self.base!r} is for divergences that are logarithms "
+                f"({', '.join(logarithmic)}); {self.name!r} has no unit. Leave out "
+                "base."
             )
 
     @property

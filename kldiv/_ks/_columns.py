@@ -12,7 +12,7 @@ import kldiv._kernels._ks as kernels
 from kldiv._ks._pvalues import ADJUSTMENTS, one_sample_pvalues, two_sample_pvalues
 from kldiv._ks._relabellings import parallel, permutation_pvalue, relabelled_gaps
 from kldiv._ks._task import Task
-from kldiv._results._results import KSResult
+from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._ks._methods import METHODS, ks_test
-from kldiv._results._results import KSResult
+from kldiv._results._ks_result import KSResult
 from kldiv._validation import check_choice, check_integer, check_n_jobs, on_host
 
 

@@ -14,7 +14,7 @@ from kldiv._ks._pvalues import PVALUE_METHODS
 from kldiv._ks._rows import rows
 from kldiv._ks._slices import max_sliced, sliced
 from kldiv._ks._task import Task
-from kldiv._results._results import KSResult
+from kldiv._results._ks_result import KSResult
 from kldiv._validation import (
     check_choice,
     check_integer,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 import kldiv._kernels._ks as kernels
 from kldiv._ks._relabellings import LANES, Relabellings, dense_ranks, sorted_order
 from kldiv._ks._task import Task
-from kldiv._results._results import KSResult
+from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
 
 LARGEST_DIMENSION = 5

@@ -14,7 +14,7 @@ from kldiv._ks._relabellings import (
     sorted_order,
 )
 from kldiv._ks._task import Task
-from kldiv._results._results import KSResult
+from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
 
 Array = NDArray[np.float64]

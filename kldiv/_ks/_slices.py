@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 import kldiv._kernels._ks as kernels
 from kldiv._ks._relabellings import LANES, Relabellings, relabelled_gaps
 from kldiv._ks._task import Task
-from kldiv._results._results import KSResult
+from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
 from kldiv._validation import brought_into_range, columns_near_one
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv._ks._relabellings import Relabellings, permutation_pvalue
-from kldiv._results._results import KSResult
+from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
 from kldiv._validation import check_sample
 

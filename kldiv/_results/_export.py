@@ -62,6 +62,13 @@ def number_text(value: Any, decimals: int | None = None) -> str:
     return text if value == 0 or float(text) != 0 else f"{value:.2g}"
 
 
+def unit_of(base: float | None) -> str:
+    """What a logarithm of this base is measured in."""
+    if base is None:
+        return "nats"
+    return "bits" if base == 2 else f"logarithms of base {base:g}"
+
+
 def column_texts(
     name: str, values: NDArray[Any], errors: NDArray[Any] | None = None
 ) -> list[str]:

@@ -121,7 +121,7 @@ class Record(Exported):
 
     def _repr_html_(self) -> str:
         rows = [[name, text] for name, text in self._shown().items()]
-        return html_table(self._title, (), rows)
+        return html_table(self._caption(), (), rows)
 
     def to_frame(self) -> pd.DataFrame:
         """The result as a pandas data frame.

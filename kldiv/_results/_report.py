@@ -123,7 +123,7 @@ class PerClassReport(Exported):
         -------
         difference : float
             Score of `first` minus score of `second`, or score of this report minus
-            score of the other one, in nats. NaN if one of them could not be had.
+            score of the other one, in their unit. NaN if one of them could not be had.
         confidence_interval : tuple of float
             Its lower and upper end.
         report : PerClassReport
@@ -179,6 +179,7 @@ class PerClassReport(Exported):
             )
         rows = [self._difference(c, other, c, level) for c in common]
         intervals = np.array([row.confidence_interval for row in rows])
+        unit = self.settings.get("unit", "nats")
         return PerClassReport(
             classes=np.array(common),
             columns={
@@ -188,14 +189,17 @@ class PerClassReport(Exported):
                 "difference_high": intervals[:, 1],
                 "paired": np.array([row.paired for row in rows]),
             },
-            settings={"level": level},
-            title="Difference of the scores per class (nats)",
+            settings={"level": level, "unit": unit},
+            title=f"Difference of the scores per class ({unit})",
         )
 
     def _difference(
         self, mine: Any, other: PerClassReport, yours: Any, level: float
     ) -> Difference:
         """Score of a class here minus that of one there."""
+        units = {str(one.settings.get("unit", "nats")) for one in (self, other)}
+        if len(units) > 1:
+            raise ValueError(f"reports in {sorted(units)}: score both in one base.")
         a, b = self._side(mine), other._side(yours)
         return difference_of((a[0], b[0]), (a[1], b[1]), (a[2], b[2]), level)
 

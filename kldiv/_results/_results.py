@@ -1,21 +1,33 @@
-"""What two-sample estimates and tests return: numbers, and how they were obtained."""
+"""What two-sample estimates return: numbers, and how they were obtained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kldiv._errors._standard_errors import Effects
-from kldiv._results._export import array_of, decimals_of, number_text
+from kldiv._results._export import (
+    array_of,
+    decimals_of,
+    import_pandas,
+    number_text,
+    unit_of,
+)
 from kldiv._results._record import Record
+from kldiv._typing import Floats
 from kldiv._warnings import Note
 
-# Entries of a long array that a notebook shows.
-_SHOWN = 10
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def _over(value: Any, unit: float) -> Any:
+    """A number or an array in another unit; None stays."""
+    return None if value is None else value / unit
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,11 +37,12 @@ class DivergenceResult(Record):
     Attributes
     ----------
     value : float
-        The estimate in nats. It may be negative in small samples.
+        The estimate, in nats unless it has a `base`. It may be negative in small
+        samples.
     standard_error : float or None
-        Standard error in nats, or None if it was not asked for.
+        Standard error in the same unit, or None if it was not asked for.
     confidence_interval : tuple of float or None
-        Lower and upper end in nats, or None if it was not asked for.
+        Lower and upper end, or None if it was not asked for.
     pvalue : float or None
         Permutation p-value of "both samples have one law", or None.
     n, m : int
@@ -71,6 +84,14 @@ class DivergenceResult(Record):
     evaluated_by : {"numpy", "numba"}
         What evaluated the formula: ``"numba"`` if it is the user's generator function
         and was compiled.
+    base : float or None
+        Base of the logarithms: None for nats, 2 for bits.
+    log_ratio : ndarray of shape (n_rows,), or None
+        Estimated log of the density ratio p/q at each row of X, in the order in which
+        the rows were given: which rows drive the estimate. Its mean is the
+        Kullback-Leibler divergence; one of its numbers alone is noisy, with an error
+        of up to ``sqrt(2 / n_neighbors)`` nats. NaN at repeated rows that were
+        dropped; None for divergences that use distances alone.
     effects : object or None
         What single rows do to the estimate, from which the standard error is computed,
         and that of differences.
@@ -105,11 +126,104 @@ class DivergenceResult(Record):
     trust: str = "good"
     weights: Mapping[str, float] = field(default_factory=dict)
     evaluated_by: str = "numpy"
+    base: float | None = None
+    log_ratio: Floats | None = field(default=None, repr=False, compare=False)
     effects: Effects | None = field(default=None, repr=False, compare=False)
 
     _unstored = ("effects",)
     _may_be_none = ("correction",)
-    _title = "Divergence of two samples (nats)"
+
+    def in_base(self, base: float | None) -> DivergenceResult:
+        """The same result, found in nats, with logarithms of another base.
+
+        Parameters
+        ----------
+        base : float or None
+            Base above 1; None leaves nats.
+
+        Returns
+        -------
+        DivergenceResult
+            In units of ``log(base)`` nats.
+        """
+        if base is None:
+            return self
+        one = float(np.log(base))
+        ends = self.confidence_interval
+        return replace(
+            self,
+            base=base,
+            value=self.value / one,
+            standard_error=_over(self.standard_error, one),
+            confidence_interval=ends and (ends[0] / one, ends[1] / one),
+            log_ratio=_over(self.log_ratio, one),
+            effects=None if self.effects is None else self.effects.times(1 / one),
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the log ratio at every row: which rows drive the estimate.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        matplotlib Axes
+            The axes.
+
+        Raises
+        ------
+        ValueError
+            If the result has no log ratios.
+        """
+        from kldiv.plots import plot_log_ratio
+
+        return plot_log_ratio(self, ax=ax)
+
+    def rows_to_frame(self) -> pd.DataFrame:
+        """Log ratios of the rows of X as a pandas data frame, in the order given.
+
+        Returns
+        -------
+        DataFrame
+            The columns ``row`` (position in X), ``log_ratio``, and ``contribution``:
+            the log ratio divided by the number of rows, which is what the row adds to
+            a Kullback-Leibler divergence.
+
+        Raises
+        ------
+        ValueError
+            If the result has no log ratios.
+        ImportError
+            Without pandas (``pip install kldiv[frames]``).
+        """
+        values = self.log_ratios()
+        used = int((~np.isnan(values)).sum())
+        columns = {"row": np.arange(len(values)), "log_ratio": values}
+        columns["contribution"] = values / used
+        frame: pd.DataFrame = import_pandas().DataFrame(columns)
+        return frame
+
+    def log_ratios(self) -> Floats:
+        """The attribute `log_ratio`, or an error that says why there is none.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            One number per row of X, in the order given.
+        """
+        if self.log_ratio is None:
+            raise ValueError(
+                f"this result of divergence={self.divergence!r} has no log ratios: "
+                "distances have none. Estimate a divergence of density ratios, such "
+                "as 'kl'."
+            )
+        return self.log_ratio
+
+    def _caption(self) -> str:
+        return f"Divergence of two samples ({unit_of(self.base)})"
 
     def __float__(self) -> float:
         return float(self.value)
@@ -126,6 +240,7 @@ class DivergenceResult(Record):
 
     def _shown(self) -> dict[str, str]:
         shown = super()._shown()
+        shown.pop("log_ratio", None)
         errors = None if self.standard_error is None else [self.standard_error]
         decimals = decimals_of([self.value], errors)
         shown["value"] = number_text(self.value, decimals)
@@ -139,6 +254,7 @@ class DivergenceResult(Record):
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         values = self._values()
+        values.pop("log_ratio")
         low, high = values.pop("confidence_interval") or (None, None)
         values["notes"] = " ".join(self.notes)
         values |= {"value_low": low, "value_high": high}
@@ -146,125 +262,8 @@ class DivergenceResult(Record):
 
     @classmethod
     def _sequence(cls, name: str, value: list[Any]) -> Any:
+        if name == "log_ratio":
+            return array_of(value).astype(np.float64)
         if name == "notes":  # a stored note does not warn again
             return tuple(Note(text, None) for text in value)
         return tuple(array_of(value).tolist())
-
-
-@dataclass(frozen=True, repr=False)
-class KSResult(Record):
-    """A Kolmogorov-Smirnov test and how it was obtained.
-
-    Attributes
-    ----------
-    statistic : float or ndarray of shape (n_features,)
-        Per column for ``"columns"`` (a float if X is a vector), else one number.
-    pvalue : float or ndarray of shape (n_features,)
-        Goes with `statistic`; ``nan`` where only permutations give a p-value and none
-        were asked for. For ``"rows"`` without permutations it is the mean of the row
-        p-values, which is *not* a valid p-value.
-    global_statistic : float
-        The largest column statistic for ``"columns"``, else `statistic`.
-    global_pvalue : float
-        Valid p-value of "both laws are equal": Bonferroni over the columns, or the
-        permutation p-value of the largest column statistic; twice the mean for
-        ``"rows"``; else `pvalue`.
-    method : str
-        The key of the method.
-    pvalue_method : str
-        ``"exact"``, ``"asymp"``, ``"permutation"`` or ``"none"``.
-    alternative : str
-        ``"two-sided"``, ``"greater"`` or ``"less"``.
-    n, m : int
-        Rows of X and of Y; m is 0 against a law that was evaluated, and the number of
-        rows drawn from it where a sample stood for it.
-    n_features : int
-        Columns.
-    n_permutations : int
-        Relabellings besides the given one.
-    statistic_location, statistic_sign : ndarray of shape (n_features,) or scalar
-        ``"columns"`` only: where the gap is reached and whether the distribution
-        function of X is the larger (1) or the smaller one (-1) there.
-    pvalue_bonferroni, pvalue_holm, pvalue_benjamini_hochberg : ndarray of shape \
-(n_features,)
-        ``"columns"`` only: adjusted for the number of columns.
-    row_statistic, row_pvalue : ndarray of shape (n,)
-        ``"rows"`` only: one test per row of X.
-    direction : ndarray of shape (n_features,)
-        ``"max-sliced"`` only: unit vector along which the gap was found.
-    n_directions : int
-        Random directions, for the sliced methods.
-
-    Examples
-    --------
-    >>> from kldiv import ks_test
-    >>> result = ks_test([0.1, 0.2, 0.4, 0.8], [0.5, 0.6, 0.7, 0.9])
-    >>> float(result.statistic), result.pvalue_method, result.n, result.m
-    (0.75, 'exact', 4, 4)
-    """
-
-    statistic: Any
-    pvalue: Any
-    global_statistic: float
-    global_pvalue: float
-    method: str
-    pvalue_method: str
-    alternative: str
-    n: int
-    m: int
-    n_features: int
-    n_permutations: int = 0
-    statistic_location: Any = None
-    statistic_sign: Any = None
-    pvalue_bonferroni: NDArray[np.float64] | None = None
-    pvalue_holm: NDArray[np.float64] | None = None
-    pvalue_benjamini_hochberg: NDArray[np.float64] | None = None
-    row_statistic: NDArray[np.float64] | None = None
-    row_pvalue: NDArray[np.float64] | None = None
-    direction: NDArray[np.float64] | None = None
-    n_directions: int = 0
-
-    _title = "Kolmogorov-Smirnov test"
-    # one entry per column of the samples
-    _per_column = (
-        "statistic",
-        "pvalue",
-        "statistic_location",
-        "statistic_sign",
-        "pvalue_bonferroni",
-        "pvalue_holm",
-        "pvalue_benjamini_hochberg",
-    )
-
-    def __float__(self) -> float:
-        return float(self.global_statistic)
-
-    def __repr__(self) -> str:
-        return (
-            f"KSResult(method={self.method!r}, "
-            f"global_statistic={number_text(self.global_statistic)}, "
-            f"global_pvalue={number_text(self.global_pvalue)}, n={self.n}, m={self.m}, "
-            f"n_features={self.n_features})"
-        )
-
-    def _shown(self) -> dict[str, str]:
-        shown = super()._shown()
-        for name, value in self._values().items():
-            if np.ndim(value) and len(value) > _SHOWN:
-                shown[name] = f"{number_text(value[:_SHOWN])}, ... ({len(value)})"
-        return shown
-
-    def _table(self) -> tuple[list[str], list[list[Any]]]:
-        per_row = (*self._per_column, "row_statistic", "row_pvalue", "direction")
-        values = {k: v for k, v in self._values().items() if k not in per_row}
-        if self.method != "columns":
-            values = {"statistic": self.statistic, "pvalue": self.pvalue, **values}
-            return list(values), [list(values.values())]
-        columns = {
-            k: np.atleast_1d(getattr(self, k)).tolist() for k in self._per_column
-        }
-        rows = [
-            [column, *entries, *values.values()]
-            for column, entries in enumerate(zip(*columns.values(), strict=True))
-        ]
-        return ["column", *columns, *values], rows

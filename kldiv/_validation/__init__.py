@@ -19,6 +19,7 @@ from kldiv._validation._magnitudes import (
     restored,
 )
 from kldiv._validation._parameters import (
+    check_base,
     check_choice,
     check_integer,
     check_level,
@@ -32,6 +33,7 @@ from kldiv._validation._parameters import (
 __all__ = [
     "as_array",
     "brought_into_range",
+    "check_base",
     "check_choice",
     "check_finite",
     "check_integer",

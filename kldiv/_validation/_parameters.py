@@ -79,6 +79,16 @@ def check_order(order: Any) -> None:
         raise ValueError(f"order must be a positive number, got {order!r}.")
 
 
+def check_base(base: Any) -> None:
+    """Raise unless `base` is None or a number above 1."""
+    if base is None:
+        return
+    if isinstance(base, bool) or not isinstance(base, Real):
+        raise TypeError(f"base must be None (nats) or a number above 1; got {base!r}.")
+    if not 1 < float(base) < np.inf:
+        raise ValueError(f"base must be None (nats) or a number above 1; got {base!r}.")
+
+
 def n_threads(n_jobs: int | None) -> int:
     """Threads that ``n_jobs`` stands for: None is one, -1 all that joblib counts.
 

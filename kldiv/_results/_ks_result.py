@@ -1,0 +1,134 @@
+"""What Kolmogorov-Smirnov tests return: numbers, and how they were obtained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kldiv._results._export import number_text
+from kldiv._results._record import Record
+
+# Entries of a long array that a notebook shows.
+_SHOWN = 10
+
+
+@dataclass(frozen=True, repr=False)
+class KSResult(Record):
+    """A Kolmogorov-Smirnov test and how it was obtained.
+
+    Attributes
+    ----------
+    statistic : float or ndarray of shape (n_features,)
+        Per column for ``"columns"`` (a float if X is a vector), else one number.
+    pvalue : float or ndarray of shape (n_features,)
+        Goes with `statistic`; ``nan`` where only permutations give a p-value and none
+        were asked for. For ``"rows"`` without permutations it is the mean of the row
+        p-values, which is *not* a valid p-value.
+    global_statistic : float
+        The largest column statistic for ``"columns"``, else `statistic`.
+    global_pvalue : float
+        Valid p-value of "both laws are equal": Bonferroni over the columns, or the
+        permutation p-value of the largest column statistic; twice the mean for
+        ``"rows"``; else `pvalue`.
+    method : str
+        The key of the method.
+    pvalue_method : str
+        ``"exact"``, ``"asymp"``, ``"permutation"`` or ``"none"``.
+    alternative : str
+        ``"two-sided"``, ``"greater"`` or ``"less"``.
+    n, m : int
+        Rows of X and of Y; m is 0 against a law that was evaluated, and the number of
+        rows drawn from it where a sample stood for it.
+    n_features : int
+        Columns.
+    n_permutations : int
+        Relabellings besides the given one.
+    statistic_location, statistic_sign : ndarray of shape (n_features,) or scalar
+        ``"columns"`` only: where the gap is reached and whether the distribution
+        function of X is the larger (1) or the smaller one (-1) there.
+    pvalue_bonferroni, pvalue_holm, pvalue_benjamini_hochberg : ndarray of shape \
+(n_features,)
+        ``"columns"`` only: adjusted for the number of columns.
+    row_statistic, row_pvalue : ndarray of shape (n,)
+        ``"rows"`` only: one test per row of X.
+    direction : ndarray of shape (n_features,)
+        ``"max-sliced"`` only: unit vector along which the gap was found.
+    n_directions : int
+        Random directions, for the sliced methods.
+
+    Examples
+    --------
+    >>> from kldiv import ks_test
+    >>> result = ks_test([0.1, 0.2, 0.4, 0.8], [0.5, 0.6, 0.7, 0.9])
+    >>> float(result.statistic), result.pvalue_method, result.n, result.m
+    (0.75, 'exact', 4, 4)
+    """
+
+    statistic: Any
+    pvalue: Any
+    global_statistic: float
+    global_pvalue: float
+    method: str
+    pvalue_method: str
+    alternative: str
+    n: int
+    m: int
+    n_features: int
+    n_permutations: int = 0
+    statistic_location: Any = None
+    statistic_sign: Any = None
+    pvalue_bonferroni: NDArray[np.float64] | None = None
+    pvalue_holm: NDArray[np.float64] | None = None
+    pvalue_benjamini_hochberg: NDArray[np.float64] | None = None
+    row_statistic: NDArray[np.float64] | None = None
+    row_pvalue: NDArray[np.float64] | None = None
+    direction: NDArray[np.float64] | None = None
+    n_directions: int = 0
+
+    _title = "Kolmogorov-Smirnov test"
+    # one entry per column of the samples
+    _per_column = (
+        "statistic",
+        "pvalue",
+        "statistic_location",
+        "statistic_sign",
+        "pvalue_bonferroni",
+        "pvalue_holm",
+        "pvalue_benjamini_hochberg",
+    )
+
+    def __float__(self) -> float:
+        return float(self.global_statistic)
+
+    def __repr__(self) -> str:
+        return (
+            f"KSResult(method={self.method!r}, "
+            f"global_statistic={number_text(self.global_statistic)}, "
+            f"global_pvalue={number_text(self.global_pvalue)}, n={self.n}, m={self.m}, "
+            f"n_features={self.n_features})"
+        )
+
+    def _shown(self) -> dict[str, str]:
+        shown = super()._shown()
+        for name, value in self._values().items():
+            if np.ndim(value) and len(value) > _SHOWN:
+                shown[name] = f"{number_text(value[:_SHOWN])}, ... ({len(value)})"
+        return shown
+
+    def _table(self) -> tuple[list[str], list[list[Any]]]:
+        per_row = (*self._per_column, "row_statistic", "row_pvalue", "direction")
+        values = {k: v for k, v in self._values().items() if k not in per_row}
+        if self.method != "columns":
+            values = {"statistic": self.statistic, "pvalue": self.pvalue, **values}
+            return list(values), [list(values.values())]
+        columns = {
+            k: np.atleast_1d(getattr(self, k)).tolist() for k in self._per_column
+        }
+        rows = [
+            [column, *entries, *values.values()]
+            for column, entries in enumerate(zip(*columns.values(), strict=True))
+        ]
+        return ["column", *columns, *values], rows
