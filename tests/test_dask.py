@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from kldiv import (
     ks_test,
     neighbor_distances,
 )
+from tests.labelled_samples import three_classes
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -174,6 +176,15 @@ def test_processes_give_the_same_numbers(cluster, rng):
         assert kl_divergence(*chunked) == pytest.approx(expected, rel=1e-12)
         near = neighbor_distances(*chunked).xy
     np.testing.assert_allclose(near, neighbor_distances(X, Y).xy, rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_classes_are_scored_by_the_workers(cluster, rng):
+    samples = three_classes(rng)
+    alone = ConditionalKLScorer().fit(*samples)
+    with distributed.Client(cluster), joblib.parallel_config("dask"):
+        shared = ConditionalKLScorer(n_jobs=-1).fit(*samples)
+    np.testing.assert_array_equal(shared.score_per_class(), alone.score_per_class())
 
 
 @pytest.mark.slow

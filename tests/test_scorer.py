@@ -1,8 +1,11 @@
 """ConditionalKLScorer: one number per class, and nothing lost on awkward input."""
 
+import os
 import threading
+import warnings
 from dataclasses import replace
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -12,8 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from kldiv import ConditionalKLScorer, KNNDivergence, kl_divergence
+from kldiv import ConditionalKLScorer, KNNDivergence, kl_divergence, ks_test
 from kldiv._backends import BACKENDS
+from kldiv._threads import in_workers, n_workers
 from tests.labelled_samples import three_classes
 from tests.tolerances import OTHER_ORDER
 
@@ -212,3 +216,40 @@ def test_constant_features(samples):
     scorer = ConditionalKLScorer().fit((wide[0], y), (wide[1], a))
     expected = ConditionalKLScorer().fit((X, y), (A, a)).score_per_class()
     np.testing.assert_allclose(scorer.score_per_class(), expected, atol=OTHER_ORDER)
+
+
+def warn_and_count(number):
+    warnings.warn("said in a worker", UserWarning, stacklevel=2)
+    return number + 1, os.getpid()
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_backends_of_joblib_score_alike(backend, samples):
+    alone = ConditionalKLScorer().fit(*samples)
+    with joblib.parallel_config(backend, n_jobs=2):
+        configured = ConditionalKLScorer().fit(*samples)
+        relabelled = ks_test(
+            *(X[:50] for X, _ in samples),
+            method="rows",
+            n_permutations=99,
+            n_jobs=2,
+            random_state=0,
+        )
+    np.testing.assert_array_equal(configured.score_per_class(), alone.score_per_class())
+    assert configured.report().notes == alone.report().notes
+    expected = ks_test(
+        *(X[:50] for X, _ in samples), method="rows", n_permutations=99, random_state=0
+    )
+    assert relabelled.pvalue == expected.pvalue
+
+
+def test_processes_work_and_their_warnings_are_heard():
+    with joblib.parallel_config("loky"):
+        assert n_workers(None) == 1
+        with pytest.warns(UserWarning, match="said in a worker"):
+            found = in_workers(warn_and_count, [(1,), (2,)], 2)
+    numbers, processes = zip(*found, strict=True)
+    assert numbers == (2, 3)
+    assert os.getpid() not in processes
+    with joblib.parallel_config("loky", n_jobs=2):
+        assert n_workers(None) == 2

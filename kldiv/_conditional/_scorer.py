@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from kldiv._conditional._labelled_pair import (
     LabelledPair,
@@ -27,14 +26,13 @@ from kldiv._estimators import KNNDivergence
 from kldiv._results._export import unit_of
 from kldiv._results._report import PerClassReport
 from kldiv._results._results import DivergenceResult
-from kldiv._threads import in_threads
+from kldiv._threads import in_workers, n_workers
 from kldiv._typing import FloatArray
 from kldiv._validation import (
     check_choice,
     check_level,
     check_pair,
     column_names,
-    n_threads,
 )
 
 _TITLE = "Kullback-Leibler divergence per class ({unit}; small means exposed)"
@@ -73,8 +71,10 @@ class ConditionalKLScorer(BaseEstimator):
     on_unscored : {"nan", "raise"}, default="nan"
         A class with too few rows gets NaN and a reason in the report, or an error.
     n_jobs : int, optional
-        Classes scored at a time, each on one thread; None is one, -1 as many as there
-        are processors. With one class at a time, ``n_jobs`` of the estimator counts.
+        Classes scored at a time, each on one thread; None is one, or what
+        ``joblib.parallel_config`` says, -1 as many as there are processors or workers.
+        Threads unless that names another backend ("loky", "dask", ...); the scores are
+        the same. With one class at a time, ``n_jobs`` of the estimator counts.
     random_state : None, int or Generator
         Seed of the default transformer.
     verbose : int, default=0
@@ -321,12 +321,9 @@ class ConditionalKLScorer(BaseEstimator):
         self, pair: LabelledPair, jobs: list[Job], base: float | None
     ) -> dict[Any, str]:
         """Keep the results, and return what stands against them."""
-        n_jobs = n_threads(self.n_jobs)
-        # Classes are the parallel level: below them, nothing may start threads. And how
-        # many share a matrix product decides its last digits.
-        with threadpool_limits(1, user_api="blas"):
-            asked = [(*job, pair.asked) for job in jobs]
-            results = in_threads(self._score_class, asked, n_jobs, self.verbose)
+        n_jobs = n_workers(self.n_jobs)
+        asked = [(*job, pair.asked, n_jobs > 1) for job in jobs]
+        results = in_workers(self._score_class, asked, n_jobs, self.verbose)
         scored = dict(zip((label for label, *_ in jobs), results, strict=True))
         notes = notes_of_classes(scored)
         self.results_: dict[Any, DivergenceResult] = scored
@@ -366,7 +363,12 @@ class ConditionalKLScorer(BaseEstimator):
         return pairings
 
     def _score_class(
-        self, label: Any, train: FloatArray, aux: FloatArray, asked: Asked | None
+        self,
+        label: Any,
+        train: FloatArray,
+        aux: FloatArray,
+        asked: Asked | None,
+        beside_others: bool,
     ) -> DivergenceResult:
         estimator = KNNDivergence() if self.estimator is None else self.estimator
         estimator = clone(estimator)
@@ -376,7 +378,7 @@ class ConditionalKLScorer(BaseEstimator):
                 train, aux = head.transform(train), head.transform(aux)
                 estimator, asked = estimator[-1], None
             estimator.set_params(base=None)  # terms are added up in nats
-            if n_threads(self.n_jobs) > 1:
+            if beside_others:  # classes are the parallel level
                 estimator.set_params(n_jobs=None)
             result: DivergenceResult = estimator.estimate_checked(
                 *check_pair(train, aux), asked, confidence_level=self.confidence_level
