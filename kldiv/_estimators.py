@@ -23,7 +23,13 @@ from kldiv._estimation._options import Options
 from kldiv._neighbors import of_samples
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
-from kldiv._validation import check_integer, check_level, check_pair, on_host
+from kldiv._validation import (
+    as_rows,
+    check_integer,
+    check_level,
+    check_pair,
+    refuse_two_vectors,
+)
 from kldiv._warnings import warn_of
 
 
@@ -415,7 +421,7 @@ class KNNDivergence(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (m, n_features)
+        X : array-like of shape (m, n_features), (m,) or (m, ...)
             Sample of the reference law Q.
         y : None
             Ignored.
@@ -426,6 +432,7 @@ class KNNDivergence(BaseEstimator):
             This estimator.
         """
         self.check_parameters()
+        refuse_two_vectors(X, y)
         self.categories_: Levels = {}
         columns = category_columns(X, self.discrete)
         self.reference_ = self._checked(X, columns, self.categories_, reset=True)
@@ -507,7 +514,7 @@ class KNNDivergence(BaseEstimator):
                 return X
         checked: FloatArray = validate_data(
             self,
-            on_host(X, "X"),
+            as_rows(X, "X"),
             dtype=[np.float64, np.float32],
             order="C",
             reset=reset,

@@ -262,3 +262,27 @@ def test_a_frozen_victim_survives_a_clone(rng):
         frozen.fit((X, y), A).score_per_class(),
         ConditionalKLScorer(victim=victim).fit((X, y), A).score_per_class(),
     )
+
+
+# --- what a sample may be -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["vector", "list", "series", "images"])
+def test_estimators_take_what_functions_take(kind, pair):
+    X, Y = pair
+    convert = {
+        "vector": lambda sample: sample[:, 0],
+        "list": lambda sample: sample[:, 0].tolist(),
+        "series": lambda sample: pytest.importorskip("pandas").Series(sample[:, 0]),
+        "images": lambda sample: sample.reshape(-1, 1, 3),
+    }[kind]
+    X, Y = convert(X), convert(Y)
+    assert KNNDivergence().fit(Y).score(X) == kl_divergence(X, Y)
+    assert KSDistance().fit(Y).score(X) == ks_test(X, Y).global_statistic
+
+
+@pytest.mark.parametrize("estimator", [KNNDivergence(), KSDistance()])
+def test_two_vectors_are_two_samples(estimator, pair):
+    X, Y = (sample[:, 0] for sample in pair)
+    with pytest.raises(ValueError, match=r"call fit\(y\)\.score\(x\)"):
+        estimator.fit(X, Y)

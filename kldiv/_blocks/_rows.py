@@ -10,7 +10,7 @@ import numpy as np
 
 from kldiv._blocks._collections import dask_array, is_collection
 from kldiv._typing import FloatArray
-from kldiv._validation import check_sample
+from kldiv._validation import as_array, check_sample
 
 # Neighbouring chunks are searched together up to the first number of bytes, because
 # starting a task costs more than it does; chunks above the second are split.
@@ -102,7 +102,7 @@ def _groups(
 def _checked(
     chunks: list[Any], first: int, size: int, name: str, start: int
 ) -> FloatArray:
-    parts = [np.asarray(chunk) for chunk in chunks]
+    parts = [as_array(chunk, name) for chunk in chunks]
     rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
     called = f"{name}, counted from row {start},"
     return check_sample(rows[first : first + size], called)

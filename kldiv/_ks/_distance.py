@@ -11,7 +11,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._ks._methods import METHODS, ks_test
 from kldiv._results._ks_result import KSResult
-from kldiv._validation import check_choice, check_integer, check_n_jobs, on_host
+from kldiv._validation import (
+    as_rows,
+    check_choice,
+    check_integer,
+    check_n_jobs,
+    refuse_two_vectors,
+)
 
 
 class KSDistance(BaseEstimator):
@@ -72,7 +78,7 @@ class KSDistance(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (m, n_features)
+        X : array-like of shape (m, n_features), (m,) or (m, ...)
             Sample of the reference law.
         y : None
             Ignored.
@@ -85,8 +91,9 @@ class KSDistance(BaseEstimator):
         check_choice(self.method, tuple(METHODS), "method")
         check_integer(self.n_directions, "n_directions", 1)
         check_n_jobs(self.n_jobs)
+        refuse_two_vectors(X, y)
         self.reference_ = validate_data(
-            self, on_host(X, "X"), dtype=[np.float64, np.float32], order="C"
+            self, as_rows(X, "X"), dtype=[np.float64, np.float32], order="C"
         )
         return self
 
@@ -125,7 +132,7 @@ class KSDistance(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(
             self,
-            on_host(X, "X"),
+            as_rows(X, "X"),
             dtype=[np.float64, np.float32],
             order="C",
             reset=False,

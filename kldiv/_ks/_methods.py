@@ -142,8 +142,7 @@ def ks_test(
     _check_options(method, alternative, pvalue_method, n_permutations)
     check_integer(n_directions, "n_directions", 1)
     check_n_jobs(n_jobs)
-    scalar = np.ndim(X) == 1
-    law = Y if hasattr(Y, "cdf") else None
+    law, given = Y if hasattr(Y, "cdf") else None, X
     if law is None:
         X, Y = check_pair(X, Y)
     else:
@@ -157,7 +156,7 @@ def ks_test(
         X=X,
         Y=None if law is not None else Y,
         law=law,
-        scalar=scalar,
+        scalar=np.ndim(given) == 1,
         method=method,
         alternative=alternative,
         pvalue_method=pvalue_method,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kldiv._validation._arrays import (
     as_array,
+    as_rows,
     check_finite,
     check_labels,
     check_pair,
@@ -11,7 +12,7 @@ from kldiv._validation._arrays import (
     check_same_columns,
     check_sample,
     column_names,
-    on_host,
+    refuse_two_vectors,
 )
 from kldiv._validation._magnitudes import (
     brought_into_range,
@@ -32,6 +33,7 @@ from kldiv._validation._parameters import (
 
 __all__ = [
     "as_array",
+    "as_rows",
     "brought_into_range",
     "check_base",
     "check_choice",
@@ -50,6 +52,6 @@ __all__ = [
     "columns_near_one",
     "metric_name",
     "n_threads",
-    "on_host",
+    "refuse_two_vectors",
     "restored",
 ]

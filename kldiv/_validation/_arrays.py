@@ -23,7 +23,7 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
 def on_host(values: Any, name: str) -> Any:
     """The values, but tensors as arrays on the CPU, and dask collections computed.
 
-    TypeError if they are sparse.
+    TypeError if they are sparse, ValueError if some of them are masked.
 
     What scikit-learn's own checks take: data frames keep their column names.
     """
@@ -34,13 +34,60 @@ def on_host(values: Any, name: str) -> Any:
             "columns first with sklearn.decomposition.TruncatedSVD."
         )
     if is_collection(values):
-        return brought_here(values, name)
+        values = brought_here(values, name)
+    _refuse_masked(values, name)
     if hasattr(values, "detach"):  # torch tensor
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # NumPy has no such number
             values = values.float()
         return values.numpy()
     return values
+
+
+def as_rows(values: Any, name: str) -> Any:
+    """`on_host`, but a vector as a column and further axes (images) flattened."""
+    values = on_host(values, name)
+    if hasattr(values, "columns"):  # a data frame keeps its names
+        return values
+    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    if array.ndim in (0, 2) or array.size == 0:
+        return values
+    return array.reshape(-1, 1) if array.ndim == 1 else array.reshape(len(array), -1)
+
+
+def refuse_two_vectors(X: Any, y: Any) -> None:
+    """Raise ValueError if two vectors are given where one sample is asked for."""
+    if y is not None and np.ndim(X) == 1:
+        raise ValueError(
+            "fit takes one sample, the reference, and y is ignored; got a vector and "
+            "y. To compare two samples x and y call fit(y).score(x). If X is one "
+            "feature of labelled rows, reshape your data with X.reshape(-1, 1)."
+        )
+
+
+def _refuse_masked(values: Any, name: str) -> None:
+    """Raise ValueError if some of the values are masked.
+
+    NumPy takes what lies under a mask for numbers, often fill values.
+    """
+    if not isinstance(values, list | tuple):
+        if not np.ma.is_masked(values):
+            return
+        values = np.atleast_1d(values)
+    counts = list(map(_count_masked, values))
+    if any(counts):
+        first = next(row for row, count in enumerate(counts) if count)
+        raise ValueError(
+            f"{name} holds {sum(counts)} masked values, the first in row {first}; all "
+            f"values are needed. Leave those rows out, as "
+            f"numpy.ma.compress_rows({name}) does, or impute them."
+        )
+
+
+def _count_masked(row: Any) -> int:
+    if isinstance(row, list | tuple):
+        return sum(map(_count_masked, row))
+    return int(np.ma.getmaskarray(row).sum()) if np.ma.isMaskedArray(row) else 0
 
 
 def column_names(sample: Any) -> list[str] | None:
