@@ -18,6 +18,19 @@ from scipy.special import gammaln
 from kldiv._generators import Generator, evaluator_of
 from kldiv._typing import Floats
 
+#: How numbers at the rows of a sample are averaged.
+Mean = Callable[[Floats], float]
+#: In X and in Y.
+Means = tuple[Mean, Mean]
+
+
+def plain_mean(values: Floats) -> float:
+    """The mean where rows count alike."""
+    return float(values.mean())
+
+
+PLAIN: Means = (plain_mean, plain_mean)
+
 _NUMBERS_PER_BLOCK = 1 << 23  # between two chances to interrupt
 _ROWS_FOR_MEDIAN = 1000
 _LARGEST_LOG_RATIO = 700
@@ -30,8 +43,8 @@ class Divergence:
     Attributes
     ----------
     compute : callable
-        ``compute(x, y, k, order)`` for needs "x" and "xy", with log ratios; or
-        ``compute(X, Y)`` for needs "samples".
+        ``compute(x, y, k, order, means)`` for needs "x" and "xy", with log ratios and
+        how they are averaged in each sample; or ``compute(X, Y)`` for needs "samples".
     needs : {"x", "xy", "samples"}
         Log ratios at the rows of X, at the rows of both, or the samples themselves.
     evaluated_by : {"numpy", "numba"}
@@ -76,7 +89,7 @@ def log_noise(s: float, k: int | None) -> float:
     return float(gammaln(k + s) + gammaln(k - s) - 2 * gammaln(k)) if k else 0.0
 
 
-def power_mean(x: Floats, s: float, k: int | None) -> float:
+def power_mean(x: Floats, s: float, k: int | None, mean: Mean = plain_mean) -> float:
     """Mean under P of (p/q)**s; unbiased for densities constant in the balls."""
     if k is not None and abs(s) >= k:
         raise ValueError(
@@ -85,7 +98,7 @@ def power_mean(x: Floats, s: float, k: int | None) -> float:
         )
     top = (s * x).max()
     with np.errstate(over="ignore"):  # laws far apart: infinite, as it may be in truth
-        return float(np.exp(top - log_noise(s, k)) * np.exp(s * x - top).mean())
+        return float(np.exp(top - log_noise(s, k)) * mean(np.exp(s * x - top)))
 
 
 def _log(mean: float) -> float:
@@ -93,54 +106,78 @@ def _log(mean: float) -> float:
     return float(np.log(mean)) if mean > 0 else -np.inf
 
 
-def kl(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def kl(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Kullback-Leibler: mean of log p/q under P."""
-    return float(x.mean())
+    return means[0](x)
 
 
-def jeffreys(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def jeffreys(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Sum of the Kullback-Leibler divergences in both directions."""
-    return float(x.mean() + y.mean())
+    return means[0](x) + means[1](y)
 
 
-def renyi(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def renyi(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Renyi divergence of the given order; order 1 is Kullback-Leibler."""
     if order == 1:
-        return float(x.mean())
-    return _log(power_mean(x, order - 1, k)) / (order - 1)
+        return means[0](x)
+    return _log(power_mean(x, order - 1, k, means[0])) / (order - 1)
 
 
-def tsallis(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def tsallis(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Tsallis divergence of the given order; order 1 is Kullback-Leibler."""
     if order == 1:
-        return float(x.mean())
-    return (power_mean(x, order - 1, k) - 1) / (order - 1)
+        return means[0](x)
+    return (power_mean(x, order - 1, k, means[0]) - 1) / (order - 1)
 
 
-def hellinger(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def hellinger(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Squared Hellinger distance, 1 minus the integral of sqrt(p q)."""
-    return 1 - power_mean(x, -0.5, k)
+    return 1 - power_mean(x, -0.5, k, means[0])
 
 
-def bhattacharyya(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def bhattacharyya(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Bhattacharyya distance, minus the log of the integral of sqrt(p q)."""
-    return -_log(power_mean(x, -0.5, k))
+    return -_log(power_mean(x, -0.5, k, means[0]))
 
 
-def chi2(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def chi2(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Pearson's chi-square divergence, the integral of p**2/q, minus 1."""
-    return power_mean(x, 1.0, k) - 1
+    return power_mean(x, 1.0, k, means[0]) - 1
 
 
-def jensen_shannon(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def jensen_shannon(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Jensen-Shannon divergence, between 0 and log 2 (plug-in)."""
-    halves = [np.log(2) - np.logaddexp(0, -side).mean() for side in (x, y)]
+    halves = [
+        np.log(2) - mean(np.logaddexp(0, -side))
+        for side, mean in zip((x, y), means, strict=True)
+    ]
     return float(sum(halves) / 2)
 
 
-def total_variation(x: Floats, y: Floats, k: int | None, order: float) -> float:
+def total_variation(
+    x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+) -> float:
     """Total variation distance, between 0 and 1 (plug-in)."""
-    halves = [np.maximum(-np.expm1(-side), 0).mean() for side in (x, y)]
+    halves = [
+        mean(np.maximum(-np.expm1(-side), 0))
+        for side, mean in zip((x, y), means, strict=True)
+    ]
     return float(sum(halves) / 2)
 
 
@@ -197,7 +234,9 @@ def of_generator(generator: Generator) -> Divergence:
     """The f-divergence, mean of f(p/q) under Q, of a user's generator f (plug-in)."""
     evaluate, by = evaluator_of(generator)
 
-    def compute(x: Floats, y: Floats, k: int | None, order: float) -> float:
+    def compute(
+        x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
+    ) -> float:
         if np.abs(x).max() > _LARGEST_LOG_RATIO:
             raise ValueError(
                 "the generator of an f-divergence takes ratios of densities, and their "
@@ -215,7 +254,7 @@ def of_generator(generator: Generator) -> Divergence:
                     f"{values.shape}."
                 )
             terms = values / ratios
-            mean = float(terms.mean())
+            mean = means[0](terms)
         if np.isnan(mean):
             bad = ratios[np.isnan(terms)] if np.isnan(terms).any() else ratios
             raise ValueError(

@@ -22,12 +22,14 @@ from kldiv._estimation._estimate import estimate
 from kldiv._estimation._options import Options
 from kldiv._neighbors import of_samples
 from kldiv._results._results import DivergenceResult
-from kldiv._typing import FloatArray, UserMetric
+from kldiv._typing import FloatArray, Floats, UserMetric
 from kldiv._validation import (
+    Weights,
     as_rows,
     check_integer,
     check_level,
     check_pair,
+    check_weights,
     refuse_two_vectors,
 )
 from kldiv._warnings import warn_of
@@ -47,6 +49,8 @@ def kl_divergence(
     metric: str | UserMetric = "euclidean",
     discrete: Any = "auto",
     base: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    reference_weight: ArrayLike | None = None,
 ) -> float:
     """Kullback-Leibler divergence D(P || Q) from a sample of each.
 
@@ -91,6 +95,9 @@ def kl_divergence(
         columns for continuous. See the user guide, "Discrete and mixed columns".
     base : float, optional
         Base of the logarithm: nats by default, 2 for bits.
+    sample_weight, reference_weight : array-like of shape (n,) and (m,), optional
+        How many rows each row of X and of Y stands for; only the ratios of weights
+        matter, and rows of weight 0 do not count. See the user guide, "Weighted rows".
 
     Returns
     -------
@@ -100,8 +107,8 @@ def kl_divergence(
     Raises
     ------
     ValueError
-        For NaN, infinity, different widths, too few rows, repeated rows, or an unknown
-        option.
+        For NaN, infinity, different widths, too few rows, repeated rows, weights that
+        are negative or all zero, or an unknown option.
     TypeError
         For sparse or non-numeric input or a non-integer `n_neighbors`.
 
@@ -135,6 +142,8 @@ def kl_divergence(
         metric=metric,
         discrete=discrete,
         base=base,
+        sample_weight=sample_weight,
+        reference_weight=reference_weight,
     )
 
 
@@ -154,6 +163,8 @@ def divergence(
     metric: str | UserMetric = "euclidean",
     discrete: Any = "auto",
     base: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    reference_weight: ArrayLike | None = None,
 ) -> float:
     """Any divergence of the registry from two samples.
 
@@ -166,7 +177,7 @@ def divergence(
         array of density ratios p/q, compiled if Numba is installed.
     n_neighbors, correction, algorithm, duplicates, n_jobs, random_state, scale, order
         As in :func:`estimate_divergence`.
-    metric, discrete, base
+    metric, discrete, base, sample_weight, reference_weight
         As in :func:`estimate_divergence`.
 
     Returns
@@ -202,6 +213,8 @@ def divergence(
         metric=metric,
         discrete=discrete,
         base=base,
+        sample_weight=sample_weight,
+        reference_weight=reference_weight,
     ).value
 
 
@@ -223,6 +236,8 @@ def estimate_divergence(
     metric: str | UserMetric = "euclidean",
     discrete: Any = "auto",
     base: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    reference_weight: ArrayLike | None = None,
 ) -> DivergenceResult:
     """Divergence of two samples, how sure it is, and how it was obtained.
 
@@ -265,6 +280,8 @@ def estimate_divergence(
     base : float, optional
         Base of the logarithms, above 1: nats by default, 2 for bits. Only for
         divergences that are logarithms.
+    sample_weight, reference_weight : array-like of shape (n,) and (m,), optional
+        As in :func:`kl_divergence`. Energy and MMD, and permutations, take none.
 
     Returns
     -------
@@ -317,6 +334,7 @@ def estimate_divergence(
         X,
         Y,
         asked,
+        weights=Weights.of(sample_weight, reference_weight, len(X), len(Y)),
         confidence_level=confidence_level,
         n_permutations=check_integer(n_permutations, "n_permutations", 0),
     )
@@ -368,6 +386,8 @@ class KNNDivergence(BaseEstimator):
         Columns of the reference.
     feature_names_in_ : ndarray of str
         Column names, if the reference was a data frame.
+    reference_weight_ : ndarray of shape (m,), or None
+        Weights of the reference.
 
     See Also
     --------
@@ -416,7 +436,9 @@ class KNNDivergence(BaseEstimator):
         """Raise ValueError or TypeError for a parameter that is not accepted."""
         Options(**self.get_params()).check()
 
-    def fit(self, X: ArrayLike, y: Any = None) -> KNNDivergence:
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> KNNDivergence:
         """Store the reference sample.
 
         Parameters
@@ -425,6 +447,8 @@ class KNNDivergence(BaseEstimator):
             Sample of the reference law Q.
         y : None
             Ignored.
+        sample_weight : array-like of shape (m,), optional
+            Weights of its rows.
 
         Returns
         -------
@@ -436,9 +460,15 @@ class KNNDivergence(BaseEstimator):
         self.categories_: Levels = {}
         columns = category_columns(X, self.discrete)
         self.reference_ = self._checked(X, columns, self.categories_, reset=True)
+        self.reference_weight_: Floats | None = None
+        if sample_weight is not None:
+            m = len(self.reference_)
+            self.reference_weight_ = check_weights(sample_weight, "sample_weight", m)
         return self
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Estimate D(X || reference).
 
         Parameters
@@ -447,19 +477,22 @@ class KNNDivergence(BaseEstimator):
             Sample of P.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n,), optional
+            Weights of its rows.
 
         Returns
         -------
         float
             The estimate, in nats unless there is a `base`; small means alike.
         """
-        return self.estimate(X).value
+        return self.estimate(X, sample_weight=sample_weight).value
 
     def estimate(
         self,
         X: ArrayLike,
         confidence_level: float | None = None,
         n_permutations: int = 0,
+        sample_weight: ArrayLike | None = None,
     ) -> DivergenceResult:
         """Estimate D(X || reference) and say how it was obtained.
 
@@ -471,6 +504,8 @@ class KNNDivergence(BaseEstimator):
             Of the interval; None computes no standard error.
         n_permutations : int, default=0
             As in :func:`estimate_divergence`.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows of X.
 
         Returns
         -------
@@ -492,12 +527,14 @@ class KNNDivergence(BaseEstimator):
             columns,
             levels,
         )
+        given = sample_weight, self.reference_weight_
         result = estimate(
             *check_pair(checked, self.reference_),
             Options(**self.get_params() | {"algorithm": algorithm}),
             asked,
             confidence_level=confidence_level,
             n_permutations=check_integer(n_permutations, "n_permutations", 0),
+            weights=Weights.of(*given, len(checked), len(self.reference_)),
         )
         warn_of(result.notes)
         return result
@@ -529,6 +566,7 @@ class KNNDivergence(BaseEstimator):
         *,
         confidence_level: float | None = None,
         n_permutations: int = 0,
+        weights: Weights | None = None,
     ) -> DivergenceResult:
         """`estimate` on arrays that were checked, the caller warns of the notes."""
         return estimate(
@@ -538,4 +576,5 @@ class KNNDivergence(BaseEstimator):
             asked or asked_of(self.discrete, X.shape[1], None),
             confidence_level=confidence_level,
             n_permutations=n_permutations,
+            weights=weights,
         )

@@ -23,7 +23,7 @@ from kldiv._duplicates import (
 from kldiv._order import in_order
 from kldiv._ranges import Sample, Span, informative_columns, span_of
 from kldiv._typing import FloatArray, Mask, Rows, UserMetric
-from kldiv._validation import check_sizes
+from kldiv._validation import Weights, check_sizes
 from kldiv._warnings import (
     DiscreteDataWarning,
     Note,
@@ -63,6 +63,8 @@ class PreparedPair:
         What stands against an estimate.
     order : tuple of ndarray, or None
         Which of the rows given each row of X and of Y is; None if they are as given.
+    weights : Weights, or None
+        Of the rows of X and of Y, where they do not all count alike.
     """
 
     X: FloatArray
@@ -73,6 +75,7 @@ class PreparedPair:
     ids: Rows | None = None
     notes: tuple[Note, ...] = ()
     order: tuple[Rows, Rows] | None = None
+    weights: Weights | None = None
 
     def exchanged(self) -> PreparedPair:
         """The same pair with the roles of X and Y exchanged."""
@@ -82,7 +85,16 @@ class PreparedPair:
             _, first, inverse = np.unique(moved, return_index=True, return_inverse=True)
             ids = first[inverse]
         order = None if self.order is None else self.order[::-1]
-        return replace(self, X=self.Y, Y=self.X, ids=ids, order=order)
+        weights = None if self.weights is None else self.weights.exchanged()
+        return replace(self, X=self.Y, Y=self.X, ids=ids, order=order, weights=weights)
+
+    def weighted(self, weights: Weights) -> PreparedPair:
+        """The same pair with weights of the rows as they were given."""
+        if self.order is not None:
+            weights = weights.taken(*self.order)
+        if self.same_sample:
+            _check_same_weights(self.X, self.Y, weights)
+        return replace(self, weights=weights)
 
     def kept(self, X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The samples as they were given, without the rows that were dropped."""
@@ -122,7 +134,9 @@ def prepare(
     counts, keep_x, keep_y = count_duplicates(X, Y)
     if counts.same_sample:
         note = _same_sample_note(len(X))
-        return PreparedPair(X, Y, X.shape[1], counts.total, True, notes=(note,))
+        return PreparedPair(
+            X, Y, X.shape[1], counts.total, True, notes=(note,), order=order
+        )
     _check_distinct(X, Y)
     discrete = _looks_discrete(X, Y, counts)
     if counts.total and duplicates == "raise":
@@ -145,6 +159,22 @@ def prepare(
     if euclidean:
         X, Y = span.X, span.Y
     return PreparedPair(X, Y, dimension, counts.total, False, ids, notes, order)
+
+
+def _check_same_weights(X: FloatArray, Y: FloatArray, weights: Weights) -> None:
+    """Raise ValueError if two samples of the same rows are weighted differently."""
+    ids = row_ids(X, Y)
+    of_x, of_y = (
+        np.bincount(one, mass, minlength=ids.size)
+        for one, mass in ((ids[: len(X)], weights.of_x), (ids[len(X) :], weights.of_y))
+    )
+    if not np.allclose(of_x, of_y, rtol=1e-9, atol=0):
+        raise ValueError(
+            f"X and Y hold the same {len(X)} rows with different weights: neighbours "
+            "say nothing that the weights do not. For weights w of X and v of Y, each "
+            "divided by its sum, the divergence is sum(w * log(w / v)); for an "
+            "estimate from neighbours bring independent rows for Y."
+        )
 
 
 def _same_sample_note(n_rows: int) -> Note:

@@ -114,6 +114,22 @@ def _few_rows(outcome: Outcome) -> tuple[str, str] | None:
     )
 
 
+def _few_effective_rows(outcome: Outcome) -> tuple[str, str] | None:
+    """Weights that leave few rows to count."""
+    n, m = (outcome.facts.get(name) for name in ("n_effective", "m_effective"))
+    if n is None or m is None:
+        return None
+    least, d = min(n, m), outcome.dimension
+    if least >= max(_FEW_ROWS, d + 2):
+        return None
+    severity = "do not use" if least < max(_TOO_FEW_ROWS, d + 2) else "caution"
+    return severity, (
+        f"the weights leave {n:.0f} effective rows of X and {m:.0f} of Y in {d} "
+        "columns: a few heavy rows decide the value. Bring rows drawn closer to the "
+        "law that they stand for."
+    )
+
+
 def _low_coverage(outcome: Outcome) -> tuple[str, str] | None:
     coverage = outcome.facts["coverage"]
     if coverage >= _LOW_COVERAGE:
@@ -277,6 +293,11 @@ NOTES: dict[str, Check] = {
         "rows of the smaller sample",
         "below 50: caution; below 20, or not two more than columns: do not use",
         _few_rows,
+    ),
+    "uneven weights": Check(
+        "effective rows (Kish) of the smaller weighted sample",
+        "below 50: caution; below 20, or not two more than columns: do not use",
+        _few_effective_rows,
     ),
     "low coverage": Check("coverage", "below 0.5: caution", _low_coverage),
     "another scale": Check(

@@ -26,6 +26,27 @@ def kl_fixed(X, Y, k):
     return d * np.mean(np.log(nu / rho)) + np.log(len(Y) / (n - 1))
 
 
+def kl_weighted(X, Y, wx, wy, k):
+    """Density of weighted rows: weight in the ball of k rows over all weight."""
+    d = X.shape[1]
+    total = 0.0
+    for i, x in enumerate(X):
+        own, of_own = np.delete(distances(x[None], X)[0], i), np.delete(wx, i)
+        other = distances(x[None], Y)[0]
+        logs = []
+        for far, mass in ((own, of_own), (other, wy)):
+            nearest = np.argsort(far)[:k]
+            # a mean of weights has a log that is too small by half their relative
+            # variance over their number
+            inside, everything = (
+                np.log(w.sum()) + w.var(ddof=1) / w.mean() ** 2 / (2 * len(w))
+                for w in (mass[nearest], mass)
+            )
+            logs.append(inside - everything - d * np.log(far[nearest[-1]]))
+        total += wx[i] * (logs[0] - logs[1])
+    return total / wx.sum()
+
+
 def kl_adaptive(X, Y, k=1):
     """Wang, Kulkarni and Verdu 2009, section IV, row by row."""
     n, d = X.shape

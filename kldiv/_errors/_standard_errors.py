@@ -24,6 +24,7 @@ from kldiv._errors._row_effects import (
     thinned,
 )
 from kldiv._errors._subsets import N_SUBSETS
+from kldiv._errors._weighted_effects import weighted_effects
 from kldiv._ratio._corrections import CORRECTIONS
 from kldiv._ratio._log_ratio import LogRatio
 from kldiv._typing import Floats, Rows
@@ -156,6 +157,8 @@ def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | 
     samples do not have five groups with more rows than neighbours.
     """
     first = ratios[0]
+    if first.weighting is not None:
+        return _effects_of_weighted(ratios, functional)
     if any(ratio.parts or ratio.row_effects for ratio in ratios):
         if len(ratios) > 1:
             return _effects_of_sum(ratios)
@@ -186,6 +189,28 @@ def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | 
             for sample, values in zip(samples, without, strict=True)
         ]
     return Effects(*samples)
+
+
+def _effects_of_weighted(ratios: Sequence[LogRatio], functional: Functional) -> Effects:
+    """Effects of weighted rows; what several corrections differ by is added."""
+    x, y = weighted_effects(ratios, functional)
+    samples = [
+        SampleEffects(np.tile(one - one.mean(), (N_SUBSETS, 1)), which)
+        for which, one in enumerate((x, y))
+    ]
+    more = sum(_variance_between(ratio) for ratio in ratios)
+    return Effects(replace(samples[0], bootstrap=more), samples[1])
+
+
+def _variance_between(ratio: LogRatio) -> float:
+    """What the corrections of a mean differ by, and what fits leave open."""
+    if not ratio.parts:
+        return ratio.fit_error**2
+    weights = np.array([weight for weight, _ in ratio.parts])
+    values = np.array([part.mean for _, part in ratio.parts])
+    errors = np.array([part.fit_error for _, part in ratio.parts])
+    between = weights @ (values - weights @ values) ** 2
+    return float(between + weights**2 @ errors**2)
 
 
 def _effects_of_sum(ratios: Sequence[LogRatio]) -> Effects | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kldiv._backends import one_blas_thread
-from kldiv._divergences import Divergence
+from kldiv._divergences import Divergence, Mean, Means
 from kldiv._errors._standard_errors import Effects, effects_of, spread_of
 from kldiv._estimation._options import Options
 from kldiv._estimation._overlap import apart_notes, coverage_of
@@ -24,7 +24,7 @@ from kldiv._ratio._log_ratio import LogRatio
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray, Floats, Rows
-from kldiv._validation import brought_into_range, metric_name
+from kldiv._validation import Weights, brought_into_range, metric_name
 from kldiv._warnings import Note, SingularSampleWarning
 
 
@@ -35,13 +35,15 @@ def estimate_continuous(
     *,
     confidence_level: float | None = None,
     n_permutations: int = 0,
+    weights: Weights | None = None,
 ) -> DivergenceResult:
     """Divergence of two checked samples; the caller warns of the notes."""
     entry = options.entry
-    pair = prepared_pair(X, Y, options)
+    pair = prepared_pair(X, Y, options, weights)
     facts: dict[str, Any] = {"correction": None, "coverage": 1.0, "value": 0.0}
     facts |= {"notes": pair.notes, "algorithm": "none: same sample"}
     facts["log_ratio"] = np.zeros(len(X))
+    facts |= size_facts(pair.weights)
     if not pair.same_sample:
         check_algorithm(options.algorithm, options.metric, pair.X.shape[1])
         with one_blas_thread():
@@ -68,10 +70,21 @@ def estimate_continuous(
     )
 
 
-def prepared_pair(X: FloatArray, Y: FloatArray, options: Options) -> PreparedPair:
+def size_facts(weights: Weights | None) -> dict[str, float]:
+    """How many rows of equal weight the samples are worth, if weights differ."""
+    if weights is None:
+        return {}
+    return dict(
+        zip(("n_effective", "m_effective"), weights.effective_rows(), strict=True)
+    )
+
+
+def prepared_pair(
+    X: FloatArray, Y: FloatArray, options: Options, weights: Weights | None = None
+) -> PreparedPair:
     if isinstance(options.metric, str):  # a user's need not be homogeneous
         X, Y, _ = brought_into_range(X, Y)
-    return prepare(
+    pair = prepare(
         X,
         Y,
         options.n_neighbors,
@@ -80,6 +93,7 @@ def prepared_pair(X: FloatArray, Y: FloatArray, options: Options) -> PreparedPai
         random_state=options.random_state,
         finite=options.entry.is_finite(options.order),
     )
+    return pair if weights is None else pair.weighted(weights)
 
 
 def _measure(
@@ -138,11 +152,26 @@ def formula_of(
     entry = options.entry
     varying = [one.parts or CORRECTIONS[one.correction].varying_k for one in ratios]
     k = options.n_neighbors if ratios and not any(varying) else None
+    more: tuple[Means, ...] = ()
+    if ratios and ratios[0].weighting is not None:
+        weights = ratios[0].weighting.weights
+        more = ((weighted_mean(weights.of_x), weighted_mean(weights.of_y)),)
 
     def formula(x: Any, y: Any = None) -> float:
-        return entry.compute(x, y, k, options.order)
+        return entry.compute(x, y, k, options.order, *more)
 
     return formula, k
+
+
+def weighted_mean(weights: Floats) -> Mean:
+    """Mean of numbers at the rows that have these weights, of mean one."""
+
+    def mean(values: Floats) -> float:
+        # what one row more does is asked for a row of mean weight
+        more = np.ones(len(values) - len(weights))
+        return float(np.average(values, weights=np.append(weights, more)))
+
+    return mean
 
 
 def search_facts(ratio: LogRatio, entry: Divergence) -> dict[str, Any]:
@@ -150,7 +179,7 @@ def search_facts(ratio: LogRatio, entry: Divergence) -> dict[str, Any]:
     return {
         "algorithm": ratio.neighbors.algorithm,
         "evaluated_by": entry.evaluated_by,
-        "coverage": coverage_of(ratio.neighbors),
+        "coverage": coverage_of(ratio),
     }
 
 
@@ -161,7 +190,7 @@ def ratio_facts(ratio: LogRatio) -> dict[str, Any]:
         "scale": ratio.scale,
         "n_components": ratio.n_components,
         "weights": {str(one.correction): w for w, one in ratio.parts},
-        "values": [float(one.values.mean()) for _, one in ratio.parts],
+        "values": [one.mean for _, one in ratio.parts],
     }
 
 

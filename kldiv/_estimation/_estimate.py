@@ -9,12 +9,13 @@ import numpy as np
 
 from kldiv._backends import one_blas_thread
 from kldiv._estimation._columns import Asked, split_columns
-from kldiv._estimation._continuous import estimate_continuous
+from kldiv._estimation._continuous import at_given_rows, estimate_continuous
 from kldiv._estimation._mixed import estimate_mixed
 from kldiv._estimation._options import Options
 from kldiv._estimation._samples import compare_samples
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray
+from kldiv._validation import Weights
 
 
 def estimate(
@@ -25,17 +26,48 @@ def estimate(
     *,
     confidence_level: float | None = None,
     n_permutations: int = 0,
+    weights: Weights | None = None,
 ) -> DivergenceResult:
     """Divergence of two checked samples; the caller warns of the notes."""
     wanted: dict[str, Any] = {
         "confidence_level": confidence_level,
         "n_permutations": n_permutations,
     }
-    return _in_nats(X, Y, options, asked, **wanted).in_base(options.base)
+    if weights is None:
+        result = _in_nats(X, Y, options, asked, **wanted)
+    else:
+        result = _weighted(X, Y, options, asked, weights, **wanted)
+    return result.in_base(options.base)
+
+
+def _weighted(
+    X: FloatArray,
+    Y: FloatArray,
+    options: Options,
+    asked: Asked,
+    weights: Weights,
+    **wanted: Any,
+) -> DivergenceResult:
+    """The same of the rows whose weight is not zero."""
+    x, y = np.flatnonzero(weights.of_x), np.flatnonzero(weights.of_y)
+    left = weights.taken(x, y)
+    if not left.uniform:
+        _refuse_weights(options, wanted["n_permutations"])
+        wanted["weights"] = left
+    result = _in_nats(X[x], Y[y], options, asked, **wanted)
+    if result.log_ratio is None:
+        return result
+    log_ratio = at_given_rows(result.log_ratio, (x, y), len(X))
+    return replace(result, log_ratio=log_ratio)
 
 
 def _in_nats(
-    X: FloatArray, Y: FloatArray, options: Options, asked: Asked, **wanted: Any
+    X: FloatArray,
+    Y: FloatArray,
+    options: Options,
+    asked: Asked,
+    weights: Weights | None = None,
+    **wanted: Any,
 ) -> DivergenceResult:
     if options.entry.needs == "samples":
         _refuse_categories(asked, options.name)
@@ -46,9 +78,30 @@ def _in_nats(
     once = options.duplicates in ("drop", "expand")
     split = split_columns(X, Y, asked, once=once)
     if split is None:
-        return estimate_continuous(X, Y, options, **wanted)
+        return estimate_continuous(X, Y, options, weights=weights, **wanted)
+    if weights is not None:
+        raise ValueError(
+            "weighted rows are compared in continuous columns only, and some columns "
+            "are discrete, or have values that many rows share. Leave those out, or "
+            "say discrete=None if their numbers are measured values."
+        )
     with one_blas_thread():
         return estimate_mixed(X, Y, split, asked, options, **wanted)
+
+
+def _refuse_weights(options: Options, n_permutations: int) -> None:
+    """Raise ValueError if what was asked for has no meaning for weighted rows."""
+    if options.entry.needs == "samples":
+        raise ValueError(
+            f"divergence={options.name!r} averages distances between rows and takes no "
+            "weights. Use 'kl', 'hellinger' or another divergence of density ratios."
+        )
+    if n_permutations:
+        raise ValueError(
+            f"n_permutations={n_permutations} permutes which sample a row is of, and "
+            "rows with weights cannot be exchanged: they come from other laws than "
+            "those compared. Use n_permutations=0 and the confidence interval."
+        )
 
 
 def _refuse_categories(asked: Asked, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kldiv._neighbors import NeighborDistances, search
+from kldiv._neighbors import search
 from kldiv._ratio._log_ratio import LogRatio
 from kldiv._warnings import Note, SamplesApartWarning
 
@@ -14,13 +14,15 @@ from kldiv._warnings import Note, SamplesApartWarning
 _APART = 2.0
 
 
-def coverage_of(neighbors: NeighborDistances) -> float:
+def coverage_of(ratio: LogRatio) -> float:
     """Share of rows of X whose k-th-neighbour ball in X holds a row of Y.
 
-    Naeem et al. 2020, equation 4, with balls around the rows of X.
+    Naeem et al. 2020, equation 4, with balls around the rows of X; a share of their
+    weight.
     """
+    neighbors = ratio.neighbors
     nearest, ball = neighbors.block("xy")[:, 0], neighbors.block("xx")[:, -1]
-    return float((nearest <= ball).mean())
+    return float(np.average(nearest <= ball, weights=ratio.weights))
 
 
 def apart_notes(ratio: LogRatio) -> tuple[Note, ...]:

@@ -14,6 +14,7 @@ from kldiv._ratio._correction import (
 from kldiv._ratio._judge import judged_ratio
 from kldiv._ratio._learned import ClassifierRatio, MarginalReferences
 from kldiv._ratio._log_ratio import LogRatio, Settings
+from kldiv._ratio._weighting import weighed
 from kldiv._typing import UserMetric
 
 CORRECTIONS: dict[str | None, Correction] = {
@@ -70,5 +71,6 @@ def estimate_log_ratio(
         correction, len(pair.X), len(pair.Y), pair.dimension, settings.metric
     )
     if len(names) == 1:
-        return CORRECTIONS[names[0]].log_ratio(pair, settings)
-    return judged_ratio({name: CORRECTIONS[name] for name in names}, pair, settings)
+        return weighed(CORRECTIONS[names[0]].log_ratio(pair, settings), pair)
+    candidates = {name: CORRECTIONS[name] for name in names}
+    return weighed(judged_ratio(candidates, pair, settings), pair)

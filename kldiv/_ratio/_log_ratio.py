@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from kldiv._neighbors import NeighborDistances
 from kldiv._ratio._balls import Balls
 from kldiv._ratio._references import References
-from kldiv._typing import FloatArray, Floats, UserMetric
+from kldiv._typing import FloatArray, Floats, Rows, UserMetric
+from kldiv._validation import Weights
 
 RowEffectsOf = Callable[[Floats], tuple[Floats, Floats]]
 
@@ -39,6 +42,42 @@ class Settings:
     metric: str | UserMetric = "euclidean"
     threads: int = 1
     zeros: bool = True
+
+
+@dataclass(frozen=True)
+class LocalWeights:
+    """Weights of the rows of one sample around the rows of X.
+
+    Attributes
+    ----------
+    log_means : ndarray of shape (n,)
+        Log of the mean weight there over the mean weight of the sample.
+    rows : ndarray of shape (n, k)
+        The rows of which it is the mean.
+    shares : ndarray of shape (n, k)
+        The share of each of them.
+    """
+
+    log_means: Floats
+    rows: Rows
+    shares: Floats
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """Weights of the rows of both samples, and those around the rows of X.
+
+    Attributes
+    ----------
+    weights : Weights
+        Of all rows.
+    x, y : LocalWeights
+        Of the rows of X and of Y around each row of X.
+    """
+
+    weights: Weights
+    x: LocalWeights
+    y: LocalWeights
 
 
 @dataclass(frozen=True)
@@ -73,6 +112,8 @@ class LogRatio:
         between two values; a standard deviation in nats.
     parts : tuple of (float, LogRatio)
         Weights and log ratios that this one is the mean of, if it is one.
+    weighting : Weighting or None
+        What the weights of rows made of it, where they do not all count alike.
     """
 
     values: Floats
@@ -88,6 +129,17 @@ class LogRatio:
     row_effects: RowEffectsOf | None = None
     fit_error: float = 0.0
     parts: tuple[tuple[float, LogRatio], ...] = ()
+    weighting: Weighting | None = None
+
+    @property
+    def weights(self) -> Floats | None:
+        """Weights of the rows of X, None where all count alike."""
+        return None if self.weighting is None else self.weighting.weights.of_x
+
+    @property
+    def mean(self) -> float:
+        """The mean of the log ratios: the Kullback-Leibler divergence in nats."""
+        return float(np.average(self.values, weights=self.weights))
 
     def row_effects_of(self, slopes: Floats) -> tuple[Floats, Floats]:
         """Effects on the mean of the log ratios, each weighed by a slope."""

@@ -78,6 +78,9 @@ class DivergenceResult(Record):
         truth. The user guide, "How far to trust a number", lists what is checked.
     trust : {"good", "caution", "do not use"}
         The worst that the notes say.
+    n_effective, m_effective : float or None
+        Rows of equal weight that the weighted rows of X and of the reference are worth
+        (Kish 1965), or None if all rows count alike.
     weights : mapping of str to float
         Weights of the corrections that ``correction="auto"`` averaged, by evidence;
         empty if there was one.
@@ -124,6 +127,8 @@ class DivergenceResult(Record):
     metric: str = "euclidean"
     notes: tuple[Note, ...] = ()
     trust: str = "good"
+    n_effective: float | None = None
+    m_effective: float | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
     evaluated_by: str = "numpy"
     base: float | None = None

@@ -30,8 +30,11 @@ from kldiv._validation._parameters import (
     metric_name,
     n_threads,
 )
+from kldiv._validation._weights import WEIGHT_NAMES, Weights, check_weights
 
 __all__ = [
+    "WEIGHT_NAMES",
+    "Weights",
     "as_array",
     "as_rows",
     "brought_into_range",
@@ -48,6 +51,7 @@ __all__ = [
     "check_same_columns",
     "check_sample",
     "check_sizes",
+    "check_weights",
     "column_names",
     "columns_near_one",
     "metric_name",
