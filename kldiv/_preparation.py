@@ -134,9 +134,7 @@ def prepare(
     counts, keep_x, keep_y = count_duplicates(X, Y)
     if counts.same_sample:
         note = _same_sample_note(len(X))
-        return PreparedPair(
-            X, Y, X.shape[1], counts.total, True, notes=(note,), order=order
-        )
+        return PreparedPair(X, Y, X.shape[1], counts.total, True, None, (note,), order)
     _check_distinct(X, Y)
     discrete = _looks_discrete(X, Y, counts)
     if counts.total and duplicates == "raise":
