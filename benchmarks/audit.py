@@ -3,6 +3,7 @@
     python benchmarks/audit.py newcomer          # embedded data: processor seconds
     python benchmarks/audit.py time              # 60,000 x 784 against 20,000 rows
     python benchmarks/audit.py defences --emnist FOLDER
+    python benchmarks/audit.py leaky --emnist FOLDER
     python benchmarks/audit.py nothing           # a wrapper that changes nothing
     python benchmarks/audit.py held-out --emnist FOLDER
 
@@ -13,12 +14,15 @@ newcomer  audit of a support vector machine on digits, imports included; three m
           of one core are allowed
 time      seconds outside the victim's answers on random images; 20 are allowed on two
           cores
-defences  one report on a network without a defence, with labels only, rounded and
-          flattened probabilities: change of the divergence, labels changed, accuracy;
-          and a model whose training rows are in the auxiliary data
-nothing   seeds in which a wrapper that keeps every label, and a victim that was trained
-          again on the same rows, differ by zero within the interval; 19 of 20 expected
-          of the first
+defences  one report of one command, which is printed, on a network without a defence,
+          with labels only, rounded and flattened probabilities: change of the
+          divergence, labels changed, change of attack success, cost in accuracy
+leaky     verdicts where 0, 1, 10 and 100 training rows of half of the classes are among
+          the auxiliary rows
+nothing   seeds in which zero lies within the interval of the difference, for wrappers
+          that change no answer (19 of 20 are asked for), for noise, for the same noise
+          drawn anew (should hold in 95 of 100), and for a victim trained again, which
+          is another model; at most 500 training rows a class
 held-out  how often the interval of the difference of coverages lies above zero for a
           victim that has learned 200 rows a class by heart (200 epochs), for one that
           learned a fifth of wrong labels with them, and for one of 5 epochs; as many
@@ -27,15 +31,27 @@ held-out  how often the interval of the difference of coverages lies above zero 
 """
 
 import argparse
+import resource
+import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
 
 import numpy as np
 
-from kldiv_attack import AuditReport, LabelledImages, audit, load_dataset, train_victim
+from kldiv_attack import (
+    AuditReport,
+    LabelledImages,
+    Victim,
+    audit,
+    load_dataset,
+    train_victim,
+)
 
 
 def data(options: argparse.Namespace, part: str) -> LabelledImages:
@@ -90,46 +106,149 @@ def duration(options: argparse.Namespace) -> None:
 
 
 def defences(options: argparse.Namespace) -> None:
-    train, aux = data(options, "train"), data(options, "test")
-    epochs = 2 if options.small else 6
-    victim = train_victim(train, epochs=epochs, random_state=options.seed)
-    names = ["label_only", "rounding:1", "temperature:5", "noise:0.2"]
-    report, _ = run(
-        {"network": victim}, train, aux, defences=names, random_state=options.seed
+    """One command, one report; the table is read off its report.json."""
+    folder = options.out or Path(mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
+    train = data(options, "train")
+    epochs = 2 if options.emnist else 12
+    size = 256 if options.emnist else 32
+    victim = train_victim(
+        train, epochs=epochs, batch_size=size, random_state=options.seed
     )
-    print(report.sentence)
+    victim.save(folder / "victim.safetensors")
+    names = ["emnist:mnist:train", "emnist:letters:test", "emnist:mnist:test"]
+    if options.emnist is None:
+        names = ["digits:train", "glyphs:digits", "digits:test"]
+    roles = zip(("--train", "--aux", "--held-out"), names, strict=True)
+    steps = 150 if options.small else 1500
+    command = [
+        "kldiv",
+        "audit",
+        *("--victim", f"network={folder / 'victim.safetensors'}"),
+        *(word for pair in roles for word in pair),
+        *(("--data", str(options.emnist)) if options.emnist else ()),
+        *("--defence", "label_only", "--defence", "rounding:1"),
+        *("--defence", "temperature:5", "--attack", "cgan"),
+        *("--set", f"steps={steps}", "--seed", str(options.seed)),
+        *("--out", str(folder / "report"), "--quiet", "--restart"),
+    ]
+    print(shlex.join(command), flush=True)
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
-        f"{'defence':<16}{'change':>8}{'from':>8}{'to':>8}{'labels':>9}{'accuracy':>10}"
+        f"{spent.ru_utime + spent.ru_stime:.0f} s of the processor, "
+        f"{time.perf_counter() - started:.0f} s"
     )
-    for d in report.differences:
-        change = f"{d.difference[-1]:8.3f}{d.low[-1]:8.3f}{d.high[-1]:8.3f}"
-        print(f"{d.defence:<16}{change}{d.changed:9.3f}{d.accuracy:10.3f}")
-    shared = np.concatenate([aux.images, train.images[::10]])
-    leaky, _ = run({"network": victim}, train, shared, random_state=options.seed)
-    print("with a tenth of the training rows among the auxiliary ones:")
-    print(leaky.sentence)
+    _print_defences(AuditReport.from_json(folder / "report" / "report.json"))
+
+
+def _print_defences(report: AuditReport) -> None:
+    """Per defence: indicator, attack success and accuracy, with paired intervals."""
+
+    def change(value: Any, low: Any, high: Any) -> str:
+        return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+
+    plain = report.tables[0]
+    values = [plain.value("kl", c) for c in range(len(plain.classes))]
+    usable = [v for c, v in enumerate(values) if v is not None and plain.evaluable(c)]
+    hits = report.attacks[0].tables["attack"].columns["accuracy"]
+    first = report.differences[0]
+    print(
+        f"{'':<24}{'divergence':>26}{'labels':>8}  {'attack success':>26}"
+        f"{'accuracy':>10}\n{plain.name:<24}{np.mean(usable):>26.3f}{'':>8}  "
+        f"{np.mean([v for v in hits if v is not None]):>26.3f}"
+        f"{first.accuracy_before:>10.4f}"
+    )
+    for d, a in zip(report.differences, report.attack_changes, strict=True):
+        cost = d.accuracy - d.accuracy_before
+        print(
+            f"{d.defence:<24}{change(d.difference[-1], d.low[-1], d.high[-1]):>26}"
+            f"{d.changed:>8.3f}  {change(a.difference[-1], a.low[-1], a.high[-1]):>26}"
+            f"{cost:>+10.4f}"
+        )
+
+
+def leaky(options: argparse.Namespace) -> None:
+    train, held = data(options, "train"), data(options, "test")
+    if options.emnist is None:
+        aux = load_dataset("glyphs", split="digits")
+    else:
+        aux = load_dataset("emnist", root=options.emnist, split="letters", part="test")
+    victim = train_victim(train, epochs=2, random_state=options.seed)
+    for each in (0, 1, 10, 100):
+        rows = np.concatenate([_rows(train.labels, c, each) for c in range(5)])
+        shared = np.concatenate([aux.images, train.images[rows]])
+        report, _ = run(
+            {"network": victim},
+            train,
+            shared,
+            held_out=held,
+            fail_below=-100.0,
+            random_state=options.seed,
+        )
+        leaked = [c for c, v in report.verdicts.items() if v == "leaked"]
+        print(
+            f"{each} training rows of each of the classes 0 to 4 among {len(shared):,} "
+            f"auxiliary rows: leaked {', '.join(leaked) or 'none'}; rows counted "
+            f"{report.leaks[0].counts}; exit code {report.exit_code}",
+            flush=True,
+        )
+
+
+def _rows(labels: np.ndarray, c: int, most: int) -> np.ndarray:
+    return np.flatnonzero(labels == c)[:most]
 
 
 def nothing(options: argparse.Namespace) -> None:
     train, aux = data(options, "train"), data(options, "test")
-    epochs, same, again = 2 if options.small else 6, 0, 0
+    train = train.subset(
+        np.concatenate([_rows(train.labels, c, 500) for c in range(train.n_classes)])
+    )
+    inside: dict[str, list[bool]] = {}
+    widths: dict[str, list[float]] = {}
     for seed in range(options.seeds):
-        first = train_victim(train, epochs=epochs, random_state=seed)
-        second = train_victim(train, epochs=epochs, random_state=seed + 1000)
-        report, _ = run(
-            {"first": first, "again": second},
+        first, second = (
+            train_victim(train, epochs=2, batch_size=64, random_state=s)
+            for s in (seed, seed + 1000)
+        )
+        victims = {
+            "as it is": _noisy(first, 0.0, seed),
+            "through a function": lambda rows, v=first: v.query(rows),
+            "trained again": second,
+            "noise": _noisy(first, 0.3, seed),
+        }
+        report, _ = run(victims, train, aux, defences=["temperature:2"],
+                        random_state=seed)  # fmt: skip
+        again, _ = run(
+            {"noise": victims["noise"], "noise drawn again": _noisy(first, 0.3, -seed)},
             train,
             aux,
-            defences=["temperature:2"],
             random_state=seed,
         )
-        inside = {d.name: d.low[-1] <= 0 <= d.high[-1] for d in report.differences}
-        same += inside["first + temperature:2"]
-        again += inside["again"]
-    print(f"a wrapper that keeps every label: zero inside in {same} of {options.seeds}")
-    print(
-        f"trained again on the same rows:   zero inside in {again} of {options.seeds}"
-    )
+        found = {d.name: d for d in [*report.differences, *again.differences]}
+        for name in ("through a function", "as it is + temperature:2", "noise",
+                     "noise drawn again", "trained again"):  # fmt: skip
+            d = found[name]
+            inside.setdefault(name, []).append(d.low[-1] <= 0 <= d.high[-1])
+            widths.setdefault(name, []).append(d.high[-1] - d.low[-1])
+    for name, holds in inside.items():
+        print(
+            f"{name:<26} zero inside in {sum(holds)} of {len(holds)}, mean width "
+            f"{np.mean(widths[name]):.3f} nats"
+        )
+
+
+def _noisy(victim: Victim, spread: float, seed: int) -> Callable[[Any], np.ndarray]:
+    """The victim with noise on its probabilities, the same whenever it is asked."""
+
+    def answer(rows: Any) -> np.ndarray:
+        table = victim.query(rows)
+        rng = np.random.default_rng([abs(seed), seed < 0, len(rows)])
+        noisy = np.clip(table + rng.normal(0, spread, table.shape), 1e-9, None)
+        return noisy / noisy.sum(axis=1, keepdims=True)
+
+    return answer
 
 
 def held_out(options: argparse.Namespace) -> None:
@@ -201,6 +320,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "newcomer": newcomer,
     "time": duration,
     "defences": defences,
+    "leaky": leaky,
     "nothing": nothing,
     "held-out": held_out,
 }
@@ -215,6 +335,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--out", type=Path, help="folder of the report of defences")
     parser.add_argument("--only", help="one of the victims of held-out")
     options = parser.parse_args()
     COMMANDS[options.command](options)

@@ -14,7 +14,7 @@ from kldiv_attack.audit.attack_content import AttackOutcome
 from kldiv_attack.audit.content import Picture
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.samples import Sample
-from kldiv_attack.audit.scoring import table_of
+from kldiv_attack.audit.scoring import ClassScore, table_of
 from kldiv_attack.audit.specs import Model
 
 SHOWN = 8
@@ -134,7 +134,9 @@ class Arena:
             "aux": aux.name,
         }
         tables = {
-            key: table_of([self._judged(images)], self.private.class_names, **where)
+            key: table_of(
+                [ClassScore(self._judged(images))], self.private.class_names, **where
+            )
             for key, images in sets.items()
         }
         outcome = AttackOutcome(

@@ -29,9 +29,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Points:
-    """A list."""
+    """A list; one with a title is folded under it."""
 
     items: Sequence[str]
+    folded: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def cell_text(value: Cell) -> str:
     if value is None:
         return MISSING
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
     return str(value)
 
 
@@ -96,8 +97,9 @@ def html(block: Block) -> str:
         case Text(text, strong):
             kind = ' class="lead"' if strong else ""
             return f"<p{kind}>{escape(text)}</p>"
-        case Points(items):
-            return "<ul>" + "".join(f"<li>{escape(i)}</li>" for i in items) + "</ul>"
+        case Points(items, folded):
+            points = "".join(f"<li>{escape(item)}</li>" for item in items)
+            return _folded(f"<ul>{points}</ul>", folded)
         case Grid():
             return _table(block)
         case Drawing(svg, _, caption):
@@ -125,9 +127,13 @@ def _table(grid: Grid) -> str:
         f'class="sortable"><caption>{escape(grid.caption)}</caption><thead><tr>{head}'
         f"</tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )
-    if not grid.folded:
-        return table
-    return f"<details><summary>{escape(grid.caption)}</summary>{table}</details>"
+    return _folded(table, grid.caption if grid.folded else "")
+
+
+def _folded(content: str, title: str) -> str:
+    if not title:
+        return content
+    return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
 def _cell(value: Cell, place: int) -> str:
@@ -152,8 +158,9 @@ def markdown(block: Block) -> str:
             return f"{'#' * level} {plain(text)}"
         case Text(text, strong):
             return f"**{plain(text)}**" if strong else plain(text)
-        case Points(items):
-            return "\n".join(f"* {plain(item)}" for item in items)
+        case Points(items, folded):
+            points = "\n".join(f"* {plain(item)}" for item in items)
+            return f"{folded}:\n\n{points}" if folded else points
         case Grid(caption, header, rows):
             cells = [[plain(cell_text(value)) for value in row] for row in rows]
             table = markdown_table([plain(title) for title in header], cells)

@@ -182,7 +182,7 @@ def run_score(options: argparse.Namespace) -> int:
         raise ValueError("score: both samples need labels.")
     space = make_space(train, [aux], options.seed)
     names = train.class_names
-    reports = score(
+    scores = score(
         space.train,
         train.labels,
         space.others[0],
@@ -190,7 +190,7 @@ def run_score(options: argparse.Namespace) -> int:
         names,
         n_jobs=options.n_jobs,
     )
-    table = table_of(reports, names, victim="", defence="", aux=aux.name)
+    table = table_of(scores, names, victim="", defence="", aux=aux.name)
     caption = (
         f"Divergence of {train.name} from {aux.name} in nats, {space.description}."
     )
@@ -220,8 +220,9 @@ def _score_as_text(table: "ClassTable", caption: str) -> str:
         [label, *(column[c] for column in table.columns.values())]
         for c, label in enumerate(table.classes)
     ]
-    remarks = [
-        f"* {label}: {text}" for label, text in {**table.reasons, **table.notes}.items()
+    remarks = [f"* {label}: {text}" for label, text in table.reasons.items()]
+    remarks += [
+        f"* {c}: {' '.join(notes.values())}" for c, notes in table.notes.items()
     ]
     grid = Grid(caption, ["class", *table.columns], rows)
     return "\n".join([markdown(grid), *remarks])

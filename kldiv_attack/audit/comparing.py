@@ -15,6 +15,7 @@ from kldiv_attack.audit.content import ClassTable, Difference
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.held_out import ALL
 from kldiv_attack.audit.intervals import paired_interval
+from kldiv_attack.audit.scoring import ClassScore
 
 AccuracyOf = Callable[[str, Defence | None], tuple[float | None, str, float]]
 
@@ -27,8 +28,8 @@ class Scored:
     ----------
     table : ClassTable
         Plain values.
-    reports : list of PerClassReport
-        For differences: they know which rows they share.
+    scores : list of ClassScore
+        For differences: their reports know which rows they share.
     answers : Answers
         Answers to the auxiliary rows.
     defence : Defence or None
@@ -38,7 +39,7 @@ class Scored:
     """
 
     table: ClassTable
-    reports: list[PerClassReport]
+    scores: list[ClassScore]
     answers: Answers
     defence: Defence | None
     aux: int
@@ -102,7 +103,7 @@ def _columns(
     for c, label in enumerate(class_names):
         values: Any = (None, None, None)
         if one.table.evaluable(c) and other.table.evaluable(c):
-            mine, theirs = (_holding(s.reports, label) for s in (one, other))
+            mine, theirs = (_holding(s.scores, label) for s in (one, other))
             value, ends = mine.compare(theirs, label)
             values = (value, *ends)
             if one.table.digests[c] == other.table.digests[c]:
@@ -121,8 +122,8 @@ def _columns(
     return {"difference": difference, "low": low, "high": high}
 
 
-def _holding(reports: list[PerClassReport], label: str) -> PerClassReport:
-    return next(r for r in reports if label in r.classes.tolist())
+def _holding(scores: list[ClassScore], label: str) -> PerClassReport:
+    return next(s.report for s in scores if label in s.report.classes.tolist())
 
 
 #: Outcome of an attack, and per class whether each reconstruction was put into it.

@@ -18,8 +18,8 @@ class ClassTable:
         Column name to one value per class; None where there is none.
     reasons : dict of str to str
         Why a class has no score.
-    notes : dict of str to str
-        What stands against a score.
+    notes : dict of str to dict
+        What stands against a score: class to name of a check to what it says.
     """
 
     victim: str
@@ -28,7 +28,7 @@ class ClassTable:
     classes: list[str]
     columns: dict[str, list[Any]]
     reasons: dict[str, str]
-    notes: dict[str, str]
+    notes: dict[str, dict[str, str]]
     verdicts: list[str] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
 

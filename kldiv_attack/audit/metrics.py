@@ -24,7 +24,8 @@ def _indicator(report: Any, baseline: Any) -> list[Row]:
             low, high = table.value("kl_low", c), table.value("kl_high", c)
             why = ""
             if not table.evaluable(c):
-                why = table.reasons.get(label) or table.notes.get(label) or "no score"
+                against = " ".join(table.notes.get(label, {}).values())
+                why = table.reasons.get(label) or against or "no score"
                 value = low = high = None
             rows.append((table.name, table.aux, label, value, low, high, why))
     return rows

@@ -50,11 +50,13 @@ def floors(
         In nats, of at most ``MOST_ROWS`` rows; None where a half cannot be scored.
     """
     rng = np.random.default_rng(seed)
-    first, second = np.zeros((2, len(labels)), dtype=bool)
+    halves: tuple[list[Any], list[Any]] = ([], [])
     for c in range(len(class_names)):
         rows = rng.permutation(np.flatnonzero(labels == c))[:MOST_ROWS]
-        first[rows[::2]] = second[rows[1::2]] = True
-    reports = score(
+        halves[0].append(rows[::2])
+        halves[1].append(rows[1::2])
+    first, second = (np.concatenate(half) for half in halves)
+    scores = score(
         train[first],
         labels[first],
         train[second],
@@ -63,7 +65,7 @@ def floors(
         n_jobs=n_jobs,
         bar=bar,
     )
-    table = table_of(reports, class_names, victim="", defence="", aux="")
+    table = table_of(scores, class_names, victim="", defence="", aux="")
     return [
         table.value("kl", c) if table.evaluable(c) else None
         for c in range(len(class_names))

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 SCHEMA = "kldiv.audit"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def to_json(report: Any) -> str:

@@ -1,9 +1,11 @@
 """One divergence per class for one victim and one auxiliary sample."""
 
 import hashlib
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,27 @@ Rows = NDArray[np.float64]
 
 _EXPOSED_COVERAGE = 0.5
 _PARTLY_COVERAGE = 0.1
-UNUSABLE = "do not use"
+_CHANCE = 0.05
+_TRUST = ("good", "caution", "do not use")
+# Files are often in the order of their sources, which makes intervals too short, and
+# says nothing against the value.
+_ORDER_ONLY = "dependent rows"
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScore:
+    """The score of one class.
+
+    Attributes
+    ----------
+    report : PerClassReport
+        Of this class alone.
+    notes : dict of str to str
+        Name of a check to what it says against the score.
+    """
+
+    report: PerClassReport
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def score(
@@ -32,7 +54,7 @@ def score(
     n_jobs: int | None,
     level: float = 0.95,
     bar: Any = None,
-) -> list[PerClassReport]:
+) -> list[ClassScore]:
     """Divergence of the training rows of every class from auxiliary rows called so.
 
     Parameters
@@ -54,26 +76,29 @@ def score(
 
     Returns
     -------
-    list of PerClassReport
+    list of ClassScore
         One for each class that has training rows: one class that cannot be scored
         does not take the others along.
     """
+    # Auxiliary rows stand in the order of their files, which is often sorted.
+    order = np.random.default_rng(len(aux)).permutation(len(aux))
+    aux, called = aux[order], answers.labels[order]
     jobs = [
-        (str(class_names[c]), train[labels == c], aux[answers.labels == c])
+        (str(class_names[c]), train[labels == c], aux[called == c])
         for c in np.unique(labels)
     ]
     n_jobs = 1 if n_jobs is None else n_jobs
-    reports = []
+    scores = []
     with warnings.catch_warnings(), _one_level(n_jobs):
         warnings.filterwarnings("ignore", message=".*score")  # they are kept as notes
         done = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
             delayed(_score_class)(*job, level) for job in jobs
         )
-        for report in done:
-            reports.append(report)
+        for one in done:
+            scores.append(one)
             if bar is not None:
                 bar.update()
-    return reports
+    return scores
 
 
 def _one_level(n_jobs: int) -> AbstractContextManager[Any]:
@@ -81,7 +106,7 @@ def _one_level(n_jobs: int) -> AbstractContextManager[Any]:
     return nullcontext() if n_jobs == 1 else threadpool_limits(1, user_api="blas")
 
 
-def _score_class(name: str, own: Rows, called: Rows, level: float) -> PerClassReport:
+def _score_class(name: str, own: Rows, called: Rows, level: float) -> ClassScore:
     try:
         if len(called):
             scorer = ConditionalKLScorer(
@@ -90,23 +115,50 @@ def _score_class(name: str, own: Rows, called: Rows, level: float) -> PerClassRe
                 confidence_level=level,
             )
             pair = [(rows, np.full(len(rows), name)) for rows in (own, called)]
-            return scorer.fit(*pair).report()
+            report = scorer.fit(*pair).report()
+            results = scorer.results_.values()
+            return _with_notes(report, [n for one in results for n in one.notes])
         reason = "the victim put no auxiliary row in this class"
     except ValueError as error:
         reason = " ".join(str(error).split()).removeprefix(f"class {name}: ")
-    return PerClassReport(
-        np.array([name]),
-        {
-            "kl": np.array([np.nan]),
-            "n_train": np.array([len(own)]),
-            "n_aux": np.array([len(called)]),
-        },
-        {name: reason},
+    return ClassScore(
+        PerClassReport(
+            np.array([name]),
+            {
+                "kl": np.array([np.nan]),
+                "n_train": np.array([len(own)]),
+                "n_aux": np.array([len(called)]),
+            },
+            {name: reason},
+        )
     )
 
 
+def _with_notes(report: PerClassReport, notes: Sequence[Any]) -> ClassScore:
+    """The report with the trust that its notes leave, in the words of an audit."""
+    found, worst = {}, _TRUST[0]
+    for note in notes:
+        found[note.name or "rows"] = _in_words(note)
+        severity = "caution" if note.name == _ORDER_ONLY else note.severity
+        worst = max(worst, severity, key=_TRUST.index)
+    if notes:
+        columns = {**report.columns, "trust": np.array([worst])}
+        report = replace(report, columns=columns)
+    return ClassScore(report, found)
+
+
+def _in_words(note: str) -> str:
+    """A note with the samples called by their names, and a capital letter."""
+    note = re.sub(r"\ba (?=row of Y\b)", "an ", note)
+    for sample, name in (("X", "training"), ("Y", "auxiliary")):
+        note = re.sub(rf"\b(rows?) of {sample}\b", rf"{name} \1", note)
+        note = re.sub(rf"\b(\d+) of {sample}\b", rf"\1 {name} rows", note)
+        note = re.sub(rf"\b{sample}\b", f"the {name} rows", note)
+    return note[0].upper() + note[1:]
+
+
 def table_of(
-    reports: Sequence[PerClassReport],
+    scores: Sequence[ClassScore],
     class_names: Sequence[str],
     *,
     victim: str,
@@ -117,8 +169,8 @@ def table_of(
 
     Parameters
     ----------
-    reports : sequence of PerClassReport
-        From :func:`score`; every column that they hold is kept.
+    scores : sequence of ClassScore
+        From :func:`score`; every column of their reports is kept.
     class_names : sequence of str
         All classes.
     victim, defence, aux : str
@@ -129,6 +181,7 @@ def table_of(
     ClassTable
         Plain values only.
     """
+    reports = [one.report for one in scores]
     places = {
         str(c): (report, i)
         for report in reports
@@ -146,12 +199,12 @@ def table_of(
     for c in class_names:
         if c not in places:
             reasons[c] = "no training row has this label"
-    notes = {str(c): note for r in reports for c, note in r.notes.items()}
-    notes = {c: n if isinstance(n, str) else " ".join(n) for c, n in notes.items()}
-    for mapping, name in ((notes, "notes"), (reasons, "reason")):
-        for c, text in zip(class_names, found.pop(name, []), strict=False):
-            if text:
-                mapping.setdefault(c, text)
+    notes = {
+        str(c): dict(one.notes)
+        for one in scores
+        for c in one.report.classes.tolist()
+        if one.notes
+    }
     return ClassTable(
         classes=list(class_names),
         columns=found,
@@ -197,8 +250,9 @@ def verdict(table: ClassTable, c: int, leaked: int) -> str:
 
     ``"leaked"``: its training rows are in the auxiliary data. ``"not evaluable"``: no
     score, or one that is not to be used. ``"exposed"``: most training rows have an
-    auxiliary row as near as their own neighbours, or some have and the interval holds
-    the floor; ``"partly exposed"``: one of the two; ``"apart"``: none.
+    auxiliary row as near as their own neighbours, or some have and nothing tells the
+    samples apart: the interval holds the floor, and the p-value agrees.
+    ``"partly exposed"``: one of the two; ``"apart"``: none.
     """
     if leaked:
         return "leaked"
@@ -207,7 +261,9 @@ def verdict(table: ClassTable, c: int, leaked: int) -> str:
     low, floor = table.value("kl_low", c), table.value("floor", c)
     coverage = table.value("coverage", c) or 0.0
     floor = max(0.0, floor) if floor is not None else 0.0
-    at_floor, some = low is not None and low <= floor, coverage >= _PARTLY_COVERAGE
+    pvalue, some = table.value("pvalue", c), coverage >= _PARTLY_COVERAGE
+    differ = pvalue is not None and pvalue <= _CHANCE
+    at_floor = low is not None and low <= floor and not differ
     if coverage >= _EXPOSED_COVERAGE or (at_floor and some):
         return "exposed"
     return "partly exposed" if at_floor or some else "apart"

@@ -122,12 +122,34 @@ def _notes(table: ClassTable) -> list[Block]:
             )
         )
     if table.notes:
-        # Long notes are the same for many classes.
-        same: dict[str, list[str]] = {}
-        for c, note in table.notes.items():
-            same.setdefault(note, []).append(c)
-        parts.append(Points([f"{', '.join(cs)}: {note}" for note, cs in same.items()]))
+        parts.append(Text("What stands against the scores:"))
+        parts.append(Points(_by_check(table)))
+        each = [f"{c}: {' '.join(notes.values())}" for c, notes in table.notes.items()]
+        parts.append(Points(each, folded="The same class by class"))
     return parts
+
+
+def _by_check(table: ClassTable) -> list[str]:
+    """Each check once, with the classes that it speaks of."""
+    found: dict[str, dict[str, str]] = {}
+    for c, notes in table.notes.items():
+        for name, text in notes.items():
+            found.setdefault(name, {})[c] = text
+    lines = []
+    for name, texts in found.items():
+        classes, first = list(texts), next(iter(texts.values()))
+        who = "all classes" if len(texts) == len(table.classes) else _listed(classes)
+        same = len(set(texts.values())) == 1
+        example = "" if same else f"For instance class {classes[0]}: "
+        lines.append(f"{name[0].upper()}{name[1:]} ({who}). {example}{first}")
+    return lines
+
+
+def _listed(classes: Sequence[str]) -> str:
+    more = f" and {len(classes) - 12} more" if len(classes) > 12 else ""
+    return ("class " if len(classes) == 1 else "classes ") + (
+        ", ".join(classes[:12]) + more
+    )
 
 
 def _alt(table: ClassTable, order: Sequence[int]) -> str:
@@ -155,7 +177,7 @@ def _ranked(table: ClassTable) -> list[int]:
 
 def _class_grid(table: ClassTable, *, folded: bool = False) -> Grid:
     known = [c for c in _ORDER if c in table.columns]
-    known += [c for c in table.columns if c not in (*known, "notes")]
+    known += [c for c in table.columns if c not in known]
     header = ["class", "verdict", *(_NAMES.get(c, c.replace("_", " ")) for c in known)]
     rows: list[list[Cell]] = [
         [table.classes[c], table.verdicts[c], *(table.columns[k][c] for k in known)]

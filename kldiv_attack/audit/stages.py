@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from kldiv import PerClassReport, __version__
+from kldiv import __version__
 from kldiv_attack._shares import wilson
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.asking import answers_of_table, ask
@@ -38,12 +38,18 @@ from kldiv_attack.audit.nearest import nearest_rows
 from kldiv_attack.audit.one_law import floors, pvalues, with_columns
 from kldiv_attack.audit.result import AuditReport
 from kldiv_attack.audit.samples import Sample
-from kldiv_attack.audit.scoring import digests, score, table_of, verdict
+from kldiv_attack.audit.scoring import (
+    ClassScore,
+    digests,
+    score,
+    table_of,
+    verdict,
+)
 from kldiv_attack.audit.specs import Model
 
 _MOST_MEMBERS = 5000
 
-Scores = tuple[list[PerClassReport], list[float | None], list[str]]
+Scores = tuple[list[ClassScore], list[float | None], list[str]]
 
 
 class Work:
@@ -164,7 +170,7 @@ class Work:
         )
 
     def _scores(self, a: int, answers: Answers, bar: Any) -> Scores:
-        """Reports, p-values and marks of the rows of an auxiliary sample."""
+        """Scores, p-values and marks of the rows of an auxiliary sample."""
         rows = self.space.train, self.labels, self.space.others[a], answers
         return (
             score(*rows, self.names, n_jobs=self.n_jobs, bar=bar),
@@ -181,9 +187,9 @@ class Work:
         scores: Scores,
         floor: list[float | None],
     ) -> Scored:
-        reports, chances, marks = scores
+        found, chances, marks = scores
         table = table_of(
-            reports,
+            found,
             self.names,
             victim=model.name,
             defence="" if defence is None else defence.name,
@@ -192,7 +198,7 @@ class Work:
         table = with_columns(table, floor=floor, pvalue=chances)
         words = [verdict(table, c, n) for c, n in enumerate(self.shared[a])]
         table = replace(table, verdicts=words, digests=marks)
-        return Scored(table, reports, answers, defence, a)
+        return Scored(table, found, answers, defence, a)
 
     def _check_held_out(self, space: Space) -> None:
         """Held-out rows that were trained on make both controls void."""

@@ -16,7 +16,7 @@ from kldiv import PerClassReport
 from kldiv_attack import AuditReport, load_dataset, train_victim
 from kldiv_attack.audit.asking import BATCH
 from kldiv_attack.audit.folder import FolderError
-from kldiv_attack.audit.scoring import table_of, verdict
+from kldiv_attack.audit.scoring import ClassScore, table_of, verdict
 from kldiv_attack.audit.sections import _class_grid
 from kldiv_attack.audit.specs import VictimError
 from tests.attack.audit.conftest import cloud
@@ -390,18 +390,16 @@ def test_columns_of_later_versions_are_shown(train):
             "kl_low": np.array([0.5, 1.5, 2.5]),
             "floor": np.array([0.1, 0.2, 0.3]),
             "trust": np.array(["good", "caution", "do not use"]),
-            "notes": np.array(["", "mind this", ""]),
             "novelty": np.array([7.0, 8.0, 9.0]),
         },
     )
-    table = table_of([report], names, victim="v", defence="", aux="a")
+    table = table_of([ClassScore(report)], names, victim="v", defence="", aux="a")
     assert [table.evaluable(c) for c in range(3)] == [True, True, False]
     assert [verdict(table, c, 0) for c in range(3)] == [
         "apart",
         "apart",
         "not evaluable",
     ]
-    assert table.notes == {"1": "mind this"}
     header = _class_grid(replace(table, verdicts=["apart"] * 3)).header
     for word in ("floor", "trust", "novelty"):
         assert word in header
