@@ -1,12 +1,15 @@
 """Everything that an audit reads, checked before anything is asked or trained."""
 
 import hashlib
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 
+from kldiv import __version__
 from kldiv_attack.audit.asking import answers_of_table
 from kldiv_attack.audit.content import Source
 from kldiv_attack.audit.defences import Defence
@@ -149,3 +152,14 @@ def _digest(sample: Sample) -> str:
     if sample.labels is not None:
         digest.update(sample.labels.tobytes())
     return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Programs that take part in an audit."""
+    found = {"kldiv": __version__, "python": platform.python_version()}
+    for name in ("numpy", "scipy", "scikit-learn", "torch"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,17 +1,14 @@
 """The stages of an audit."""
 
 import datetime
-import platform
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from kldiv import __version__
 from kldiv_attack._shares import wilson
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.asking import answers_of_table, ask
@@ -27,7 +24,7 @@ from kldiv_attack.audit.curves import leakage_curves
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.features import Space, make_space
 from kldiv_attack.audit.held_out import held_out_control
-from kldiv_attack.audit.inputs import Inputs
+from kldiv_attack.audit.inputs import Inputs, versions
 from kldiv_attack.audit.membership import (
     calibration_error,
     losses,
@@ -381,7 +378,7 @@ class Work:
                 timespec="seconds"
             ),
             seconds=round(seconds, 1),
-            versions=_versions(),
+            versions=versions(),
             settings=settings,
             classes=self.names,
             sources=sources,
@@ -389,13 +386,3 @@ class Work:
             tables=[one.table for one in self.scored],
             **self.found,
         )
-
-
-def _versions() -> dict[str, str]:
-    found = {"kldiv": __version__, "python": platform.python_version()}
-    for name in ("numpy", "scipy", "scikit-learn", "torch"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
