@@ -199,21 +199,29 @@ def table_of(
     for c in class_names:
         if c not in places:
             reasons[c] = "no training row has this label"
-    notes = {
-        str(c): dict(one.notes)
-        for one in scores
-        for c in one.report.classes.tolist()
-        if one.notes
-    }
     return ClassTable(
         classes=list(class_names),
         columns=found,
         reasons=reasons,
-        notes=notes,
+        notes=_notes_of(scores),
         victim=victim,
         defence=defence,
         aux=aux,
     )
+
+
+def _notes_of(scores: Sequence[ClassScore]) -> dict[str, dict[str, str]]:
+    """Class to checks to what they say; reports of others do not name their checks."""
+    found = {
+        str(c): {"judge": text}
+        for one in scores
+        for c, text in one.report.notes.items()
+        if not one.notes
+    }
+    for one in scores:
+        if one.notes:
+            found |= {str(c): dict(one.notes) for c in one.report.classes.tolist()}
+    return found
 
 
 def _plain(name: str, value: Any) -> Any:
