@@ -13,6 +13,7 @@ from kldiv._backends import (
     BACKENDS,
     METRICS,
     check_blocks,
+    check_chunked,
     check_tensors,
     check_user_metric,
     choose_algorithm,
@@ -32,6 +33,7 @@ from kldiv._validation import (
 
 BLOCKS = ("xx", "xy", "yy", "yx")
 _LEAST_MEMORY = 1 << 20
+_LIMITED = ("torch", "chunks")  # searches that keep to a memory_limit
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,12 @@ def neighbor_distances(
     blocks : sequence of {"xx", "xy", "yy", "yx"}, default=("xx", "xy")
         Which searches to make: "xy" looks from the rows of X into Y.
     algorithm : {"auto", "sorted", "tree", "gemm", "pca", "int8", "brute", \
-            "torch", "dask"}, default="auto"
+            "torch", "chunks", "dask"}, default="auto"
         How to search; each gives the same distances. "auto" takes the one that a cost
-        model expects to be the fastest, "torch" for tensors on a GPU, and "dask" for
-        dask arrays and data frames, of which only neighbours come here.
+        model expects to be the fastest, "torch" for tensors on a GPU, "dask" for dask
+        arrays and data frames, of which only neighbours come here, and "chunks" for a
+        given `memory_limit`. "chunks" reads rows of X and Y when it needs them, from
+        whatever has ``shape``, ``dtype`` and slices: memory maps, zarr, HDF5.
     metric : {"euclidean", "manhattan", "chebyshev"} or callable, default="euclidean"
         Metric. Only "sorted", "tree" and "brute" know the last two names. A Python
         function ``metric(x, y)`` of two rows, or one compiled by ``numba.njit``, runs
@@ -133,8 +137,9 @@ def neighbor_distances(
     return_indices : bool, default=False
         Whether to fill ``xx_indices`` and its siblings.
     memory_limit : int, optional
-        Bytes that ``algorithm="torch"`` works with on each device, beyond samples and
-        answer. By default half of what is free on a GPU, 256 MB on the processor.
+        Bytes of working memory beyond samples and answer, for "chunks", and for "torch"
+        on each device; the other algorithms refuse it. By default half of what is free
+        on a GPU, 256 MB on the processor.
 
     Returns
     -------
@@ -161,7 +166,8 @@ def neighbor_distances(
     >>> nearest.xx.tolist(), nearest.xy.tolist()
     ([[1.0], [1.0]], [[0.5], [0.5]])
     """
-    algorithm = of_samples(algorithm, metric, X, Y)
+    memory_limit = check_memory_limit(memory_limit)
+    algorithm = of_samples(algorithm, metric, X, Y, memory_limit)
     x, y = _checked(algorithm, X, Y)
     n_neighbors = check_integer(n_neighbors, "n_neighbors")
     for block in blocks:
@@ -185,7 +191,7 @@ def neighbor_distances(
         metric=metric,
         threads=n_threads(check_n_jobs(n_jobs)),
         return_indices=return_indices,
-        memory_limit=check_memory_limit(memory_limit),
+        memory_limit=memory_limit,
     )
 
 
@@ -195,15 +201,39 @@ def _checked(algorithm: str, X: Any, Y: Any) -> tuple[Any, Any]:
         return tensors
     if algorithm == "dask" and (in_blocks := check_blocks(X, Y)) is not None:
         return in_blocks
+    if algorithm == "chunks":
+        return check_chunked(X, Y)
     return check_pair(X, Y)
 
 
-def of_samples(algorithm: str, metric: str | UserMetric, X: Any, Y: Any) -> str:
-    """The algorithm, and for "auto" the search where the samples are."""
+def of_samples(
+    algorithm: str,
+    metric: str | UserMetric,
+    X: Any,
+    Y: Any,
+    memory_limit: int | None = None,
+) -> str:
+    """The algorithm, and for "auto" the search where the samples are.
+
+    Raises
+    ------
+    ValueError
+        For a `memory_limit` that the search would not keep.
+    """
     if algorithm == "auto" and is_collection(X, Y):
         return "dask"
     here = algorithm == "auto" and BACKENDS["torch"].knows(metric)
-    return "torch" if here and is_on_gpu(X, Y) else algorithm
+    if here and is_on_gpu(X, Y):
+        return "torch"
+    if memory_limit is None or algorithm in _LIMITED:
+        return algorithm
+    if algorithm == "auto":
+        return "chunks"
+    able = ", ".join(repr(name) for name in ("auto", *_LIMITED))
+    raise ValueError(
+        f"memory_limit={memory_limit}: algorithm={algorithm!r} does not bound its "
+        f"memory. These do: {able}."
+    )
 
 
 def check_memory_limit(memory_limit: Any) -> int | None:
@@ -268,7 +298,7 @@ def search(
     if algorithm == "auto":
         algorithm, predicted, axes = choose_algorithm(X, Y, n_neighbors, blocks, metric)
         hints = {} if axes is None else {"axes": axes}
-    elif check_choice(algorithm, tuple(BACKENDS), "algorithm") == "torch":
+    elif check_choice(algorithm, tuple(BACKENDS), "algorithm") in _LIMITED:
         hints = {"memory_limit": memory_limit}
     found = BACKENDS[algorithm].knn_distances(
         X,

@@ -11,6 +11,7 @@ from kldiv._backends._auto import Choice, choose_algorithm
 from kldiv._backends._backend import Backend
 from kldiv._backends._blas import one_blas_thread
 from kldiv._backends._blockwise import Nearest, check_blocks, search_blocks
+from kldiv._backends._chunked import check_chunked, search_chunks
 from kldiv._backends._compiled import knn_distances
 from kldiv._backends._torch import check_tensors, is_on_gpu, search_on_device
 from kldiv._backends._user_metric import (
@@ -25,7 +26,12 @@ METRICS = ("euclidean", "manhattan", "chebyshev")
 
 
 def search_pair(
-    queries: FloatArray, data: FloatArray, n_neighbors: int, itself: bool, metric: Any
+    queries: FloatArray,
+    data: FloatArray,
+    n_neighbors: int,
+    itself: bool,
+    metric: Any,
+    n_threads: int,
 ) -> Nearest:
     """Neighbours of one block of rows in another, by the search that suits them."""
     if queries.dtype != data.dtype:
@@ -33,7 +39,13 @@ def search_pair(
     blocks = ("xx" if itself else "xy",)
     choice = choose_algorithm(queries, data, n_neighbors, blocks, metric)
     searched = BACKENDS[choice.algorithm].knn_distances(
-        queries, data, n_neighbors, blocks, metric=metric, return_indices=True
+        queries,
+        data,
+        n_neighbors,
+        blocks,
+        metric=metric,
+        n_threads=n_threads,
+        return_indices=True,
     )
     distances, rows = searched[blocks[0]]
     assert rows is not None
@@ -48,6 +60,7 @@ BACKENDS = {
     "int8": Backend(partial(knn_distances, "int8")),
     "brute": Backend(search_any_metric, METRICS, functions=True),
     "torch": Backend(search_on_device),
+    "chunks": Backend(partial(search_chunks, search_pair), METRICS, functions=True),
     "dask": Backend(partial(search_blocks, search_pair), METRICS, functions=True),
 }
 
@@ -57,6 +70,7 @@ __all__ = [
     "Backend",
     "Choice",
     "check_blocks",
+    "check_chunked",
     "check_tensors",
     "check_user_metric",
     "choose_algorithm",

@@ -18,8 +18,9 @@ from kldiv._typing import BlockArrays, FloatArray, UserMetric
 from kldiv._validation import check_same_columns, check_sample
 
 Nearest = tuple[NDArray[np.float64], NDArray[np.int64]]
-# Searches one pair of blocks: queries, data, k, whether they are the same rows, metric.
-Search = Callable[[FloatArray, FloatArray, int, bool, Any], Nearest]
+# Searches one pair of blocks: queries, data, k, whether they are the same rows, metric,
+# threads.
+Search = Callable[[FloatArray, FloatArray, int, bool, Any, int], Nearest]
 
 
 def search_blocks(
@@ -87,7 +88,7 @@ def _one_query_block(
     """The tree of tasks that finds the neighbours of one block of queries."""
     import dask
 
-    nearest, merge = dask.delayed(_nearest), dask.delayed(_merge)
+    nearest, merged = dask.delayed(nearest_in_block), dask.delayed(merge)
     own, within = queries.blocks[i], block[0] == block[1]
     found = [
         nearest(search, own, other, n_neighbors, within and i == j, start, metric)
@@ -95,11 +96,11 @@ def _one_query_block(
     ]
     while len(found) > 1:
         pairs = [found[j : j + 2] for j in range(0, len(found), 2)]
-        found = [merge(n_neighbors, *pair) for pair in pairs]
+        found = [merged(n_neighbors, *pair) for pair in pairs]
     return found[0]
 
 
-def _nearest(
+def nearest_in_block(
     search: Search,
     queries: FloatArray,
     data: FloatArray,
@@ -107,16 +108,17 @@ def _nearest(
     itself: bool,
     start: int,
     metric: Any,
+    n_threads: int = 1,
 ) -> Nearest:
     """As many neighbours in one block as it has; rows are counted over all blocks."""
     k = min(n_neighbors, len(data) - itself)
     if k == 0:
         return np.empty((len(queries), 0)), np.empty((len(queries), 0), np.int64)
-    far, rows = search(queries, data, k, itself, metric)
+    far, rows = search(queries, data, k, itself, metric, n_threads)
     return far, rows + start
 
 
-def _merge(n_neighbors: int, *parts: Nearest) -> Nearest:
+def merge(n_neighbors: int, *parts: Nearest) -> Nearest:
     """The nearest of two; among equal distances those of the first."""
     far = np.concatenate([far for far, _ in parts], axis=1)
     rows = np.concatenate([rows for _, rows in parts], axis=1)

@@ -1,0 +1,191 @@
+"""How far it goes: memory within a limit, dask on one machine, and one against two.
+
+    python benchmarks/scale.py memory      # 60,000 x 784 with memory_limit
+    python benchmarks/scale.py overhead    # dask threads against arrays in memory
+    python benchmarks/scale.py processes   # 1,000,000 x 10 on one and on two workers
+
+Each prints one table. Times are wall time: workers are processes of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+import kldiv
+
+MB = 1 << 20
+
+
+class Peak(threading.Thread):
+    """Most memory of this process that no file backs, in MB, looked at all the time."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most, self.done = 0.0, threading.Event()
+
+    def run(self) -> None:
+        """Look every five milliseconds until told to stop."""
+        while not self.done.wait(0.005):
+            self.most = max(self.most, status("RssAnon"))
+
+    def stop(self) -> float:
+        """The peak."""
+        self.done.set()
+        self.join()
+        return self.most
+
+
+def status(name: str) -> float:
+    """A number of MB that Linux knows of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if name in line)
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Wall time of a call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def images(n: int, d: int, seed: int) -> np.ndarray:
+    """Rows near a plane of thirty dimensions, as images are; float32."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(n, 30)).astype(np.float32)
+    plane = np.random.default_rng(0).normal(size=(30, d)).astype(np.float32)
+    rows = rows @ plane
+    rows += 0.1 * rng.normal(size=rows.shape).astype(np.float32)
+    return rows
+
+
+def memory(options: argparse.Namespace) -> None:
+    """Peak memory beyond inputs and answer, for arrays and for memory maps."""
+    with TemporaryDirectory() as folder:
+        for name, seed in (("X", 1), ("Y", 2)):
+            np.save(Path(folder, name), images(options.rows, options.columns, seed))
+        print(f"{options.rows:,} x {options.columns} float32, one thread")
+        print("inputs | memory_limit, MB | peak beyond inputs and answer, MB | seconds")
+        for how in ("array", "map"):
+            for limit in (None, *options.limits):
+                if how == "map" and limit is None:
+                    continue
+                words = [sys.executable, __file__, "one", folder, how, str(limit or 0)]
+                # Freed memory goes back at once, and is not hidden in what is kept.
+                env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+                subprocess.run(words, check=True, env=env)
+
+
+def one(options: argparse.Namespace) -> None:
+    """One search in a process of its own."""
+    mode = "r" if options.how == "map" else None
+    X, Y = (np.load(Path(options.folder, f"{n}.npy"), mmap_mode=mode) for n in "XY")
+    small = np.zeros((50, X.shape[1]), np.float32)
+    kldiv.neighbor_distances(small, small)  # what is loaded once is not counted
+    before, limit = status("RssAnon"), options.limit * MB or None
+    watch = Peak()
+    watch.start()
+    took = seconds(lambda: kldiv.neighbor_distances(X, Y, memory_limit=limit))
+    beyond = watch.stop() - before - 2 * len(X) * 5 * 8 / MB
+    print(f"{options.how} | {options.limit or 'none'} | {beyond:.0f} | {took:.1f}")
+
+
+def overhead(options: argparse.Namespace) -> None:
+    """Dask in threads of this process against the same call on arrays."""
+    import dask.array as da
+
+    X, Y = (images(options.rows, options.columns, seed) for seed in (1, 2))
+    chunks = (max(1, options.rows // 4), -1)
+    collections = [da.from_array(rows, chunks=chunks) for rows in (X, Y)]
+    calls = {
+        "arrays, one thread": lambda: kldiv.neighbor_distances(X, Y),
+        "arrays, all threads": lambda: kldiv.neighbor_distances(X, Y, n_jobs=-1),
+        "dask threads": lambda: kldiv.neighbor_distances(*collections),
+    }
+    best = dict.fromkeys(calls, np.inf)
+    for _ in range(options.repeats):
+        for name, call in calls.items():
+            best[name] = min(best[name], seconds(call))
+    print(f"{options.rows:,} x {options.columns}, {os.cpu_count()} processors")
+    for name, took in best.items():
+        print(f"{name} | {took:.3f} s | {took / best['arrays, all threads']:.2f}")
+
+
+def processes(options: argparse.Namespace) -> None:
+    """The same search on one worker process and on two, with their peak memory."""
+    import dask.array as da
+    import distributed
+
+    def rows(seed: int) -> Any:
+        random = da.random.default_rng(seed)
+        chunks = (options.rows // 8, options.columns)
+        return random.normal(size=(options.rows, options.columns), chunks=chunks)
+
+    size = 2 * options.rows * options.columns * 8 / MB
+    print(f"{options.rows:,} x {options.columns}: {size:.0f} MB of data in two samples")
+    print("workers | seconds | peak of a worker beyond its start, MB")
+    for workers in options.workers:
+        with (
+            distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=":0"
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            X, Y = (one.persist() for one in (rows(1), rows(2)))
+            distributed.wait([X, Y])
+            start = client.run(_reset_peak)
+            took = seconds(lambda: kldiv.neighbor_distances(X, Y))  # noqa: B023
+            most = max(client.run(_peak).values()) - min(start.values())
+            print(f"{workers} | {took:.1f} | {most:.0f}", flush=True)
+
+
+def _reset_peak() -> float:
+    """Memory of this process now; its peak starts anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return status("VmHWM")
+
+
+def _peak() -> float:
+    return status("VmHWM")
+
+
+def main() -> None:
+    """Read the command line and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(required=True)
+
+    def command(run: Callable[..., None], rows: int, columns: int) -> Any:
+        added = commands.add_parser(run.__name__, help=run.__doc__)
+        added.set_defaults(run=run)
+        added.add_argument("--rows", type=int, default=rows)
+        added.add_argument("--columns", type=int, default=columns)
+        return added
+
+    command(memory, 60_000, 784).add_argument(
+        "--limits", type=int, nargs="+", default=[100]
+    )
+    command(overhead, 6_000, 784).add_argument("--repeats", type=int, default=5)
+    command(processes, 1_000_000, 10).add_argument(
+        "--workers", type=int, nargs="+", default=[1, 2]
+    )
+    single = commands.add_parser("one")
+    single.set_defaults(run=one)
+    single.add_argument("folder")
+    single.add_argument("how", choices=("array", "map"))
+    single.add_argument("limit", type=int)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
