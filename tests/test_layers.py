@@ -5,7 +5,15 @@ import pytest
 from scipy import stats
 
 from kldiv import estimate_divergence
-from kldiv._ratio._layers import Lengths, Turned, fit_layers, fit_lengths, fit_turned
+from kldiv._ratio._layers import (
+    Layers,
+    Lengths,
+    Turned,
+    fit_layers,
+    fit_lengths,
+    fit_turned,
+)
+from kldiv._ratio._mixtures import fit_gaussian
 
 
 def peaks(rng, n, d):
@@ -58,6 +66,22 @@ def test_lengths_of_an_elliptical_law_become_those_of_a_gaussian(rng):
     scores, _ = fit_lengths(draw(3000)).scores(draw(500))
     squares = (scores**2).sum(axis=1)
     assert stats.kstest(squares, stats.chi2(4).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("n", "d", "degrees"), [(200, 4, 5), (300, 20, 100)])
+def test_rows_left_out_of_lengths_are_as_if_never_seen(rng, n, d, degrees):
+    X = rng.standard_t(degrees, (n, d))
+    layers = Layers([fit_lengths(X)])
+    found = layers.log_density_left_out(X, fit_gaussian(layers.scores(X)[0]))
+    exact = np.empty(30)
+    for i in range(len(exact)):
+        others = np.delete(X, i, axis=0)
+        again = Layers([fit_lengths(others)])
+        gaussian = fit_gaussian(again.scores(others)[0])
+        scores, slopes = again.scores(X[i : i + 1])
+        exact[i] = (gaussian.log_density(scores) + slopes)[0]
+    np.testing.assert_allclose(found[:30], exact, atol=0.2)
+    assert np.mean(found[:30] - exact) == pytest.approx(0, abs=0.01)
 
 
 def test_layers_are_used_where_they_are_needed(rng):

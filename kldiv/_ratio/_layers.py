@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import chdtri, gammaincinv, gammaln, ndtr
 
 from kldiv._ratio._marginals import Marginals, fit_marginals
-from kldiv._ratio._mixtures import fit_gaussian
+from kldiv._ratio._mixtures import Mixture, fit_gaussian
 from kldiv._typing import Floats
 
 _STEPS, _CONVERGED = 100, 1e-6
@@ -25,6 +25,7 @@ _ROWS_PER_COLUMN = 10
 _CLEAR_GAIN = 10.0
 # Lengths whose normal score is farther out are mapped straight on.
 _FARTHEST = 30.0
+_LARGEST_LEVERAGE = 0.999
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,28 @@ class Lengths:
         return Z * np.exp(factors)[:, None], found
 
     def influence(self, X: Floats) -> Floats:
-        """What leaving a fitted row out takes from its log density."""
+        """What leaving a fitted row out of the law of the lengths takes from it."""
         return self.marginals.influence(self._columns(X))
+
+    def influence_on_shape(self, X: Floats) -> Floats:
+        """What leaving a fitted row out of centre and shape takes from its log density.
+
+        Those of the other rows make it longer (Sherman and Morrison 1950).
+        """
+        n, d = X.shape
+        logs = self._columns(X)
+        leverage = np.minimum(np.exp(2 * logs) / (n - 1), _LARGEST_LEVERAGE)
+        shrinks = np.log1p(-leverage)
+        longer = logs + (np.log(n / (n - 1)) - shrinks) / 2
+        taken = self._log_density(logs) - self._log_density(longer)
+        slopes = d * (longer - logs) + (d * np.log(n / (n - 1)) + shrinks) / 2
+        found: Floats = taken + slopes[:, 0]
+        return found
+
+    def _log_density(self, logs: Floats) -> Floats:
+        """Log density of log lengths, but for a constant."""
+        normal, slopes = self.marginals.scores(logs)
+        return slopes - 0.5 * normal[:, 0] ** 2
 
     def effects(self, rows: Floats, judged: Floats, weights: Floats) -> Floats:
         """Effects of the fitted rows on the weighted mean log density at others."""
@@ -194,6 +215,18 @@ class Layers:
             X = one.scores(X)[0]
         return taken
 
+    def log_density_left_out(self, X: Floats, gaussian: Mixture) -> Floats:
+        """Log density at the fitted rows, each left out of the maps and the Gaussian.
+
+        Lengths that come last hold the centre and the shape of the Gaussian already.
+        """
+        Z, slopes = self.scores(X)
+        known, last = slopes - self.influence(X), self.maps[-1]
+        if not isinstance(last, Lengths):
+            return gaussian.log_density_left_out(Z) + known
+        before = Layers(self.maps[:-1]).scores(X)[0]
+        return gaussian.log_density(Z) + known - last.influence_on_shape(before)
+
     def effects(self, rows: Floats, judged: Floats, weights: Floats) -> Floats:
         """Effects of the fitted rows on the weighted mean log density at others."""
         found = np.zeros(len(rows))
@@ -250,9 +283,8 @@ def _judged(
     maps: Sequence[Marginals | Turned | Lengths], X: Floats
 ) -> tuple[Layers, float]:
     layers = Layers(maps)
-    Z, slopes = layers.scores(X)
-    left_out = fit_gaussian(Z).log_density_left_out(Z) + slopes - layers.influence(X)
-    return layers, float(left_out.mean())
+    gaussian = fit_gaussian(layers.scores(X)[0])
+    return layers, float(layers.log_density_left_out(X, gaussian).mean())
 
 
 def _full(X: Floats) -> bool:

@@ -129,8 +129,7 @@ class _Side:
 
     def left_out(self) -> Floats:
         """Log density at the fitted rows, each left out."""
-        own = self.gaussian.log_density_left_out(self.scores)
-        return own + self.log_slopes - self.layers.influence(self.rows)
+        return self.layers.log_density_left_out(self.rows, self.gaussian)
 
     def fit_error(self, other: _Side) -> float:
         """Half of what both fits owe to the rows that they have seen."""
