@@ -19,12 +19,13 @@ from kldiv._preparation import PreparedPair
 from kldiv._ratio._classifier import log_loss
 from kldiv._ratio._correction import Correction
 from kldiv._ratio._log_ratio import LogRatio, Settings
-from kldiv._typing import Floats
+from kldiv._typing import Floats, Mask
 
 # A candidate of smaller weight is not estimated.
 _SMALLEST_WEIGHT = 0.05
 # A row this many interquartile ranges from the median, which moves the mean by so many
-# nats, decides a candidate alone. Log loss cannot see it: the row is told apart anyway.
+# nats, decides a candidate alone: it counts as if it were just so far. Log loss cannot
+# see it: the row is told apart anyway.
 _RANGES_AWAY, _MOVES_MEAN = 20.0, 0.05
 
 
@@ -42,10 +43,9 @@ def judged_ratio(
         for weight, one in zip(weights, evidence.values(), strict=True)
         if weight > 0
     ]
-    if len(parts) > 1:
-        steady = [one for one in parts if not _hangs_on_a_row(one[1].values)] or parts
-        total = sum(weight for weight, _ in steady)
-        parts = [(weight / total, part) for weight, part in steady]
+    if len(parts) == 1:
+        return parts[0][1]
+    parts = _without_single_rows(parts)
     if len(parts) == 1:
         return parts[0][1]
     values = np.sum([weight * part.values for weight, part in parts], axis=0)
@@ -53,15 +53,37 @@ def judged_ratio(
     return replace(best, values=values, row_effects=None, parts=tuple(parts))
 
 
-def _hangs_on_a_row(values: Floats) -> bool:
-    """Whether a single log ratio lies where no other does and decides the mean.
+def _without_single_rows(
+    parts: list[tuple[float, LogRatio]],
+) -> list[tuple[float, LogRatio]]:
+    """Weights and log ratios, of which none is decided by a row far from all others.
 
     Fitted densities fall off as their model says, not as the sample: at an outlying
-    row of a heavy tail their ratio can be thousands of nats.
+    row of a heavy tail their ratio can be thousands of nats. Mixtures are left out:
+    what is drawn from them, to measure what a fit does, has no such tails.
     """
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    away = float(np.abs(values - middle).max())
-    return away > _RANGES_AWAY * (high - low) and away > _MOVES_MEAN * values.size
+    steady = []
+    for weight, part in parts:
+        low, middle, high = np.quantile(part.values, [0.25, 0.5, 0.75])
+        away, reach = np.abs(part.values - middle), _RANGES_AWAY * (high - low)
+        if away.max() <= max(reach, _MOVES_MEAN * away.size):
+            steady.append((weight, part))
+        elif part.references is None:
+            lowest, highest = middle - reach, middle + reach
+            steady.append((weight, _held(part, lowest, highest, away <= reach)))
+    total = sum(weight for weight, _ in steady)
+    return [(weight / total, part) for weight, part in steady] or parts
+
+
+def _held(ratio: LogRatio, low: float, high: float, moves: Mask) -> LogRatio:
+    """Log ratios that are held within two values."""
+    effects = ratio.row_effects
+    return replace(
+        ratio,
+        values=np.clip(ratio.values, low, high),
+        row_effects=effects and (lambda weights: effects(np.where(moves, weights, 0))),
+        held=True,
+    )
 
 
 def weights_of(losses: Floats) -> Floats:

@@ -112,6 +112,8 @@ class LogRatio:
         between two values; a standard deviation in nats.
     parts : tuple of (float, LogRatio)
         Weights and log ratios that this one is the mean of, if it is one.
+    held : bool
+        Whether values of single rows that lie where no other does were held back.
     weighting : Weighting or None
         What the weights of rows made of it, where they do not all count alike.
     """
@@ -129,6 +131,7 @@ class LogRatio:
     row_effects: RowEffectsOf | None = None
     fit_error: float = 0.0
     parts: tuple[tuple[float, LogRatio], ...] = ()
+    held: bool = False
     weighting: Weighting | None = None
 
     @property
