@@ -27,6 +27,12 @@ from kldiv._typing import Floats, Mask, Rows
 # Balls of which the members are looked at; more cost time, not accuracy.
 _MOST_BALLS = 2000
 _RADIUS_SLACK = 1e-12
+# Balls of so many times as many rows show what is lost; if they are hardly larger,
+# as in a hundred columns, they do not.
+_TIMES_AS_MANY, _HARDLY_LARGER = 4, 0.05
+# So many standard errors of what is seen to be lost are noise. This share of the rest
+# is added and all of it is an error: it may be seen too large, or not in full.
+_SURE, SHARE = 2.0, 0.5
 _FOUND: WeakKeyDictionary[PreparedPair, dict[Any, Any]] = WeakKeyDictionary()
 
 
@@ -87,7 +93,44 @@ class CommonBalls(Correction):
         def effects(weights: Floats) -> tuple[Floats, Floats]:
             return common_members(pair, settings).effects(weights)
 
-        return Evidence(votes, lambda: replace(found, row_effects=effects))
+        def ratio() -> LogRatio:
+            share, error = _lost_within_balls(pair, settings, found)
+            return replace(
+                found,
+                values=found.values + share,
+                row_effects=effects,
+                fit_error=error,
+            )
+
+        return Evidence(votes, ratio)
+
+
+def _lost_within_balls(
+    pair: PreparedPair, settings: Settings, found: LogRatio
+) -> tuple[float, float]:
+    """What is added for what the ratio varies within balls, and its error.
+
+    Balls of more rows are larger, and show less. If what is lost is proportional to the
+    radius, balls of no extent would show this much more.
+    """
+    k = _TIMES_AS_MANY * settings.n_neighbors
+    if k >= min(len(found.X), len(found.Y)) - 1:
+        return 0.0, 0.0
+    larger = common_balls(pair, replace(settings, n_neighbors=k))
+    radii = [np.maximum(one.balls.rho, one.balls.nu) for one in (larger, found)]
+    growth = float(np.expm1(np.log(radii[0] / radii[1]).mean()))
+    if growth < _HARDLY_LARGER:
+        return 0.0, 0.0
+    lost, _ = more_than_noise((found.values - larger.values) / growth)
+    return SHARE * lost, abs(lost)
+
+
+def more_than_noise(lost: Floats) -> tuple[float, float]:
+    """What is lost on average, as far as it is more than noise, and the noise."""
+    mean = float(lost.mean())
+    noise = float(lost.std()) / np.sqrt(len(lost))
+    certain = max(0.0, 1 - (_SURE * noise / mean) ** 2) if mean else 0.0
+    return certain * mean, noise
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,19 @@ from kldiv._neighbors import search
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._balls import grown_balls
 from kldiv._ratio._classifier import fit_classifier
-from kldiv._ratio._common import common_balls, common_members, missed_by
+from kldiv._ratio._common import (
+    SHARE,
+    common_balls,
+    common_members,
+    missed_by,
+    more_than_noise,
+)
 from kldiv._ratio._correction import Correction, Evidence
 from kldiv._ratio._layers import fit_layers
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._mixtures import Mixture, fit_gaussian
 from kldiv._ratio._references import bias_of_x, bias_of_y
 from kldiv._typing import Floats
-
-# Of what balls see beyond a classifier so many standard errors are noise. Half of the
-# rest is added and all of it is an error: it may see too much, or not enough.
-_SURE = 2.0
-_SHARE, _SHARE_ERROR = 0.5, 1.0
 
 
 class ClassifierRatio(Correction):
@@ -48,30 +49,17 @@ class ClassifierRatio(Correction):
             # too small
             learned = (fitted.logits + fitted.held_out) / 2
             missed = missed_by(found, common_members(pair, settings), learned)
-            share, error = _seen_by_balls(missed)
+            lost, noise = more_than_noise(missed)
             apart = float((seen - held_out).mean()) / 2
             return replace(
                 found,
-                values=learned[:n] + share,
+                values=learned[:n] + SHARE * lost,
                 correction=self.name,
                 row_effects=effects,
-                fit_error=float(np.hypot(apart, error)),
+                fit_error=float(np.linalg.norm([apart, lost, noise])),
             )
 
         return Evidence(fitted.held_out, ratio)
-
-
-def _seen_by_balls(missed: Floats) -> tuple[float, float]:
-    """How much of what balls see beyond a classifier is added, and its error.
-
-    Nothing where it is not more than noise.
-    """
-    mean = float(missed.mean())
-    noise = float(missed.std()) / np.sqrt(len(missed))
-    certain = max(0.0, 1 - (_SURE * noise / mean) ** 2) if mean else 0.0
-    return _SHARE * certain * mean, float(
-        np.hypot(_SHARE_ERROR * certain * mean, noise)
-    )
 
 
 class MarginalReferences(Correction):
