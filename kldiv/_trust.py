@@ -44,6 +44,8 @@ class Outcome:
         Of the plane that holds their rows.
     candidates : sequence of (str, float, float)
         Name, weight and value of each estimate that was averaged.
+    held : bool
+        Whether single rows that would have decided the value were held back.
     facts : mapping of str to object
         Fields of the result so far.
     level_asked : bool
@@ -56,6 +58,7 @@ class Outcome:
     Y: FloatArray
     dimension: int
     candidates: Sequence[tuple[str, float, float]]
+    held: bool
     facts: dict[str, Any]
     level_asked: bool
     unbounded: bool
@@ -243,6 +246,16 @@ def _candidates_apart(outcome: Outcome) -> tuple[str, str] | None:
     )
 
 
+def _single_rows(outcome: Outcome) -> tuple[str, str] | None:
+    if not outcome.held:
+        return None
+    return "caution", (
+        "single rows of X lie so far out that each would decide the value, and were "
+        "held back: in tails as heavy as these may be more of the divergence than the "
+        "sample shows."
+    )
+
+
 def _beyond_evidence(outcome: Outcome) -> tuple[str, str] | None:
     most = float(np.log(len(outcome.Y)))
     value = outcome.facts["value"]
@@ -320,6 +333,11 @@ NOTES: dict[str, Check] = {
         "standard deviation between the estimates that evidence leaves",
         "above 0.1 nat and 20 % of the value: caution",
         _candidates_apart,
+    ),
+    "single rows": Check(
+        "log ratio of a row against those of the others",
+        "20 interquartile ranges away, and 0.05 nat of the mean: caution",
+        _single_rows,
     ),
     "beyond the evidence": Check(
         "value against the log of the rows of Y",

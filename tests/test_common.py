@@ -8,6 +8,7 @@ from scipy.special import digamma
 from kldiv import estimate_divergence
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._common import common_balls, members_of, missed_by
+from kldiv._ratio._corrections import CORRECTIONS
 from kldiv._ratio._log_ratio import Settings
 
 
@@ -35,6 +36,20 @@ def test_balls_are_searched_once(rng):
     pair = pair_of(rng.normal(size=(50, 2)), rng.normal(size=(50, 2)))
     assert common_balls(pair, Settings(3)) is common_balls(pair, Settings(3))
     assert common_balls(pair, Settings(3)) is not common_balls(pair, Settings(4))
+
+
+def test_what_larger_balls_lose_is_added_in_half_and_is_an_error(rng):
+    """Peaks that balls in five columns smooth away, and a law that has none."""
+    X = rng.choice([-1.5, 1.5], (1000, 5)) + 0.5 * rng.normal(size=(1000, 5))
+    pair = pair_of(X, 1.6 * rng.normal(size=(500, 5)))
+    settings = Settings(5)
+    found = CORRECTIONS["common"].log_ratio(pair, settings)
+    counted = common_balls(pair, settings).values.mean()
+    # the truth is 2.31
+    assert counted + 0.4 < found.values.mean() < 2.31
+    assert found.fit_error == pytest.approx(2 * (found.values.mean() - counted))
+    same = pair_of(rng.normal(size=(1000, 5)), rng.normal(size=(500, 5)))
+    assert CORRECTIONS["common"].log_ratio(same, settings).fit_error < 0.05
 
 
 def test_the_columns_around_a_curve_do_not_matter(rng):

@@ -75,6 +75,17 @@ def test_rows_that_depend_on_the_row_before(rng):
     assert "dependent rows" not in names_of(estimate_divergence(shuffled, Y))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_single_rows_of_a_heavy_tail_are_held_back_and_said(seed):
+    rng = np.random.default_rng(seed)
+    X, Y = rng.standard_t(3, (1000, 5)), rng.normal(size=(500, 5))
+    result = estimate_divergence(X, Y)
+    assert "single rows" in names_of(result)
+    # E log p/q is 0.97, most of it from rows that Y does not reach
+    low, high = result.confidence_interval
+    assert low < 0.97 < high
+
+
 def test_more_than_the_rows_can_prove():
     X, Y = gaussians(0, d=10)
     result = estimate_divergence(X + 1.5, Y)

@@ -191,6 +191,7 @@ def ratio_facts(ratio: LogRatio) -> dict[str, Any]:
         "n_components": ratio.n_components,
         "weights": {str(one.correction): w for w, one in ratio.parts},
         "values": [one.mean for _, one in ratio.parts],
+        "held": ratio.held,
     }
 
 
@@ -202,13 +203,14 @@ def outcome_notes(
     options: Options,
     level_asked: bool,
 ) -> tuple[Note, ...]:
-    """What is found to stand against a result; takes "values" out of the facts."""
+    """What is found to stand against a result; takes some of the facts out."""
     weights, values = facts.get("weights", {}), facts.pop("values", [])
     outcome = Outcome(
         X,
         Y,
         dimension,
         list(zip(weights, weights.values(), values, strict=True)),
+        facts.pop("held", False),
         facts,
         level_asked,
         not options.entry.is_finite(options.order),

@@ -30,7 +30,8 @@ def compare_samples(
     X, Y, _ = in_order(X, Y)
     value = options.entry.compute(X.astype(np.float64), Y.astype(np.float64))
     facts = {"notes": (), "coverage": np.nan}
-    notes = notes_of(Outcome(X, Y, X.shape[1], [], facts, False, False), ("few rows",))
+    outcome = Outcome(X, Y, X.shape[1], [], False, facts, False, False)
+    notes = notes_of(outcome, ("few rows",))
     return DivergenceResult(
         value=restored(value, shift * options.entry.degree, f"{options.name} distance"),
         n=len(X),

@@ -49,8 +49,13 @@ def judged_ratio(
     if len(parts) == 1:
         return parts[0][1]
     values = np.sum([weight * part.values for weight, part in parts], axis=0)
-    best = max(parts, key=lambda one: one[0])[1]
-    return replace(best, values=values, row_effects=None, parts=tuple(parts))
+    return replace(
+        max(parts, key=lambda one: one[0])[1],
+        values=values,
+        row_effects=None,
+        parts=tuple(parts),
+        held=any(part.held for _, part in parts),
+    )
 
 
 def _without_single_rows(
