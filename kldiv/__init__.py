@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
         TrustWarning,
         ZeroProbabilityWarning,
     )
+    from kldiv._window import RollingWindow
 
 __version__ = "0.2.0"
 
@@ -47,6 +48,7 @@ _HOMES = {
     "KSResult": "kldiv._results._ks_result",
     "NeighborDistances": "kldiv._neighbors",
     "PerClassReport": "kldiv._results._report",
+    "RollingWindow": "kldiv._window",
     "SameSampleWarning": "kldiv._warnings",
     "SamplesApartWarning": "kldiv._warnings",
     "SingularSampleWarning": "kldiv._warnings",
@@ -71,6 +73,7 @@ __all__ = [
     "KSResult",
     "NeighborDistances",
     "PerClassReport",
+    "RollingWindow",
     "SameSampleWarning",
     "SamplesApartWarning",
     "SingularSampleWarning",
@@ -97,4 +100,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, *_MODULES])
+    return sorted([*__all__, *_MODULES, "__version__"])

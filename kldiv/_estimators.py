@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from kldiv._validation import (
     refuse_two_vectors,
 )
 from kldiv._warnings import warn_of
+from kldiv._window import RollingWindow
 
 
 def kl_divergence(
@@ -328,9 +330,9 @@ def estimate_divergence(
         discrete,
         base,
     )
-    settings.check_parameters()
+    settings._check_parameters()
     X, Y, asked = checked_samples(X, Y, discrete)
-    result = settings.estimate_checked(
+    result = settings._estimate_checked(
         X,
         Y,
         asked,
@@ -432,7 +434,7 @@ class KNNDivergence(BaseEstimator):
         self.discrete = discrete
         self.base = base
 
-    def check_parameters(self) -> None:
+    def _check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""
         Options(**self.get_params()).check()
 
@@ -455,7 +457,7 @@ class KNNDivergence(BaseEstimator):
         KNNDivergence
             This estimator.
         """
-        self.check_parameters()
+        self._check_parameters()
         refuse_two_vectors(X, y)
         self.categories_: Levels = {}
         columns = category_columns(X, self.discrete)
@@ -465,6 +467,55 @@ class KNNDivergence(BaseEstimator):
             m = len(self.reference_)
             self.reference_weight_ = check_weights(sample_weight, "sample_weight", m)
         return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> KNNDivergence:
+        """Add rows to the reference sample; the first call is `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, n_features)
+            More rows of the reference.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (m,), optional
+            Weights of these rows; 1 where only other rows have some.
+
+        Returns
+        -------
+        KNNDivergence
+            This estimator.
+        """
+        if not hasattr(self, "reference_"):
+            return self.fit(X, y, sample_weight)
+        refuse_two_vectors(X, y)
+        rows, known = self._rows_of(X), self.reference_weight_
+        if sample_weight is not None or known is not None:
+            more = np.ones(len(rows))
+            if sample_weight is not None:
+                more = check_weights(sample_weight, "sample_weight", len(rows))
+            if known is None:
+                known = np.ones(len(self.reference_))
+            self.reference_weight_ = np.concatenate([known, more])
+        self.reference_ = np.concatenate([self.reference_, rows])
+        return self
+
+    def window(self, size: int) -> RollingWindow:
+        """A window on a stream of rows that are compared with the reference.
+
+        Parameters
+        ----------
+        size : int
+            Rows that the window holds.
+
+        Returns
+        -------
+        RollingWindow
+            ``window.update(rows).score()`` is the divergence of the latest rows.
+        """
+        check_is_fitted(self)
+        return RollingWindow(self._growing(), size)
 
     def score(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -513,28 +564,69 @@ class KNNDivergence(BaseEstimator):
             The value and its circumstances.
         """
         check_is_fitted(self)
-        self.check_parameters()
+        self._check_parameters()
         check_level(confidence_level)
         algorithm = of_samples(self.algorithm, self.metric, X, None)
-        levels = dict(self.categories_)
-        columns = sorted({*levels, *category_columns(X, self.discrete)})
-        checked = self._checked(X, columns, levels, reset=False)
+        grown = self._growing()
+        return grown._result_of(
+            grown._rows_of(X),
+            confidence_level,
+            n_permutations,
+            sample_weight,
+            algorithm=algorithm,
+        )
+
+    def _growing(self) -> KNNDivergence:
+        """A fitted copy that may get to know more categories."""
+        grown = copy(self)
+        grown.categories_ = dict(self.categories_)
+        return grown
+
+    def _rows_of(self, X: Any) -> FloatArray:
+        """Rows as the reference holds its own; new categories get numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+            The rows, checked.
+        """
+        columns = sorted({*self.categories_, *category_columns(X, self.discrete)})
+        return self._checked(X, columns, self.categories_, reset=False)
+
+    def _result_of(
+        self,
+        rows: FloatArray,
+        confidence_level: float | None = None,
+        n_permutations: int = 0,
+        sample_weight: ArrayLike | None = None,
+        *,
+        algorithm: str | None = None,
+    ) -> DivergenceResult:
+        """`estimate` on rows that `_rows_of` returned."""
         names = getattr(self, "feature_names_in_", None)
         asked = asked_of(
             self.discrete,
             self.n_features_in_,
             None if names is None else names.tolist(),
-            columns,
-            levels,
+            sorted(self.categories_),
+            self.categories_,
         )
+        options = self.get_params()
+        if algorithm is not None:
+            options["algorithm"] = algorithm
         given = sample_weight, self.reference_weight_
         result = estimate(
-            *check_pair(checked, self.reference_),
-            Options(**self.get_params() | {"algorithm": algorithm}),
+            *check_pair(rows, self.reference_),
+            Options(**options),
             asked,
             confidence_level=confidence_level,
             n_permutations=check_integer(n_permutations, "n_permutations", 0),
-            weights=Weights.of(*given, len(checked), len(self.reference_)),
+            weights=Weights.of(*given, len(rows), len(self.reference_)),
         )
         warn_of(result.notes)
         return result
@@ -558,7 +650,7 @@ class KNNDivergence(BaseEstimator):
         )
         return checked
 
-    def estimate_checked(
+    def _estimate_checked(
         self,
         X: FloatArray,
         Y: FloatArray,

@@ -36,7 +36,7 @@ _LEAST_MEMORY = 1 << 20
 _LIMITED = ("torch", "chunks")  # searches that keep to a memory_limit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NeighborDistances:
     """Distances to the first `n_neighbors` neighbours, named by who looks where.
 
@@ -87,6 +87,14 @@ class NeighborDistances:
     xy_indices: NDArray[np.int32] | None = None
     yy_indices: NDArray[np.int32] | None = None
     yx_indices: NDArray[np.int32] | None = None
+
+    def __repr__(self) -> str:
+        found = [name for name in BLOCKS if getattr(self, name) is not None]
+        return (
+            f"NeighborDistances({', '.join(found)}; n={self.n}, m={self.m}, "
+            f"n_features={self.n_features}, n_neighbors={self.n_neighbors}, "
+            f"algorithm={self.algorithm!r}, metric={self.metric!r})"
+        )
 
     def block(self, name: str) -> NDArray[np.float64]:
         """The block called `name`, or ValueError if it was not searched."""

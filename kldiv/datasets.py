@@ -24,6 +24,11 @@ __all__ = [
     "make_student_pair",
 ]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 Floats = NDArray[np.float64]
 Pair = tuple[Floats, Floats, float]
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_log_ratio", "plot_report"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 _BLUE, _ORANGE = "#33658a", "#c8553d"
 
 

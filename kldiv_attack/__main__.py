@@ -1,5 +1,7 @@
 """Command line: python -m kldiv_attack {demo, paper, attack, study}."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import logging

@@ -1,5 +1,7 @@
 """A frozen classifier, where it computes, and its file."""
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,7 @@
 """Training of victims and judges."""
 
+from __future__ import annotations
+
 import logging
 from typing import Any
 

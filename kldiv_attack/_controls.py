@@ -1,5 +1,7 @@
 """Attackers without a generator, that every attack must be printed beside."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """How much of one sample another one covers, in balls around its rows."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +46,7 @@ class Balls:
     n_neighbors: int
 
     @classmethod
-    def around(cls, private: Rows, made: Rows, n_neighbors: int) -> "Balls":
+    def around(cls, private: Rows, made: Rows, n_neighbors: int) -> Balls:
         """Balls around the rows of `private`.
 
         Parameters

@@ -1,5 +1,7 @@
 """How close a reconstruction is to the one image that it should be."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter

@@ -1,5 +1,7 @@
 """Pictures for reports, as PNG bytes."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -73,7 +75,7 @@ def grid_png(images: Any, n_columns: int | None = None) -> bytes:
     return picture_png(grid, scale=max(1, round(900 / grid.shape[0] / 2)))
 
 
-def figure_png(figure: "Figure") -> bytes:
+def figure_png(figure: Figure) -> bytes:
     """A matplotlib figure as PNG; the figure is closed."""
     import matplotlib.pyplot as plt
 
@@ -88,7 +90,7 @@ def draw_grids(
     class_names: Sequence[str],
     *,
     n_columns: int = 8,
-) -> "Figure":
+) -> Figure:
     """Grids of images side by side, one row per class.
 
     Parameters
@@ -136,7 +138,7 @@ def draw_scatter(
     xlabel: str,
     ylabel: str,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Points of several groups, each point marked by the name of its class.
 
     Parameters
@@ -191,7 +193,7 @@ def draw_heat(
     panels: Mapping[str, NDArray[Any]],
     row_names: Sequence[str],
     column_names: Sequence[str],
-) -> "Figure":
+) -> Figure:
     """Correlations as coloured tables side by side, with their numbers.
 
     Parameters

@@ -1,5 +1,7 @@
 """Files that are whole or not there, and what to say when they are not."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os

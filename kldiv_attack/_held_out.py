@@ -1,5 +1,7 @@
 """Are training rows covered more than rows of the class that were not trained on?"""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

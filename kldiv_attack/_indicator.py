@@ -1,5 +1,7 @@
 """Divergences per class of one run, under one or several choices of features."""
 
+from __future__ import annotations
+
 import re
 import warnings
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """Victim and judge of a run, trained once and kept in a folder."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,5 +1,7 @@
 """A judge that compares pixels with those of real images and may say "none"."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,9 @@ class NeighbourJudge:
         self._search.fit(data.images.reshape(len(data), -1), data.labels)
         nearest = self._search.kneighbors(n_neighbors=1)[0][:, 0]
         self.reach_ = float(np.quantile(nearest, 1 - reject))
+
+    def __repr__(self) -> str:
+        return f"NeighbourJudge({len(self.class_names)} classes)"
 
     def predict(self, images: Any) -> NDArray[np.int64]:
         """Label of every image; -1 where no real image is near.

@@ -1,5 +1,7 @@
 """Several judges of one attack, what they let pass, and success corrected for it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol

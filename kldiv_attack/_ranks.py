@@ -1,5 +1,7 @@
 """Rank correlations over pairs of auxiliary set and class, and what chance gives."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 

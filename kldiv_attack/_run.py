@@ -1,5 +1,7 @@
 """A finished run, read from its folder."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,7 @@
 """One run is one folder: what is in it, and how it is written and read back."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os

@@ -1,5 +1,7 @@
 """Settings of a run: defaults, checks, and the data that they name."""
 
+from __future__ import annotations
+
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping

@@ -1,5 +1,7 @@
 """Shares of rows, their differences, intervals of both, and means over strata."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm

@@ -1,5 +1,7 @@
 """What a run looks like on paper: its table, its figures and its report pages."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,12 +49,12 @@ SUCCESS_HEADER = (
 )
 
 
-def success_header(run: "Run") -> tuple[str, ...]:
+def success_header(run: Run) -> tuple[str, ...]:
     """Names of the columns of that table; the controls of a run are the last."""
     return (*SUCCESS_HEADER[:-2], *run.controls)
 
 
-def success_rows(run: "Run") -> list[list[str]]:
+def success_rows(run: Run) -> list[list[str]]:
     """The one table that every run prints: indicator, outcome and controls."""
     success, indicator = run.success, run.indicator
     rows = []
@@ -90,13 +92,13 @@ SUCCESS_TERMS = (
 )
 
 
-def success_terms(run: "Run") -> list[str]:
+def success_terms(run: Run) -> list[str]:
     """What the columns of one run's table mean."""
     searched = ["prior: the same of generated images before the victim is asked."]
     return [*SUCCESS_TERMS, *(searched if "prior" in run.controls else [])]
 
 
-def reasons_of(run: "Run") -> list[str]:
+def reasons_of(run: Run) -> list[str]:
     """What could not be measured, and why."""
     found = []
     for report in (run.indicator, run.success):
@@ -104,7 +106,7 @@ def reasons_of(run: "Run") -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def facts_of(run: "Run") -> list[str]:
+def facts_of(run: Run) -> list[str]:
     """The numbers of the whole run as sentences."""
     facts = run.facts
     spent = facts.get("budget_exhausted", False)
@@ -126,7 +128,7 @@ def facts_of(run: "Run") -> list[str]:
     return lines
 
 
-def grids_gallery(run: "Run", prefix: str = "") -> Gallery:
+def grids_gallery(run: Run, prefix: str = "") -> Gallery:
     """Private images, auxiliary images and reconstructions side by side."""
     kinds = {
         "private": "Private images",
@@ -158,7 +160,7 @@ def grid_figure(
     )
 
 
-def scatter_figure(runs: Mapping[str, "Run"], name: str = "kl_coverage") -> Figure:
+def scatter_figure(runs: Mapping[str, Run], name: str = "kl_coverage") -> Figure:
     """The divergence of every class against the coverage that the attack reached."""
     groups = {
         title: (run.indicator["kl"], run.success["coverage"], run.class_names)
@@ -182,7 +184,7 @@ def scatter_figure(runs: Mapping[str, "Run"], name: str = "kl_coverage") -> Figu
     )
 
 
-def write_report(run: "Run") -> None:
+def write_report(run: Run) -> None:
     """Write report.md and report.html of a run from its folder alone."""
     parts: list[Part] = [
         Listing(facts_of(run)),

@@ -1,5 +1,7 @@
 """How far an attack got: success per class under a judge that is not the victim."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """One run: a victim, an attacker, the indicator and the outcome, in one folder."""
 
+from __future__ import annotations
+
 import json
 import logging
 import os

@@ -1,5 +1,7 @@
 """The classifier that scores reconstructions; never the victim."""
 
+from __future__ import annotations
+
 from hashlib import blake2b
 from typing import Any
 
@@ -41,6 +43,9 @@ class Judge(Classifier):
     """
 
     kind = "judge"
+
+    def __repr__(self) -> str:
+        return f"Judge({len(self.class_names)} classes)"
 
     def probabilities(self, images: Any) -> NDArray[np.float32]:
         """Class probabilities of shape (n, n_classes).

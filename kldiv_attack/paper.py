@@ -3,6 +3,8 @@
 H. Tanaka et al., "Evaluation Indicator for Model Inversion Attack", AdvML 2020.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,7 +107,7 @@ def table_3(
 
 def figure_2(
     folder: str | os.PathLike[str], *, n_columns: int = 8
-) -> "matplotlib.figure.Figure":
+) -> matplotlib.figure.Figure:
     """Grids of reconstructions, one per auxiliary split.
 
     Parameters

@@ -1,5 +1,7 @@
 """The classifier under attack: answers that are counted, within a budget."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -91,7 +93,7 @@ class Victim(Classifier):
         image_shape: ImageShape | None = None,
         answers: str = "probabilities",
         budget: int | None = None,
-    ) -> "Victim":
+    ) -> Victim:
         """Wrap a model of your own.
 
         Parameters
@@ -131,6 +133,13 @@ class Victim(Classifier):
         )
         victim.function = function
         return victim
+
+    def __repr__(self) -> str:
+        budget = "" if self.budget is None else f", budget={self.budget}"
+        return (
+            f"Victim({len(self.class_names)} classes, answers={self.answers!r}, "
+            f"n_queries={self.n_queries}{budget})"
+        )
 
     @property
     def has_gradients(self) -> bool:

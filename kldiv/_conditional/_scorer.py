@@ -278,7 +278,7 @@ class ConditionalKLScorer(BaseEstimator):
                 "estimator must be a KNNDivergence or a Pipeline that ends in one; got "
                 f"{estimator!r}."
             )
-        final.check_parameters()
+        final._check_parameters()
         return final
 
     def _keep_features(self, train: Any, pair: LabelledPair) -> None:
@@ -380,7 +380,7 @@ class ConditionalKLScorer(BaseEstimator):
             estimator.set_params(base=None)  # terms are added up in nats
             if beside_others:  # classes are the parallel level
                 estimator.set_params(n_jobs=None)
-            result: DivergenceResult = estimator.estimate_checked(
+            result: DivergenceResult = estimator._estimate_checked(
                 *check_pair(train, aux), asked, confidence_level=self.confidence_level
             )
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kldiv._ks._methods import METHODS, ks_test
 from kldiv._results._ks_result import KSResult
+from kldiv._typing import FloatArray
 from kldiv._validation import (
     as_rows,
     check_choice,
@@ -18,6 +20,7 @@ from kldiv._validation import (
     check_n_jobs,
     refuse_two_vectors,
 )
+from kldiv._window import RollingWindow
 
 
 class KSDistance(BaseEstimator):
@@ -92,10 +95,44 @@ class KSDistance(BaseEstimator):
         check_integer(self.n_directions, "n_directions", 1)
         check_n_jobs(self.n_jobs)
         refuse_two_vectors(X, y)
-        self.reference_ = validate_data(
-            self, as_rows(X, "X"), dtype=[np.float64, np.float32], order="C"
-        )
+        self.reference_ = self._checked(X, reset=True)
         return self
+
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> KSDistance:
+        """Add rows to the reference sample; the first call is `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, n_features)
+            More rows of the reference.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        KSDistance
+            This estimator.
+        """
+        if not hasattr(self, "reference_"):
+            return self.fit(X)
+        self.reference_ = np.concatenate([self.reference_, self._rows_of(X)])
+        return self
+
+    def window(self, size: int) -> RollingWindow:
+        """A window on a stream of rows that are compared with the reference.
+
+        Parameters
+        ----------
+        size : int
+            Rows that the window holds.
+
+        Returns
+        -------
+        RollingWindow
+            ``window.update(rows).score()`` is the distance of the latest rows.
+        """
+        check_is_fitted(self)
+        return RollingWindow(copy(self), size)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Distance of X from the reference.
@@ -130,15 +167,37 @@ class KSDistance(BaseEstimator):
             Statistics and p-values.
         """
         check_is_fitted(self)
-        X = validate_data(
+        return self._result_of(self._rows_of(X), n_permutations=n_permutations)
+
+    def _rows_of(self, X: Any) -> FloatArray:
+        """Rows as the reference holds its own.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+            The rows, checked.
+        """
+        return self._checked(X, reset=False)
+
+    def _checked(self, X: Any, *, reset: bool) -> FloatArray:
+        rows: FloatArray = validate_data(
             self,
             as_rows(X, "X"),
             dtype=[np.float64, np.float32],
             order="C",
-            reset=False,
+            reset=reset,
         )
+        return rows
+
+    def _result_of(self, rows: FloatArray, *, n_permutations: int = 0) -> KSResult:
+        """`test` on rows that `_rows_of` returned."""
         return ks_test(
-            X,
+            rows,
             self.reference_,
             method=self.method,
             n_permutations=n_permutations,

@@ -1,5 +1,7 @@
 """The whole path on embedded images: no data, no network, a few minutes."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from itertools import islice

@@ -1,5 +1,7 @@
 """Divergences that may predict an outcome, and the outcomes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What a study looks like on paper: its tables, its heat maps, its report pages."""
 
+from __future__ import annotations
+
 import csv
 import io
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """The paper's experiment on EMNIST, and its report."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from pathlib import Path

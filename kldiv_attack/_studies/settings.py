@@ -1,5 +1,7 @@
 """Settings of a study."""
 
+from __future__ import annotations
+
 import inspect
 import os
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """Which divergence predicts which attack: every attacker on every auxiliary set."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path

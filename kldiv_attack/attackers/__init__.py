@@ -1,5 +1,7 @@
 """Model inversion attackers, all with the two verbs ``fit`` and ``invert``."""
 
+from __future__ import annotations
+
 import inspect
 from typing import Any
 
@@ -29,6 +31,11 @@ __all__ = [
     "RetrievalAttacker",
     "make_attacker",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 ATTACKERS: dict[str, type[Attacker]] = {
     "cgan": CGANAttacker,

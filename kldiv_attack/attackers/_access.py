@@ -1,5 +1,7 @@
 """The part of a victim that an attacker declared."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

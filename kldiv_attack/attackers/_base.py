@@ -1,6 +1,9 @@
 """What every attacker shares: the two verbs, checked images, known reasons."""
 
+from __future__ import annotations
+
 import hashlib
+import inspect
 import logging
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
@@ -67,6 +70,26 @@ class Attacker(ABC):
 
     access: ClassVar[str]
 
+    def get_params(self) -> dict[str, Any]:
+        """Parameters of the attacker, as scikit-learn's estimators have them.
+
+        Returns
+        -------
+        dict
+            Name to value; another attacker made of them is the same, not fitted.
+        """
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value != defaults[name].default
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
     def fit(
         self, victim: Victim, aux_images: Any, *, recorder: Recorder | None = None
     ) -> Self:
@@ -76,8 +99,8 @@ class Attacker(ABC):
         ----------
         victim : Victim
             The classifier under attack.
-        aux_images : array-like of shape (n, channels, height, width)
-            Public images in [0, 1].
+        aux_images : array-like of shape (n, channels, height, width), or LabelledImages
+            Public images in [0, 1]; labels that come with them are not looked at.
         recorder : Recorder, optional
             Receives numbers, samples and snapshots; a recorder that holds a snapshot
             makes the training go on from there.
@@ -87,6 +110,8 @@ class Attacker(ABC):
         Attacker
             Itself.
         """
+        if isinstance(aux_images, LabelledImages):
+            aux_images = aux_images.images
         images = check_images(aux_images, name="aux_images")
         if not len(images):
             raise ValueError("aux_images: expected at least one image, got none.")

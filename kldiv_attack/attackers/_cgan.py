@@ -1,5 +1,7 @@
 """Conditional GAN attacker: the paper's attack, black box, through queries alone."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from numpy.typing import NDArray

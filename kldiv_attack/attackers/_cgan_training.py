@@ -1,5 +1,7 @@
 """The conditional GAN: its losses, its networks and one step of their training."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

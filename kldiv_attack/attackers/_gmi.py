@@ -1,5 +1,7 @@
 """GMI: search the latent space of a GAN of public images for what the victim knows."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

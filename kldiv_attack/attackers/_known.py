@@ -1,5 +1,7 @@
 """What may be known of an image beforehand: a part of it, or a blur."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -39,10 +41,12 @@ class Mask:
                 f"{int(self.visible.sum())}."
             )
 
+    def __repr__(self) -> str:
+        height, width = self.visible.shape
+        return f"Mask({int(self.visible.sum())} of {height}x{width} pixels known)"
+
     @classmethod
-    def box(
-        cls, shape: tuple[int, int], *, hidden: tuple[int, int, int, int]
-    ) -> "Mask":
+    def box(cls, shape: tuple[int, int], *, hidden: tuple[int, int, int, int]) -> Mask:
         """Hide a rectangle.
 
         Parameters
@@ -101,6 +105,9 @@ class Blur:
 
     def __init__(self, size: int):
         self.size = check_whole("size", size, 2)
+
+    def __repr__(self) -> str:
+        return f"Blur({self.size})"
 
     def __call__(self, images: Any) -> Any:
         """What is known of images, arrays or tensors."""

@@ -1,5 +1,7 @@
 """Label-only attacker: a surrogate that learns from labels, then a GAN against it."""
 
+from __future__ import annotations
+
 import logging
 from typing import Any
 

@@ -1,5 +1,7 @@
 """MI-Face: gradient descent on the pixels of one image, white box."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from numpy.typing import NDArray

@@ -1,5 +1,7 @@
 """Public images with the answers of the victim, and what they teach a network."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from numpy.typing import NDArray

@@ -1,5 +1,7 @@
 """PreImageGAN: a generator that the victim's gradient teaches the classes."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from numpy.typing import NDArray

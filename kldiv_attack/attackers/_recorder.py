@@ -1,5 +1,7 @@
 """What a training tells the run folder."""
 
+from __future__ import annotations
+
 from typing import Any, Protocol
 
 import numpy as np

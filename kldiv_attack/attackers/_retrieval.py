@@ -1,5 +1,7 @@
 """Retrieval: the public images themselves, and what is made of the surest of them."""
 
+from __future__ import annotations
+
 import logging
 from typing import ClassVar
 

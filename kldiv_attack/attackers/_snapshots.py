@@ -1,5 +1,7 @@
 """What a training consists of, and how a snapshot keeps it."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """Snapshots of an attack in two stages."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What attackers that learn step by step share: parameters, snapshots, the loop."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """One update of a network, and what images and losses it is made of."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

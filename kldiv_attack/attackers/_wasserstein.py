@@ -1,5 +1,7 @@
 """Wasserstein GAN of images alone, which the white-box attackers build on."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import ClassVar
 

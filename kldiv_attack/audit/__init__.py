@@ -1,5 +1,7 @@
 """Is my model at risk, which class, and which defence helps?"""
 
+from __future__ import annotations
+
 import inspect
 import sys
 from types import ModuleType

@@ -1,5 +1,7 @@
 """What a victim answered, in one form whatever it answered."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +35,7 @@ class Answers:
         kept: NDArray[np.bool_] = self.labels != REFUSED
         return kept
 
-    def take(self, rows: Any) -> "Answers":
+    def take(self, rows: Any) -> Answers:
         """Some of the answers."""
         kept = None if self.probabilities is None else self.probabilities[rows]
         return Answers(self.labels[rows], kept)

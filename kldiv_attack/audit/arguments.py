@@ -1,5 +1,7 @@
 """Words of the commands ``audit`` and ``score``."""
 
+from __future__ import annotations
+
 import argparse
 import textwrap
 from typing import Any

@@ -1,5 +1,7 @@
 """Ask a victim about many rows; what was answered is kept, batch by batch."""
 
+from __future__ import annotations
+
 import shutil
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """Sections of the report on attacks that were run."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from kldiv_attack.audit.blocks import Block, Cell, Grid, Heading, Photo, Text

@@ -1,5 +1,7 @@
 """An attack on the audited victim, beside both controls."""
 
+from __future__ import annotations
+
 import base64
 import inspect
 import io

@@ -1,5 +1,7 @@
 """What the commands ``audit``, ``score`` and ``attack --victim`` do."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -202,7 +204,7 @@ def run_score(options: argparse.Namespace) -> int:
     return 0
 
 
-def _score_as_json(table: "ClassTable", features: str) -> str:
+def _score_as_json(table: ClassTable, features: str) -> str:
     content = {
         "classes": table.classes,
         "columns": table.columns,
@@ -213,7 +215,7 @@ def _score_as_json(table: "ClassTable", features: str) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def _score_as_text(table: "ClassTable", caption: str) -> str:
+def _score_as_text(table: ClassTable, caption: str) -> str:
     from kldiv_attack.audit.blocks import Grid, markdown
 
     rows = [

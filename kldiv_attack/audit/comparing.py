@@ -1,5 +1,7 @@
 """Defences and victims against the victim as it is: differences with intervals."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """What an audit found, as plain values that a JSON file can hold and give back."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Any
 

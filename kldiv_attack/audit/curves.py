@@ -1,5 +1,7 @@
 """What an attacker learns with a number of queries, at a granularity of answers."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist

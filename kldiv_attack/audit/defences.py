@@ -1,5 +1,7 @@
 """Defences on the output side: wrappers that change what a victim answers."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

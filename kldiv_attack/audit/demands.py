@@ -1,5 +1,7 @@
 """What the gate of an audit asks for: limits, exceptions, and what is released."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -41,7 +43,7 @@ class Demands:
         *,
         waivers: str | PathLike[str] | None,
         release: str | None,
-    ) -> "Demands":
+    ) -> Demands:
         """The same with the exceptions in a file, on what was read."""
         names = inputs.train.class_names
         excused = [] if waivers is None else read_waivers(Path(waivers), names)

@@ -1,5 +1,7 @@
 """Nearest rows, by the searches of kldiv."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

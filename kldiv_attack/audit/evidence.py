@@ -1,5 +1,7 @@
 """Sections of the report that compare: controls, defences, queries, attacks."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from kldiv_attack.audit import charts

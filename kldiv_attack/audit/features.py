@@ -1,5 +1,7 @@
 """Features in which rows are compared, and the rows that samples share."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """The folder of an audit: what it keeps, and when it may be used again."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """A decision on the report, for a build to fail on."""
 
+from __future__ import annotations
+
 import datetime
 import tomllib
 import xml.etree.ElementTree as ET

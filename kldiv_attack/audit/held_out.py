@@ -1,5 +1,7 @@
 """Known class or leaked individuals? Training rows against rows not trained on."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """Everything that an audit reads, checked before anything is asked or trained."""
 
+from __future__ import annotations
+
 import hashlib
 import platform
 from collections.abc import Mapping

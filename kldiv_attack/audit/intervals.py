@@ -1,5 +1,7 @@
 """Intervals of paired differences."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """From what a user names to a victim."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 import os

@@ -1,5 +1,7 @@
 """Was this row trained on? A baseline on the same rows, without shadow models."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import numpy as np

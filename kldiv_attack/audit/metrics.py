@@ -1,5 +1,7 @@
 """What a gate can be set on, read off a report."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

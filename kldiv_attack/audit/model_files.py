@@ -1,5 +1,7 @@
 """Victims that are stored in files; nothing is unpickled."""
 
+from __future__ import annotations
+
 import os
 import zipfile
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """Private rows beside the auxiliary rows nearest to them; shown only on request."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

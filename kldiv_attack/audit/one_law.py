@@ -1,5 +1,7 @@
 """What rows of one law give: floors of the divergence, and p-values."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """How a report answers section C11.2 of OWASP's AI Security Verification Standard."""
 
+from __future__ import annotations
+
 from typing import Any
 
 

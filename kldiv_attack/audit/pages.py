@@ -1,5 +1,7 @@
 """The report as HTML and as Markdown."""
 
+from __future__ import annotations
+
 from html import escape
 from importlib import resources
 from typing import Any

@@ -1,5 +1,7 @@
 """Rows and labels from what a user names: folder, file, idx root or data set."""
 
+from __future__ import annotations
+
 import gzip
 import inspect
 import mimetypes

@@ -1,5 +1,7 @@
 """The report of an audit: what was found, and the files it is written to."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike

@@ -1,5 +1,7 @@
 """The audit from end to end."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping, Sequence
 from os import PathLike

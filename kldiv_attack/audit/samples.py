@@ -1,5 +1,7 @@
 """Rows and labels in one form, whatever they came as."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +44,7 @@ class Sample:
         """Whether rows are images."""
         return isinstance(self.rows, np.ndarray) and self.rows.ndim == 4
 
-    def take(self, rows: Any) -> "Sample":
+    def take(self, rows: Any) -> Sample:
         """Some of the rows, in this order."""
         chosen = np.asarray(rows)
         kept = self.rows[chosen] if isinstance(self.rows, np.ndarray) else None

@@ -1,5 +1,7 @@
 """Reports as JSON and back; the version says what a reader may expect."""
 
+from __future__ import annotations
+
 import json
 import math
 import types

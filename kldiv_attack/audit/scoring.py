@@ -1,5 +1,7 @@
 """One divergence per class for one victim and one auxiliary sample."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 import warnings

@@ -1,5 +1,7 @@
 """What the report says, section by section."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The victim that a user names, as one object that answers batches of rows."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass

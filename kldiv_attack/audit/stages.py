@@ -1,5 +1,7 @@
 """The stages of an audit."""
 
+from __future__ import annotations
+
 import datetime
 from collections.abc import Mapping
 from dataclasses import replace

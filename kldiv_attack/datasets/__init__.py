@@ -1,5 +1,7 @@
 """Labelled images: embedded, EMNIST, and the user's own."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
 from os import PathLike
@@ -23,6 +25,11 @@ __all__ = [
     "load_folder",
     "load_glyphs",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 DATASETS: dict[str, Callable[..., LabelledImages]] = {
     "arrays": load_arrays,

@@ -1,5 +1,7 @@
 """Images of the user: arrays in memory, or a folder with one subfolder per class."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path

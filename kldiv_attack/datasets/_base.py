@@ -1,5 +1,7 @@
 """The one shape in which every dataset arrives."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelledImages:
     """Images in [0, 1] with integer labels.
 
@@ -57,6 +59,13 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.image_shape))
+        return (
+            f"LabelledImages({self.name!r}, {len(self)} images of {shape}, "
+            f"{self.n_classes} classes)"
+        )
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one image."""
@@ -68,7 +77,7 @@ class LabelledImages:
         """Number of class names, also of classes without a row."""
         return len(self.class_names)
 
-    def subset(self, rows: ArrayLike | slice) -> "LabelledImages":
+    def subset(self, rows: ArrayLike | slice) -> LabelledImages:
         """Keep some rows.
 
         Parameters

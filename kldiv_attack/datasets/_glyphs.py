@@ -1,5 +1,7 @@
 """Characters rendered from the fonts that matplotlib ships."""
 
+from __future__ import annotations
+
 import string
 from functools import cache
 from pathlib import Path
