@@ -13,8 +13,9 @@ from sklearn.decomposition import PCA
 from kldiv._duplicates import count_duplicates, fingerprint, row_ids
 from kldiv._estimation._categories import checked_samples
 from kldiv._estimation._columns import Asked, renamed
-from kldiv._typing import FloatArray
+from kldiv._typing import FloatArray, Floats, Rows
 from kldiv._validation import (
+    Weights,
     as_array,
     brought_into_range,
     check_labels,
@@ -35,6 +36,46 @@ class LabelledPair:
     asked: Asked
     train_answers: NDArray[np.float64] | None = None
     aux_answers: NDArray[np.float64] | None = None
+    weights: Weights | None = None
+    # which of so many training rows these are, if some had a weight of zero
+    places: tuple[Rows, int] | None = None
+
+    def weighted(self, of_train: Any, of_aux: Any) -> LabelledPair:
+        """The pair with weights, without the rows whose weight is zero."""
+        n = len(self.train)
+        weights = Weights.of(of_train, of_aux, n, len(self.aux))
+        if weights is None:
+            return self
+        x, y = np.flatnonzero(weights.of_x), np.flatnonzero(weights.of_y)
+        answers = self.train_answers, self.aux_answers
+        return replace(
+            self,
+            train=self.train[x],
+            train_labels=self.train_labels[x],
+            aux=self.aux[y],
+            aux_labels=self.aux_labels[y],
+            train_answers=None if answers[0] is None else answers[0][x],
+            aux_answers=None if answers[1] is None else answers[1][y],
+            weights=weights.taken(x, y),
+            places=(x, n),
+        )
+
+    def weights_of(self, label: Any, *, all_aux: bool) -> Weights | None:
+        """Weights of what `rows_of` gives."""
+        if self.weights is None:
+            return None
+        x = np.flatnonzero(self.train_labels == label)
+        y = np.flatnonzero((self.aux_labels == label) | all_aux)
+        return self.weights.taken(x, y)
+
+    def at_given_rows(self, by_class: dict[Any, Floats | None]) -> Floats:
+        """Numbers at the training rows as they were given, from those of classes."""
+        places, n = self.places or (np.arange(len(self.train)), len(self.train))
+        given = np.full(n, np.nan)
+        for label, values in by_class.items():
+            if values is not None:
+                given[places[self.train_labels == label]] = values
+        return given
 
     @property
     def continuous_shape(self) -> tuple[int, int]:

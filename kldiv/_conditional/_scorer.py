@@ -6,7 +6,7 @@ import time
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -29,6 +29,7 @@ from kldiv._results._results import DivergenceResult
 from kldiv._threads import in_workers, n_workers
 from kldiv._typing import FloatArray
 from kldiv._validation import (
+    Weights,
     check_choice,
     check_level,
     check_pair,
@@ -36,8 +37,8 @@ from kldiv._validation import (
 )
 
 _TITLE = "Kullback-Leibler divergence per class ({unit}; small means exposed)"
-# A class with its training and auxiliary rows.
-Job = tuple[Any, FloatArray, FloatArray]
+# A class with its training and auxiliary rows, and their weights.
+Job = tuple[Any, FloatArray, FloatArray, Weights | None]
 
 
 class ConditionalKLScorer(BaseEstimator):
@@ -172,7 +173,13 @@ class ConditionalKLScorer(BaseEstimator):
         estimator = KNNDivergence(n_neighbors=1, correction=None)
         return cls(estimator=estimator, conditioning="hard", **parameters)
 
-    def fit(self, train: Any, aux: Any) -> ConditionalKLScorer:
+    def fit(
+        self,
+        train: Any,
+        aux: Any,
+        sample_weight: ArrayLike | None = None,
+        reference_weight: ArrayLike | None = None,
+    ) -> ConditionalKLScorer:
         """Score every class.
 
         Parameters
@@ -186,6 +193,10 @@ class ConditionalKLScorer(BaseEstimator):
             Auxiliary rows and the victim's answers: labels, or class probabilities of
             shape (m, n_classes) in the order of ``classes_``, whose label is the
             argmax.
+        sample_weight, reference_weight : array-like of shape (n,) and (m,), optional
+            Weights of the training and of the auxiliary rows, as in
+            :func:`kldiv.kl_divergence`. A transformer is fitted as if all training
+            rows that count did so alike.
 
         Returns
         -------
@@ -207,7 +218,7 @@ class ConditionalKLScorer(BaseEstimator):
         soft = self.conditioning == "soft"
         pair = labelled_pair(
             train, aux, self.victim, soft=soft, discrete=self._discrete(final)
-        )
+        ).weighted(sample_weight, reference_weight)
         self.classes_ = pair.classes
         self._keep_features(train, pair)
         self.transformer_, described = make_transformer(
@@ -301,13 +312,15 @@ class ConditionalKLScorer(BaseEstimator):
         """Classes to score with their rows, and why the others cannot be scored."""
         jobs: list[Job] = []
         reasons: dict[Any, str] = {}
+        soft = self.conditioning == "soft"
         for label in pair.classes.tolist():
-            train, aux = pair.rows_of(label, all_aux=self.conditioning == "soft")
+            train, aux = pair.rows_of(label, all_aux=soft)
             reason = too_few(len(train), len(aux), n_neighbors)
             if reason:
                 reasons[label] = reason
             else:
-                jobs.append((label, train, aux))
+                weights = pair.weights_of(label, all_aux=soft)
+                jobs.append((label, train, aux, weights))
         if reasons and self.on_unscored == "raise":
             listed = "; ".join(f"class {c}: {r}" for c, r in reasons.items())
             raise ValueError(
@@ -338,15 +351,9 @@ class ConditionalKLScorer(BaseEstimator):
             }
             self.terms_ = {c: one.in_base(base) for c, one in self.terms_.items()}
         self.results_ = {c: one.in_base(base) for c, one in self.results_.items()}
-        self._keep_log_ratios(pair)
+        ratios = {c: one.log_ratio for c, one in self.results_.items()}
+        self.log_ratio_ = pair.at_given_rows(ratios)
         return notes
-
-    def _keep_log_ratios(self, pair: LabelledPair) -> None:
-        """Log ratios of the training rows, in the order in which they were given."""
-        self.log_ratio_ = np.full(len(pair.train), np.nan)
-        for label, result in self.results_.items():
-            if result.log_ratio is not None:
-                self.log_ratio_[pair.train_labels == label] = result.log_ratio
 
     def _pair(self, pair: LabelledPair) -> dict[Any, TracedEffects]:
         """What rows did to the scores, and which rows, where that is known."""
@@ -367,6 +374,7 @@ class ConditionalKLScorer(BaseEstimator):
         label: Any,
         train: FloatArray,
         aux: FloatArray,
+        weights: Weights | None,
         asked: Asked | None,
         beside_others: bool,
     ) -> DivergenceResult:
@@ -381,7 +389,10 @@ class ConditionalKLScorer(BaseEstimator):
             if beside_others:  # classes are the parallel level
                 estimator.set_params(n_jobs=None)
             result: DivergenceResult = estimator._estimate_checked(
-                *check_pair(train, aux), asked, confidence_level=self.confidence_level
+                *check_pair(train, aux),
+                asked,
+                confidence_level=self.confidence_level,
+                weights=weights,
             )
         except ValueError as error:
             raise ValueError(f"class {label}: {error}") from error

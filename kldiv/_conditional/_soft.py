@@ -13,6 +13,7 @@ from kldiv._conditional._labelled_pair import LabelledPair
 from kldiv._errors._standard_errors import Effects, spread_of
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import Floats
+from kldiv._validation import Weights
 from kldiv._warnings import Note, ZeroProbabilityWarning, warn_of
 
 
@@ -55,6 +56,7 @@ def soft_terms(
 ) -> SoftTerms:
     """The terms of the class in a column of the answers; warns if one is infinite."""
     label, own, all_aux = _answers(pair, column)
+    weights = _weights(pair, label)
     if (own == 0).any():
         text = (
             f"class {label}: the victim gives probability 0 to "
@@ -64,17 +66,31 @@ def soft_terms(
         )
         warn_of([Note(text, ZeroProbabilityWarning)])
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(own)
-        log_share = np.log(all_aux.mean())
+        log_answer, log_answer_error = _mean_and_error(np.log(own), weights.of_x)
+        share, share_error = _mean_and_error(all_aux, weights.of_y)
         return SoftTerms(
             marginal=marginal,
-            log_answer=float(logs.mean()),
-            log_answer_error=float(logs.std() / np.sqrt(len(logs))),
-            log_share=float(log_share),
-            log_share_error=float(
-                all_aux.std() / np.sqrt(len(all_aux)) / all_aux.mean()
-            ),
+            log_answer=log_answer,
+            log_answer_error=log_answer_error,
+            log_share=float(np.log(share)),
+            log_share_error=share_error / share,
         )
+
+
+def _weights(pair: LabelledPair, label: Any) -> Weights:
+    """Of the training rows of a class and of all auxiliary rows, ones if not given."""
+    weights = pair.weights_of(label, all_aux=True)
+    if weights is not None:
+        return weights
+    n = int((pair.train_labels == label).sum())
+    return Weights(np.ones(n), np.ones(len(pair.aux)))
+
+
+def _mean_and_error(values: Floats, weights: Floats) -> tuple[float, float]:
+    """Mean of numbers by weights of mean one, and its standard error."""
+    mean = float((weights * values).mean())
+    apart = weights * (values - mean)
+    return mean, float(np.sqrt(apart @ apart) / values.size)
 
 
 def _answers(
@@ -142,14 +158,17 @@ def _soft_effects(terms: SoftTerms, pair: LabelledPair, column: int) -> Effects 
     score is infinite.
     """
     marginal = terms.marginal
-    _, own, all_aux = _answers(pair, column)
+    label, own, all_aux = _answers(pair, column)
+    weights = _weights(pair, label)
     assert marginal.effects is not None
     x, y = marginal.effects.x, marginal.effects.y
     if (marginal.n, marginal.m) != (len(own), len(all_aux)) or (own == 0).any():
         return None
-    share = all_aux.mean()
+    share = (weights.of_y * all_aux).mean()
+    of_answers = weights.of_x * (np.log(own) - terms.log_answer)
+    of_shares = weights.of_y * (all_aux / share - 1)
     return replace(
         marginal.effects,
-        x=replace(x, rows=x.rows - (np.log(own) - terms.log_answer)),
-        y=replace(y, rows=y.rows + (all_aux / share - 1)),
+        x=replace(x, rows=x.rows - of_answers),
+        y=replace(y, rows=y.rows + of_shares),
     )

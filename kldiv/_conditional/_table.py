@@ -38,6 +38,10 @@ def columns_of(
         "coverage": _field(classes, results, "coverage"),
         "n_duplicates": _field(classes, results, "n_duplicates"),
     }
+    if pair.weights is not None:
+        for name, size in (("n_train", "n"), ("n_aux", "m")):
+            effective = {c: _effective(one, size) for c, one in results.items()}
+            columns[f"{name}_effective"] = _gather(classes, effective)
     if intervals:
         columns |= _intervals(classes, results)
     trust = {c: result.trust for c, result in results.items()}
@@ -45,6 +49,12 @@ def columns_of(
     if terms is not None:
         columns |= _of_terms(classes, terms)
     return columns
+
+
+def _effective(result: DivergenceResult, size: str) -> float:
+    """Effective rows of a sample; all of them where they count alike."""
+    effective = getattr(result, f"{size}_effective")
+    return float(getattr(result, size) if effective is None else effective)
 
 
 def _intervals(classes: list[Any], results: Results) -> dict[str, NDArray[Any]]:
