@@ -219,14 +219,12 @@ class ConditionalKLScorer(BaseEstimator):
         pair = labelled_pair(
             train, aux, self.victim, soft=soft, discrete=self._discrete(final)
         ).weighted(sample_weight, reference_weight)
-        self.classes_ = pair.classes
         self._keep_features(train, pair)
         self.transformer_, described = make_transformer(
             self.transformer, pair.continuous_shape, final.metric, self.random_state
         )
         features, shared = pair.transformed(self.transformer_)
-        jobs, reasons = self._jobs(features, final.n_neighbors)
-        notes = self._score(features, jobs, final.base)
+        notes, reasons = self._score(features, final)
         settings = {
             "transformer": described,
             "conditioning": self.conditioning,
@@ -235,14 +233,11 @@ class ConditionalKLScorer(BaseEstimator):
             "shared rows": shared,
             "seconds": round(time.perf_counter() - started, 3),
         }
+        terms = self.terms_ if soft else None
+        intervals = self.confidence_level is not None
         self.report_ = PerClassReport(
             classes=pair.classes,
-            columns=columns_of(
-                pair,
-                self.results_,
-                self.terms_ if soft else None,
-                intervals=self.confidence_level is not None,
-            ),
+            columns=columns_of(pair, self.results_, terms, intervals=intervals),
             reasons=reasons,
             settings=settings,
             title=_TITLE.format(**settings),
@@ -293,7 +288,8 @@ class ConditionalKLScorer(BaseEstimator):
         return final
 
     def _keep_features(self, train: Any, pair: LabelledPair) -> None:
-        """Remember how many features there were, and their names."""
+        """Remember the classes, how many features there were, and their names."""
+        self.classes_ = pair.classes
         self.n_features_in_ = pair.train.shape[1]
         self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
         names = column_names(train_rows_of(train))
@@ -331,9 +327,10 @@ class ConditionalKLScorer(BaseEstimator):
         return jobs, reasons
 
     def _score(
-        self, pair: LabelledPair, jobs: list[Job], base: float | None
-    ) -> dict[Any, str]:
-        """Keep the results, and return what stands against them."""
+        self, pair: LabelledPair, final: KNNDivergence
+    ) -> tuple[dict[Any, str], dict[Any, str]]:
+        """Keep the results; what stands against them, and why others were not had."""
+        jobs, reasons = self._jobs(pair, final.n_neighbors)
         n_jobs = n_workers(self.n_jobs)
         asked = [(*job, pair.asked, n_jobs > 1) for job in jobs]
         results = in_workers(self._score_class, asked, n_jobs, self.verbose)
@@ -349,11 +346,11 @@ class ConditionalKLScorer(BaseEstimator):
                 c: soft_result(terms, pair, column[c], self.confidence_level)
                 for c, terms in self.terms_.items()
             }
-            self.terms_ = {c: one.in_base(base) for c, one in self.terms_.items()}
-        self.results_ = {c: one.in_base(base) for c, one in self.results_.items()}
+            self.terms_ = {c: one.in_base(final.base) for c, one in self.terms_.items()}
+        self.results_ = {c: one.in_base(final.base) for c, one in self.results_.items()}
         ratios = {c: one.log_ratio for c, one in self.results_.items()}
         self.log_ratio_ = pair.at_given_rows(ratios)
-        return notes
+        return notes, reasons
 
     def _pair(self, pair: LabelledPair) -> dict[Any, TracedEffects]:
         """What rows did to the scores, and which rows, where that is known."""
