@@ -20,6 +20,7 @@ from kldiv._duplicates import (
     refuse_duplicates,
     row_ids,
 )
+from kldiv._far_rows import far_rows, far_rows_note
 from kldiv._order import in_order
 from kldiv._ranges import Sample, Span, informative_columns, span_of
 from kldiv._typing import FloatArray, Mask, Rows, UserMetric
@@ -121,11 +122,12 @@ def prepare(
     metric: str | UserMetric,
     random_state: Any,
     finite: bool,
+    robust: bool = False,
 ) -> PreparedPair:
     """Prepare two checked samples for neighbour estimators.
 
     `finite` says that the divergence is finite whatever the laws are, which is all that
-    notes need to know about it.
+    notes need to know about it; `robust` that rows far from all others are left out.
     """
     euclidean = metric == "euclidean"
     if euclidean:  # another metric may need every column in its place
@@ -141,21 +143,20 @@ def prepare(
         refuse_duplicates(counts, discrete=discrete)
     notes = _duplicate_notes(counts, discrete, duplicates, keep_x, keep_y)
     if counts.total and duplicates == "drop":
-        X, Y = X[keep_x], Y[keep_y]
-        _check_left(X, Y, n_neighbors, counts)
-        X, Y, kept = in_order(X, Y, columns=isinstance(metric, str))
-        order = order[0][keep_x][kept[0]], order[1][keep_y][kept[1]]
+        _check_left(int(keep_x.sum()), int(keep_y.sum()), n_neighbors, counts)
+        X, Y, order = _left(X, Y, order, (keep_x, keep_y), metric)
+    if robust:
+        X, Y, order, told = _without_far_rows(X, Y, order)
+        notes += told
     if duplicates == "dither" and (counts.total or discrete):
         X, Y = dither(X, Y, np.random.default_rng(random_state))
         _check_spread(X, Y)
     check_sizes(n_neighbors, len(X), len(Y))
     ids = row_ids(X, Y) if counts.total and duplicates == "expand" else None
-    columns = (X, Y) if euclidean else informative_columns(X, Y)
-    span = span_of(*map(Sample, columns))
+    span = span_of(*map(Sample, (X, Y) if euclidean else informative_columns(X, Y)))
     notes += _singular_notes(span, finite=finite)
     dimension = span.X.shape[1]
-    if euclidean:
-        X, Y = span.X, span.Y
+    X, Y = (span.X, span.Y) if euclidean else (X, Y)
     return PreparedPair(X, Y, dimension, counts.total, False, ids, notes, order)
 
 
@@ -173,6 +174,29 @@ def _check_same_weights(X: FloatArray, Y: FloatArray, weights: Weights) -> None:
             "divided by its sum, the divergence is sum(w * log(w / v)); for an "
             "estimate from neighbours bring independent rows for Y."
         )
+
+
+def _left(
+    X: FloatArray,
+    Y: FloatArray,
+    order: tuple[Rows, Rows],
+    stay: tuple[Mask, Mask],
+    metric: str | UserMetric = "euclidean",
+) -> tuple[FloatArray, FloatArray, tuple[Rows, Rows]]:
+    """The rows that stay, in order again, and which of the rows given they are."""
+    X, Y, kept = in_order(X[stay[0]], Y[stay[1]], columns=isinstance(metric, str))
+    return X, Y, (order[0][stay[0]][kept[0]], order[1][stay[1]][kept[1]])
+
+
+def _without_far_rows(
+    X: FloatArray, Y: FloatArray, order: tuple[Rows, Rows]
+) -> tuple[FloatArray, FloatArray, tuple[Rows, Rows], tuple[Note, ...]]:
+    """Both samples without rows that lie alone, and a note of it."""
+    far_x, far_y = far_rows(X), far_rows(Y)
+    if not (far_x.any() or far_y.any()):
+        return X, Y, order, ()
+    told = far_rows_note(far_x, far_y)
+    return *_left(X, Y, order, (~far_x, ~far_y)), (told,)
 
 
 def _same_sample_note(n_rows: int) -> Note:
@@ -248,14 +272,12 @@ def _looks_discrete(X: FloatArray, Y: FloatArray, counts: DuplicateCounts) -> st
     return reason
 
 
-def _check_left(
-    X: FloatArray, Y: FloatArray, n_neighbors: int, counts: DuplicateCounts
-) -> None:
-    """Raise ValueError if ``duplicates="drop"`` left too few rows."""
-    if len(X) < n_neighbors + 1 or len(Y) < n_neighbors:
+def _check_left(n: int, m: int, n_neighbors: int, counts: DuplicateCounts) -> None:
+    """Raise ValueError if ``duplicates="drop"`` leaves too few rows."""
+    if n < n_neighbors + 1 or m < n_neighbors:
         raise ValueError(
-            f"{counts.describe()}; duplicates='drop' leaves {len(X)} rows of X and "
-            f"{len(Y)} of Y, but n_neighbors={n_neighbors} needs {n_neighbors + 1} and "
+            f"{counts.describe()}; duplicates='drop' leaves {n} rows of X and "
+            f"{m} of Y, but n_neighbors={n_neighbors} needs {n_neighbors + 1} and "
             f"{n_neighbors}. Bring independent rows, or lower n_neighbors; for "
             "discrete or rounded data choose duplicates='dither'."
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -16,8 +15,9 @@ from scipy.linalg import qr, svd
 
 from kldiv._typing import FloatArray, Floats, Mask
 
-# Singular values below this share of the largest are rounding, not data.
-_RANK_TOLERANCE = {np.dtype(np.float32): 3e-6, np.dtype(np.float64): 1e-10}
+# Directions in which rows vary by less than so many times the rounding of their numbers
+# are rounding, not data: columns that were computed from others carry more of it.
+_ROUNDING = {np.dtype(np.float32): 16, np.dtype(np.float64): 200}
 # A scatter squares the condition number: eigenvalues below this share are doubtful.
 _CLEAR = 1e-11
 # Directions below this share are looked at in the rows; those above stay apart.
@@ -53,11 +53,6 @@ class Moments:
         """Moments of some of the columns."""
         scatter = self.scatter[np.ix_(columns, columns)]
         return replace(self, mean=self.mean[columns], scatter=scatter)
-
-    def along(self, basis: Floats, origin: Floats) -> Moments:
-        """Moments of the rows less `origin`, times `basis`."""
-        scatter = basis.T @ self.scatter @ basis
-        return replace(self, mean=(self.mean - origin) @ basis, scatter=scatter)
 
     def sizes(self) -> Floats:
         """Standard deviations of the columns; 1 where a column does not vary."""
@@ -121,11 +116,14 @@ class Span:
 def span_of(X: Sample, Y: Sample) -> Span:
     """The plane that holds the rows of both samples, and who leaves it.
 
-    The samples stay as they are if no plane of fewer dimensions holds them, or if
-    there are so few rows that one always does. The divergence of rows on a plane is
-    their divergence within the plane.
+    The samples stay as they are if they vary clearly in all directions, or are so few
+    rows that a plane always holds them. Otherwise directions in which they vary little,
+    such as the difference of two times, become columns of their own, so that no other
+    column hides them. The divergence of rows on a plane is that within the plane.
     """
     n, d = X.rows.shape
+    if n + len(Y.rows) <= d + 1:
+        return _span_of_few(X.rows, Y.rows)
     parts = X.part, Y.part, X.part + Y.part
     size = parts[2].sizes()
     if all(part.n > d + 1 and _is_clear(part, size) for part in parts):
@@ -133,17 +131,45 @@ def span_of(X: Sample, Y: Sample) -> Span:
     rows, moments = (X.rows, Y.rows), (X.moments, Y.moments)
     together = moments[0] + moments[1]
     size = together.sizes()
-    if together.n <= d or not _is_clear(together, size):
+    least = _rounding(*rows, together.mean, size)
+    if not _is_clear(together, size):
         pooled = (np.concatenate(rows) - together.mean) / size
-        basis = _basis(pooled, together, np.dtype(X.rows.dtype))
-        rank = basis.shape[1]
-        if 0 < rank < min(d, together.n - 1):
-            pooled = pooled @ basis
-            rows, basis = (pooled[:n], pooled[n:]), basis / size[:, None]
-            origin = together.mean
-            moments = moments[0].along(basis, origin), moments[1].along(basis, origin)
-            size = (moments[0] + moments[1]).sizes()
-    return Span(*rows, _flat_sample(rows, moments, size))
+        basis = _basis(pooled, together, least)
+        if basis.shape[1]:
+            return _in_plane(pooled @ basis, n, least)
+    return Span(*rows, _flat_sample(rows, moments, size, least))
+
+
+def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
+    """`span_of` rows that are too few to span all columns, without their scatter."""
+    pooled = np.concatenate([X, Y]).astype(np.float64)
+    mean, size = pooled.mean(axis=0), pooled.std(axis=0)
+    size = np.where(size > 0, size, 1.0)
+    least = _rounding(X, Y, mean, size)
+    pooled = (pooled - mean) / size
+    _, singular, directions = svd_of(pooled)
+    varies = singular > least
+    if not 0 < varies.sum() < len(pooled) - 1:
+        return Span(X, Y, None)
+    return _in_plane(pooled @ directions[varies].T, len(X), least)
+
+
+def _in_plane(pooled: Floats, n: int, least: float) -> Span:
+    """Rows of both samples in the plane that they span, and who leaves it."""
+    rows = pooled[:n], pooled[n:]
+    moments = moments_of(rows[0]), moments_of(rows[1])
+    size = np.ones(pooled.shape[1])
+    return Span(*rows, _flat_sample(rows, moments, size, least))
+
+
+def _rounding(X: FloatArray, Y: FloatArray, mean: Floats, size: Floats) -> float:
+    """Singular value of rows, columns in units of `size`, that rounding explains.
+
+    A column far from the origin has fewer digits left for what varies.
+    """
+    n, dtype = len(X) + len(Y), np.dtype(X.dtype)
+    lengths = np.sqrt(n * (mean**2 + size**2)) / size
+    return float(_ROUNDING[dtype] * np.finfo(dtype).eps * lengths.max())
 
 
 def _scaled(moments: Moments, size: Floats) -> Floats:
@@ -156,16 +182,12 @@ def _is_clear(moments: Moments, size: Floats) -> bool:
     return bool(values[0] > _CLEAR * values[-1])
 
 
-def _basis(pooled: Floats, moments: Moments, dtype: np.dtype[Any]) -> Floats:
+def _basis(pooled: Floats, moments: Moments, least: float) -> Floats:
     """Orthonormal basis of the directions in which standardised rows vary."""
-    if len(pooled) <= pooled.shape[1]:
-        _, singular, directions = svd_of(pooled)
-        return directions[singular > _RANK_TOLERANCE[dtype] * singular[0]].T
     values, vectors = np.linalg.eigh(_scaled(moments, moments.sizes()))
     low = values <= _LOW * values[-1]
     singular, within = _singular_values(pooled, vectors[:, low])
-    varies = singular > _RANK_TOLERANCE[dtype] * np.sqrt(values[-1])
-    kept = vectors[:, low] @ within[varies].T
+    kept = vectors[:, low] @ within[singular > least].T
     return np.hstack([vectors[:, ~low][:, ::-1], kept])
 
 
@@ -189,7 +211,10 @@ def svd_of(matrix: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _flat_sample(
-    rows: tuple[FloatArray, FloatArray], moments: tuple[Moments, Moments], size: Floats
+    rows: tuple[FloatArray, FloatArray],
+    moments: tuple[Moments, Moments],
+    size: Floats,
+    least: float,
 ) -> tuple[str, int] | None:
     """Which sample lies on a plane without the other, and its dimension.
 
@@ -197,13 +222,13 @@ def _flat_sample(
     other one has weight where the other law has none.
     """
     for name, sample, one in zip("XY", rows, moments, strict=True):
-        rank = _rank_of(sample, one, size)
+        rank = _rank_of(sample, one, size, least)
         if rank < sample.shape[1]:
             return name, rank
     return None
 
 
-def _rank_of(rows: FloatArray, moments: Moments, size: Floats) -> int:
+def _rank_of(rows: FloatArray, moments: Moments, size: Floats, least: float) -> int:
     """Dimensions in which rows vary, columns in units of `size`.
 
     All columns if there are so few rows that a plane always holds them.
@@ -217,5 +242,4 @@ def _rank_of(rows: FloatArray, moments: Moments, size: Floats) -> int:
         return d
     centred = (rows - moments.mean) / size
     singular, _ = _singular_values(centred, vectors[:, low])
-    least = _RANK_TOLERANCE[np.dtype(rows.dtype)] * np.sqrt(max(values[-1], 0.0))
     return d - int((singular <= least).sum())

@@ -82,7 +82,7 @@ class ZeroProbabilityWarning(DivergenceWarning):
 
 
 class TrustWarning(DivergenceWarning):
-    """A result must not be used; its notes say why.
+    """A result is not to be used, or not without a look; its notes say why.
 
     Examples
     --------

@@ -127,3 +127,47 @@ def test_columns_that_vary_in_few_rows_count(rng):
     span = span_of(Sample(X), Sample(Y))
     assert span.X.shape == (400, 4)
     assert span.flat == ("Y", 3)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.6e9])
+def test_start_and_end_times(offset, rng):
+    """Of the two, only their difference tells: it is small, but no rounding."""
+    a, b = offset + rng.uniform(0, 1e8, (2, 1000))
+    p, q = rng.exponential(0.001, 1000), rng.exponential(0.005, 1000)
+    times = np.c_[a, a + p], np.c_[b, b + q]
+    durations = np.c_[a, times[0][:, 1] - a], np.c_[b, times[1][:, 1] - b]
+    options = {"confidence_level": None}
+    found = estimate_divergence(*times, duplicates="drop", **options)
+    assert found.n_features == 2
+    assert found.value == pytest.approx(np.log(5) - 0.8, abs=0.15)
+    expected = estimate_divergence(*durations, duplicates="drop", **options).value
+    assert found.value == pytest.approx(expected, abs=0.05)
+
+
+def test_columns_that_are_equal_up_to_rounding_count_once(rng):
+    X, Y = rng.normal(1, 1, (300, 2)), rng.normal(0, 1, (200, 2))
+    expected = estimate_divergence(X, Y, confidence_level=None)
+    for change in (lambda x: x, lambda x: x * (1 + 1e-15), lambda x: x * 0.1 + 0.2):
+        wide = [np.c_[sample, change(sample[:, 0])] for sample in (X, Y)]
+        found = estimate_divergence(*wide, confidence_level=None)
+        assert found.n_features == 2
+        assert found.value == pytest.approx(expected.value, abs=0.1)
+
+
+def test_a_small_direction_that_is_no_rounding_counts(rng):
+    X, Y = rng.normal(0, 1, (400, 2)), rng.normal(0, 1, (300, 2))
+    X[:, 1], Y[:, 1] = (
+        X[:, 0] + 1e-9 * (X[:, 1] + 1.0),
+        Y[:, 0] + 1e-9 * Y[:, 1],
+    )
+    found = estimate_divergence(X, Y)
+    assert found.n_features == 2
+    assert found.value == pytest.approx(0.5, abs=0.15)
+
+
+def test_samples_that_are_constant_in_one_column_each(rng):
+    """The divergence is infinite, whatever the interval is made of."""
+    X, Y = rng.normal(2, 1, (200, 2)), rng.normal(0, 1, (150, 2))
+    with pytest.warns(UserWarning, match="vary in 2 of 3 dimensions.*infinite"):
+        found = estimate_divergence(np.c_[X, np.ones(200)], np.c_[Y, np.zeros(150)])
+    assert found.trust == "do not use"

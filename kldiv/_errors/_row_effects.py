@@ -80,7 +80,8 @@ def response_of(
     functional: Functional, values: Sequence[Floats], which: int, wanted: Floats
 ) -> PchipInterpolator:
     """What one more row does to a divergence, as a function of the log ratio there."""
-    ratios = np.linspace(wanted.min(), wanted.max() + 1e-9, _RATIOS_TRIED)
+    low, high = float(wanted.min()), float(wanted.max())
+    ratios = np.linspace(low, high + 1e-9 * max(1.0, abs(high)), _RATIOS_TRIED)
     before, more = functional(*values), list(values)
     effects = np.empty(_RATIOS_TRIED)
     for i, ratio in enumerate(ratios):

@@ -39,7 +39,7 @@ def estimate_continuous(
 ) -> DivergenceResult:
     """Divergence of two checked samples; the caller warns of the notes."""
     entry = options.entry
-    pair = prepared_pair(X, Y, options, weights)
+    pair = prepared_pair(X, Y, options, weights, robust=options.robust)
     facts: dict[str, Any] = {"correction": None, "coverage": 1.0, "value": 0.0}
     facts |= {"notes": pair.notes, "algorithm": "none: same sample"}
     facts["log_ratio"] = np.zeros(len(X))
@@ -80,7 +80,12 @@ def size_facts(weights: Weights | None) -> dict[str, float]:
 
 
 def prepared_pair(
-    X: FloatArray, Y: FloatArray, options: Options, weights: Weights | None = None
+    X: FloatArray,
+    Y: FloatArray,
+    options: Options,
+    weights: Weights | None = None,
+    *,
+    robust: bool = False,
 ) -> PreparedPair:
     if isinstance(options.metric, str):  # a user's need not be homogeneous
         X, Y, _ = brought_into_range(X, Y)
@@ -92,6 +97,7 @@ def prepared_pair(
         metric=options.metric,
         random_state=options.random_state,
         finite=options.entry.is_finite(options.order),
+        robust=robust,
     )
     return pair if weights is None else pair.weighted(weights)
 

@@ -89,6 +89,16 @@ class Options:
             )
 
     @property
+    def robust(self) -> bool:
+        """Whether rows that lie alone are left out.
+
+        Published estimators look at near rows only, and their numbers are to be
+        repeated.
+        """
+        published = self.correction in (None, "adaptive")
+        return not published and self.metric == "euclidean"
+
+    @property
     def entry(self) -> Divergence:
         """The divergence that was asked for."""
         if callable(self.divergence):
