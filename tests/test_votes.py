@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from kldiv._ratio import _votes
-from kldiv._ratio._classifier import log_loss
+from kldiv._ratio._classifier import judged_rows, log_loss
 from kldiv._ratio._votes import neighbor_votes
 from tests.tolerances import ITERATED, OTHER_ORDER
 
@@ -62,3 +62,12 @@ def test_laws_with_a_known_ratio(shift):
 def test_few_rows_say_nothing(rng):
     X, Y = rng.normal(size=(30, 2)), rng.normal(5, 1, size=(10, 2))
     np.testing.assert_array_equal(neighbor_votes(X, Y, 1), np.zeros(40))
+
+
+def test_some_rows_of_a_large_sample_vote_as_all_do(rng):
+    X, Y = rng.normal(0.7, 1, (9000, 2)), rng.normal(size=(1000, 2))
+    votes = neighbor_votes(X, Y, 1)
+    assert votes.shape == (5000,)
+    truth = (X[judged_rows(9000)] * 0.7).sum(axis=1) - 0.49
+    assert np.corrcoef(votes[:4000], truth)[0, 1] > 0.9
+    assert log_loss(votes, 4000).mean() < np.log(2)

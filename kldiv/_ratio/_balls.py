@@ -76,8 +76,8 @@ def adaptive_balls(
     row counted.
     """
     radii = np.maximum(balls.rho, balls.nu)
-    k_rho, rho = _closed_balls(X, X, radii, True, threads, metric)
-    k_nu, nu = _closed_balls(X, Y, radii, False, threads, metric)
+    k_rho, rho = closed_balls(X, X, radii, True, threads, metric)
+    k_nu, nu = closed_balls(X, Y, radii, False, threads, metric)
     return Balls(rho, nu, k_rho, k_nu)
 
 
@@ -118,7 +118,7 @@ def grown_balls(
     if rows.size:
         some = np.ascontiguousarray(queries[rows])
         radius[rows] = _first_positive(some, data, name, threads, metric)
-        members = _closed_balls(some, data, radius[rows], False, threads, metric)[0]
+        members = closed_balls(some, data, radius[rows], False, threads, metric)[0]
         count[rows] = members - (name == "X")
     return radius, count
 
@@ -168,7 +168,7 @@ def _first_positive(
     return first
 
 
-def _closed_balls(
+def closed_balls(
     queries: FloatArray,
     data: FloatArray,
     radii: Floats,

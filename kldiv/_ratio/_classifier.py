@@ -26,8 +26,9 @@ _MOST_FEATURES = 600
 # Products of two columns up to this many columns; their number grows with the square.
 _COLUMNS_FOR_PRODUCTS = 25
 _NEWTON_STEPS, _HALVINGS, _CONVERGED = 30, 14, 1e-7
-# Rows of each sample that the classifier is fitted to; more cost time, not accuracy.
-_ROWS_TO_FIT = 5000
+# Rows of each sample that the classifier is fitted to, and that candidates are compared
+# at; more cost time, not accuracy.
+_ROWS_TO_FIT, JUDGED = 5000, 4000
 _RIDGE, _LARGEST_LEVERAGE = 1e-6, 0.999
 
 
@@ -83,7 +84,9 @@ def fit_classifier(X: Floats, Y: Floats) -> Classifier:
     """Classifier whose penalty and features have the smallest held-out log loss."""
     Z = np.concatenate(pooled_scores(X, Y))
     of_x = np.arange(len(Z)) < len(X)
-    fitted = np.concatenate([_some_rows(len(X)), len(X) + _some_rows(len(Y))])
+    fitted = np.concatenate(
+        [judged_rows(len(X), _ROWS_TO_FIT), len(X) + judged_rows(len(Y), _ROWS_TO_FIT)]
+    )
     best: tuple[float, Classifier] | None = None
     for features in _feature_sets(Z):
         coefficients = np.zeros(features.shape[1])
@@ -108,11 +111,11 @@ def log_loss(log_ratios: Floats, n: int) -> Floats:
     return np.logaddexp(0, logits)
 
 
-def _some_rows(n_rows: int) -> Rows:
-    """As many rows as the fit needs, at equal steps."""
-    if n_rows <= _ROWS_TO_FIT:
+def judged_rows(n_rows: int, most: int = JUDGED) -> Rows:
+    """Rows of a sample at which candidates are compared, at equal steps."""
+    if n_rows <= most:
         return np.arange(n_rows)
-    return np.linspace(0, n_rows - 1, _ROWS_TO_FIT).astype(np.intp)
+    return np.linspace(0, n_rows - 1, most).astype(np.intp)
 
 
 def _feature_sets(Z: Floats) -> list[Floats]:

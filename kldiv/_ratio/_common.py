@@ -16,8 +16,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.special import digamma
 
+from kldiv._neighbors import search
 from kldiv._preparation import PreparedPair
-from kldiv._ratio._balls import adaptive_balls, distances_to_all
+from kldiv._ratio._balls import adaptive_balls, closed_balls, distances_to_all
+from kldiv._ratio._classifier import judged_rows
 from kldiv._ratio._coordinates import coordinates
 from kldiv._ratio._correction import Correction, Evidence, search_balls
 from kldiv._ratio._log_ratio import LogRatio, Settings
@@ -68,14 +70,22 @@ def _search(pair: PreparedPair, settings: Settings) -> LogRatio:
     X, Y = pair.with_equal_rows(common.X, common.Y)
     neighbors, balls = search_balls(X, Y, pair.dimension, settings)
     counted = adaptive_balls(X, Y, balls, settings.threads, settings.metric)
-    ends_in_x = balls.rho >= balls.nu
-    # a ball that ends at the k-th row of a sample holds it for sure; of one whose
-    # radius comes from elsewhere the expected log mass is that of one row more
-    values = digamma(counted.k_rho + ~ends_in_x) - digamma(counted.k_nu + ends_in_x)
+    values = _counted(balls.rho, balls.nu, counted.k_rho, counted.k_nu)
     values += np.log(len(Y) / (len(X) - 1))
     return LogRatio(
         values, X, Y, balls, neighbors, CommonBalls.name, common.scale, asked
     )
+
+
+def _counted(rho: Floats, nu: Floats, in_x: Rows, in_y: Rows) -> Floats:
+    """Log ratio of the masses of balls that reach to the k-th row of X or of Y.
+
+    A ball that ends at the k-th row of a sample holds it for sure; of one whose radius
+    comes from elsewhere the expected log mass is that of one row more.
+    """
+    ends_in_x = rho >= nu
+    found: Floats = digamma(in_x + ~ends_in_x) - digamma(in_y + ends_in_x)
+    return found
 
 
 class CommonBalls(Correction):
@@ -94,7 +104,7 @@ class CommonBalls(Correction):
             return common_members(pair, settings).effects(weights)
 
         def ratio() -> LogRatio:
-            share, error = _lost_within_balls(pair, settings, found)
+            share, error = _lost_within_balls(settings, found)
             return replace(
                 found,
                 values=found.values + share,
@@ -105,23 +115,33 @@ class CommonBalls(Correction):
         return Evidence(votes, ratio)
 
 
-def _lost_within_balls(
-    pair: PreparedPair, settings: Settings, found: LogRatio
-) -> tuple[float, float]:
+def _lost_within_balls(settings: Settings, found: LogRatio) -> tuple[float, float]:
     """What is added for what the ratio varies within balls, and its error.
 
     Balls of more rows are larger, and show less. If what is lost is proportional to the
     radius, balls of no extent would show this much more.
     """
-    k = _TIMES_AS_MANY * settings.n_neighbors
-    if k >= min(len(found.X), len(found.Y)) - 1:
+    X, Y, k = found.X, found.Y, _TIMES_AS_MANY * settings.n_neighbors
+    if k >= min(len(X), len(Y)) - 1:
         return 0.0, 0.0
-    larger = common_balls(pair, replace(settings, n_neighbors=k))
-    radii = [np.maximum(one.balls.rho, one.balls.nu) for one in (larger, found)]
-    growth = float(np.expm1(np.log(radii[0] / radii[1]).mean()))
+    rows, threads = judged_rows(len(X)), settings.threads
+    some = np.ascontiguousarray(X[rows])
+    radii = np.maximum(found.balls.rho, found.balls.nu)[rows]
+    # each row is in its own sample
+    rho, nu = (
+        np.maximum(
+            radii,
+            search(some, one, more, blocks=("xy",), threads=threads).block("xy")[:, -1],
+        )
+        for one, more in ((X, k + 1), (Y, k))
+    )
+    larger = np.maximum(rho, nu)
+    growth = float(np.expm1(np.log(larger / radii).mean()))
     if growth < _HARDLY_LARGER:
         return 0.0, 0.0
-    lost, _ = more_than_noise((found.values - larger.values) / growth)
+    in_x, in_y = (closed_balls(some, one, larger, False, threads)[0] for one in (X, Y))
+    seen = _counted(rho, nu, in_x - 1, in_y) + np.log(len(Y) / (len(X) - 1))
+    lost, _ = more_than_noise((found.values[rows] - seen) / growth)
     return SHARE * lost, abs(lost)
 
 
@@ -161,9 +181,7 @@ class Members:
 def members_of(found: LogRatio) -> Members:
     """Members of at most a few thousand of the balls, at equal steps."""
     n = len(found.X)
-    rows = np.arange(n)
-    if n > _MOST_BALLS:
-        rows = np.linspace(0, n - 1, _MOST_BALLS).astype(np.intp)
+    rows = judged_rows(n, _MOST_BALLS)
     radii = np.maximum(found.balls.rho, found.balls.nu)[rows] * (1 + _RADIUS_SLACK)
     in_x = np.empty((len(rows), n), dtype=bool)
     in_y = np.empty((len(rows), len(found.Y)), dtype=bool)

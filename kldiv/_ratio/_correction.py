@@ -17,6 +17,7 @@ from kldiv._ratio._balls import (
     positive_balls,
     refuse_zeros,
 )
+from kldiv._ratio._classifier import judged_rows
 from kldiv._ratio._coordinates import Coordinates, coordinates
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._references import (
@@ -41,8 +42,9 @@ class Evidence:
 
     Attributes
     ----------
-    log_ratios : ndarray of shape (n + m,)
-        log p/q at the rows of X, then of Y, each from a fit that has not seen the row.
+    log_ratios : ndarray
+        log p/q at the judged rows of X, then of Y, each from a fit that has not seen
+        the row.
     estimate : callable
         The estimate itself.
     """
@@ -165,7 +167,9 @@ class GaussianReferences(Correction):
         at_x = left_out_densities(common.X, of_x) - of_y.log_density(common.X)
         at_y = of_x.log_density(common.Y) - left_out_densities(common.Y, of_y)
         return Evidence(
-            np.concatenate([at_x, at_y]),
+            np.concatenate(
+                [at_x[judged_rows(len(at_x))], at_y[judged_rows(len(at_y))]]
+            ),
             lambda: self._estimate(pair, settings, common, plan),
         )
 

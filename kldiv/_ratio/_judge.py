@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from kldiv._preparation import PreparedPair
-from kldiv._ratio._classifier import log_loss
+from kldiv._ratio._classifier import judged_rows, log_loss
 from kldiv._ratio._correction import Correction
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._typing import Floats, Mask
@@ -34,9 +34,8 @@ def judged_ratio(
 ) -> LogRatio:
     """Mean of the log ratios of the candidates, weighed by evidence."""
     evidence = {name: one.evidence(pair, settings) for name, one in candidates.items()}
-    losses = np.array(
-        [log_loss(one.log_ratios, len(pair.X)) for one in evidence.values()]
-    )
+    judged = len(judged_rows(len(pair.X)))
+    losses = np.array([log_loss(one.log_ratios, judged) for one in evidence.values()])
     weights = weights_of(losses)
     parts = [
         (float(weight), one.estimate())

@@ -11,7 +11,7 @@ from scipy.special import digamma
 from kldiv._neighbors import search
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._balls import grown_balls
-from kldiv._ratio._classifier import fit_classifier
+from kldiv._ratio._classifier import fit_classifier, judged_rows
 from kldiv._ratio._common import (
     SHARE,
     common_balls,
@@ -59,7 +59,8 @@ class ClassifierRatio(Correction):
                 fit_error=float(np.linalg.norm([apart, lost, noise])),
             )
 
-        return Evidence(fitted.held_out, ratio)
+        rows = np.concatenate([judged_rows(n), n + judged_rows(len(Y))])
+        return Evidence(fitted.held_out[rows], ratio)
 
 
 class MarginalReferences(Correction):
@@ -74,14 +75,14 @@ class MarginalReferences(Correction):
 
     def evidence(self, pair: PreparedPair, settings: Settings) -> Evidence:
         X, Y = pair.X.astype(np.float64), pair.Y.astype(np.float64)
-        of_x, of_y = _Side(X), _Side(Y)
+        of_x, of_y = (_Side(sample[judged_rows(len(sample))]) for sample in (X, Y))
         p_at_x, q_at_y = of_x.left_out(), of_y.left_out()
-        p_at_y, q_at_x = of_x.log_density(Y), of_y.log_density(X)
+        p_at_y, q_at_x = of_x.log_density(of_y.rows), of_y.log_density(of_x.rows)
         held_out = np.concatenate([p_at_x - q_at_x, p_at_y - q_at_y])
 
         def ratio() -> LogRatio:
-            log_p, p_bias = _log_p(pair, of_x, Y, settings)
-            log_q, q_bias = _log_q(pair, of_y, X, settings)
+            log_p, p_bias = _log_p(pair, of_x, X, Y, settings)
+            log_q, q_bias = _log_q(pair, of_y, X, Y, settings)
             return replace(
                 common_balls(pair, settings),
                 values=log_p - log_q - p_bias + q_bias,
@@ -93,7 +94,9 @@ class MarginalReferences(Correction):
 
         def effects(weights: Floats) -> tuple[Floats, Floats]:
             # a maximum of the likelihood does not change with the rows to first order
-            return np.zeros(len(X)), -of_y.effects(X, weights)
+            found, rows = np.zeros(len(Y)), judged_rows(len(Y))
+            found[rows] = -of_y.effects(X, weights) * (len(Y) / len(rows))
+            return np.zeros(len(X)), found
 
         return Evidence(held_out, ratio)
 
@@ -132,15 +135,16 @@ class _Side:
 
 
 def _log_p(
-    pair: PreparedPair, of_x: _Side, Y: Floats, settings: Settings
+    pair: PreparedPair, of_x: _Side, X: Floats, Y: Floats, settings: Settings
 ) -> tuple[Floats, float]:
     """log p at the rows of X, and how much too large it is on average."""
     k, threads = settings.n_neighbors, settings.threads
-    scores, others = pair.with_equal_rows(of_x.scores, of_x.scores_of(Y))
+    at_x, log_slopes = of_x.layers.scores(X)
+    scores, others = pair.with_equal_rows(at_x, of_x.scores_of(Y))
     near = search(scores, others, k, blocks=("xx",), threads=threads).block("xx")
     radii, counts = grown_balls(scores, scores, near, "X", threads)
     rows = scores.astype(np.float64)
-    log_p = of_x.gaussian.log_ratio_to_ball(rows, radii, threads) + of_x.log_slopes
+    log_p = of_x.gaussian.log_ratio_to_ball(rows, radii, threads) + log_slopes
     log_p += digamma(counts) - digamma(len(rows))
     rng = np.random.default_rng(0)
     bias = bias_of_x(of_x.gaussian, of_x.scores, k, threads, rng)
@@ -149,12 +153,12 @@ def _log_p(
 
 
 def _log_q(
-    pair: PreparedPair, of_y: _Side, X: Floats, settings: Settings
+    pair: PreparedPair, of_y: _Side, X: Floats, Y: Floats, settings: Settings
 ) -> tuple[Floats, float]:
     """log q at the rows of X, and how much too large it is on average."""
     threads = settings.threads
     at_x, log_slopes = of_y.layers.scores(X)
-    scores, others = pair.with_equal_rows(at_x, of_y.scores)
+    scores, others = pair.with_equal_rows(at_x, of_y.scores_of(Y))
     near = search(
         scores, others, settings.n_neighbors, blocks=("xy",), threads=threads
     ).block("xy")
