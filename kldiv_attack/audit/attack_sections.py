@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from kldiv_attack.audit.blocks import Block, Cell, Grid, Heading, Photo, Text
+from kldiv_attack.audit.blocks import (
+    Block,
+    Cell,
+    Grid,
+    Heading,
+    Photo,
+    Text,
+    interval_text,
+)
 from kldiv_attack.audit.trade_off import trade_off
+
+_ENDS = ("low", "high")
 
 
 def attacks_section(report: Any) -> list[Block]:
@@ -21,16 +31,20 @@ def attacks_section(report: Any) -> list[Block]:
         ),
     ]
     for outcome in report.attacks:
-        columns = ("accuracy", "accuracy_low", "accuracy_high", "coverage")
         rows: list[list[Cell]] = []
         for c, label in enumerate(outcome.tables["attack"].classes):
             row: list[Cell] = [label]
-            row += [outcome.tables["attack"].value(k, c) for k in columns]
+            attack = outcome.tables["attack"]
+            row += [
+                attack.value("accuracy", c),
+                interval_text(*(attack.value(f"accuracy_{e}", c) for e in _ENDS)),
+                attack.value("coverage", c),
+            ]
             row += [
                 outcome.tables[k].value("accuracy", c) for k in ("random", "confident")
             ]
             rows.append(row)
-        header = ["class", "accuracy", "from", "to", "coverage", "random rows",
+        header = ["class", "accuracy", "interval", "coverage", "random rows",
                   "surest rows"]  # fmt: skip
         caption = (
             f"{outcome.attack} ({outcome.access}) on {outcome.name}, {outcome.aux}, "
@@ -51,7 +65,13 @@ def _changes(report: Any) -> list[Block]:
     for change in report.attack_changes:
         columns = (change.accuracy, change.accuracy_before, change.difference,
                    change.low, change.high)  # fmt: skip
-        overall.append([change.title, *(column[-1] for column in columns)])
+        overall.append(
+            [
+                change.title,
+                *(column[-1] for column in columns[:3]),
+                interval_text(change.low[-1], change.high[-1]),
+            ]
+        )
         caption = f"{change.title}: change of accuracy per class"
         header = ["class", "with it", "without", "change", "from", "to"]
         rows = [
@@ -59,7 +79,7 @@ def _changes(report: Any) -> list[Block]:
             for label, *values in zip(change.classes, *columns, strict=True)
         ]
         grids.append(Grid(caption, header, rows, folded=True))
-    header = ["attack", "success with it", "without", "change", "from", "to"]
+    header = ["attack", "success with it", "without", "change", "interval"]
     return [
         Text(
             "Change of attack success against the victim without the defence; below 0 "

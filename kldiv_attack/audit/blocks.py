@@ -1,7 +1,7 @@
 """Parts of a page, which is written as HTML and as Markdown."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -65,6 +65,7 @@ class Photo:
 
 Block = Heading | Text | Points | Grid | Drawing | Photo
 
+_INTERVAL = re.compile(r"-?[\d.]+ to -?[\d.]+")
 _BADGES = {
     "leaked": "bad",
     "exposed": "bad",
@@ -80,13 +81,36 @@ _BADGES = {
 }
 
 
-def cell_text(value: Cell) -> str:
+def decimals(values: Iterable[Cell]) -> int:
+    """Decimals of the numbers of a column: three, and one where some have two digits.
+
+    Examples
+    --------
+    >>> decimals([0.25, None, "text"]), decimals([0.25, -12.0])
+    (3, 1)
+    """
+    return 1 if any(isinstance(v, float) and abs(v) >= 10 for v in values) else 3
+
+
+def cell_text(value: Cell, places: int = 3) -> str:
     """How a value is written."""
     if value is None:
         return MISSING
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-    return str(value)
+        return f"{value:.{places}f}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def interval_text(low: float | None, high: float | None, places: int = 3) -> Cell:
+    """Both ends of an interval, in one cell."""
+    if low is None or high is None:
+        return None
+    return f"{low:.{places}f} to {high:.{places}f}"
+
+
+def _places(grid: Grid) -> list[int]:
+    """Decimals of every column."""
+    return [decimals(column) for column in zip(*grid.rows, strict=True)]
 
 
 def html(block: Block) -> str:
@@ -117,8 +141,13 @@ def _table(grid: Grid) -> str:
         f'<th scope="col"><button type="button">{escape(t)}</button></th>'
         for t in grid.header
     )
+    places = _places(grid)
     rows = "".join(
-        "<tr>" + "".join(_cell(v, i) for i, v in enumerate(row)) + "</tr>\n"
+        "<tr>"
+        + "".join(
+            _cell(v, i, n) for i, (v, n) in enumerate(zip(row, places, strict=True))
+        )
+        + "</tr>\n"
         for row in grid.rows
     )
     label = escape(grid.caption, quote=True)
@@ -136,15 +165,23 @@ def _folded(content: str, title: str) -> str:
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
-def _cell(value: Cell, place: int) -> str:
-    text = escape(cell_text(value))
+def _cell(value: Cell, place: int, decimals: int) -> str:
+    text = escape(cell_text(value, decimals))
     if isinstance(value, str) and value in _BADGES and place:
         return f'<td><span class="badge {_BADGES[value]}">{text}</span></td>'
     number = isinstance(value, int | float)
     order = f' data-order="{value}"' if number else ""
-    kind = ' class="number"' if number or value is None else ""
+    numeric = number or value is None or _INTERVAL.fullmatch(text)
+    kind = ' class="number"' if numeric else ""
     tag = 'th scope="row"' if place == 0 else "td"
     return f"<{tag}{order}{kind}>{text}</{tag.split()[0]}>"
+
+
+def contents(parts: Sequence[Block]) -> str:
+    """Links to the sections of a page."""
+    titles = [p.text for p in parts if isinstance(p, Heading) and p.level == 2]
+    links = "".join(f'<a href="#{_anchor(t)}">{escape(t)}</a>' for t in titles)
+    return f'<nav aria-label="Sections">{links}</nav>' if titles else ""
 
 
 def _anchor(text: str) -> str:
@@ -162,7 +199,11 @@ def markdown(block: Block) -> str:
             points = "\n".join(f"* {plain(item)}" for item in items)
             return f"{folded}:\n\n{points}" if folded else points
         case Grid(caption, header, rows):
-            cells = [[plain(cell_text(value)) for value in row] for row in rows]
+            places = _places(block)
+            cells = [
+                [plain(cell_text(v, n)) for v, n in zip(row, places, strict=True)]
+                for row in rows
+            ]
             table = markdown_table([plain(title) for title in header], cells)
             return f"{plain(caption)}\n\n{table}"
         case Drawing(_, alt, caption) | Photo(_, alt, caption):

@@ -59,7 +59,9 @@ def intervals(
     )
     low, high = _span(known or [0.0, 1.0])
     height = _TOP + _ROW * len(points) + _BOTTOM
-    scale = _Scale(low, high, _LEFT, WIDTH - _RIGHT)
+    longest = max((len(_short(p.label)) for p in points), default=0)
+    left = min(_LEFT, 24 + 9 * longest)
+    scale = _Scale(low, high, left, WIDTH - _RIGHT)
     parts = [_axis(scale, ticks(low, high), height - _BOTTOM, axis)]
     for mark in marks:
         x = scale(mark)
@@ -70,7 +72,7 @@ def intervals(
     for i, point in enumerate(points):
         y = _TOP + _ROW * (i + 0.5)
         parts.append(
-            f'<text class="name" x="{_LEFT - 8}" y="{y + 4:.1f}" '
+            f'<text class="name" x="{left - 8}" y="{y + 4:.1f}" '
             f'text-anchor="end">{escape(_short(point.label))}</text>'
         )
         parts.append(_point(point, scale, y))
@@ -79,7 +81,7 @@ def intervals(
 
 def _point(point: Point, scale: "_Scale", y: float) -> str:
     if point.x is None:
-        place = f'x="{_LEFT + 4}" y="{y + 4:.1f}"'
+        place = f'x="{scale.start + 4:.0f}" y="{y + 4:.1f}"'
         return f'<text class="none" {place}>cannot be scored</text>'
     title = f"{point.label}: {point.x:.3g}"
     drawn = ""
@@ -131,7 +133,7 @@ def curves(lines: Sequence[Line], x_axis: str, y_axis: str, alt: str) -> str:
     str
         An SVG element.
     """
-    left, height = 52, 280
+    left, height = 60, 280
     x_all = [math.log10(x) for line in lines for x in line.x]
     first = min(x_all)
     last = max(*x_all, first + 0.1)
@@ -211,7 +213,7 @@ def scatter(
     str
         An SVG element.
     """
-    left, height = 56, 300
+    left, height = 72, 300
     low, high = _span([v for p in points for v in p[2:]])
     first, last = _span([p[1] for p in points])
     across = _Scale(first, last, left, WIDTH - _RIGHT)

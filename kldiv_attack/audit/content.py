@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+#: Verdicts, the worst first.
+RANK = ("leaked", "exposed", "partly exposed", "apart", "not evaluable")
+
 
 @dataclass(frozen=True)
 class ClassTable:
@@ -208,6 +211,17 @@ class Curve:
     low: list[float]
     high: list[float]
     enough: int
+
+    @property
+    def told(self) -> str:
+        """What the victim tells at this granularity."""
+        words = {
+            "labels": "labels alone",
+            "top-k": "the three most probable classes",
+            "rounded": "probabilities of one decimal",
+            "full": "whole probabilities",
+        }
+        return words.get(self.granularity, self.granularity)
 
 
 @dataclass(frozen=True)

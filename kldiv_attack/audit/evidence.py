@@ -6,7 +6,6 @@ from typing import Any
 
 from kldiv_attack.audit import charts
 from kldiv_attack.audit.blocks import (
-    MISSING,
     Block,
     Cell,
     Drawing,
@@ -14,6 +13,7 @@ from kldiv_attack.audit.blocks import (
     Heading,
     Photo,
     Text,
+    interval_text,
 )
 from kldiv_attack.audit.trade_off import trade_off
 
@@ -94,14 +94,14 @@ def defences_section(report: Any) -> list[Block]:
         ),
     ]
     rows: list[list[Cell]] = [
-        [d.name, d.against, d.aux, d.difference[-1], d.low[-1], d.high[-1], d.changed,
-         d.accuracy, _less(d.accuracy, d.accuracy_before), d.refused]
+        [d.name, d.difference[-1], interval_text(d.low[-1], d.high[-1]), d.changed,
+         d.accuracy, _less(d.accuracy, d.accuracy_before), d.refused, d.against, d.aux]
         for d in report.differences
     ]  # fmt: skip
     role = report.differences[0].measured_on or "no rows"
-    header = ["victim", "against", "auxiliary rows", "mean change (nats)", "from", "to",
-              "labels changed", f"accuracy ({role})", "change of accuracy",
-              "refused"]  # fmt: skip
+    header = ["victim", "mean change (nats)", "interval", "labels changed",
+              f"accuracy ({role})", "change of accuracy", "refused", "against",
+              "auxiliary rows"]  # fmt: skip
     parts.append(Grid("Mean over classes", header, rows))
     parts += _trade_off(report)
     for d in report.differences:
@@ -129,7 +129,8 @@ def _trade_off(report: Any) -> list[Block]:
             if d.aux == aux and d.accuracy is not None and d.low[-1] is not None
             and d.against == report.victims[0].name
         ]  # fmt: skip
-        if own:
+        moves = [d for d in own if d.changed or d.accuracy != d.accuracy_before]
+        if moves:
             changes = {d.name: (d.difference[-1], d.low[-1], d.high[-1]) for d in own}
             parts.append(
                 trade_off(
@@ -161,7 +162,7 @@ def curves_section(report: Any) -> list[Block]:
             "Copying the victim",
             "share of training rows called alike",
             "A copy that answers like the nearest rows that were asked about, built "
-            "from labels, the three most probable classes, one decimal, or everything.",
+            "from what the victim tells.",
         ),
         "coverage": (
             "Reaching the training rows",
@@ -180,8 +181,8 @@ def curves_section(report: Any) -> list[Block]:
             if not lines:
                 continue
             enough = "; ".join(
-                f"{c.granularity}: {c.enough:,} of {c.queries[-1]:,} queries reach "
-                f"nine tenths of {c.value[-1]:.2f}"
+                f"with {c.told}, {c.enough:,} of {c.queries[-1]:,} queries reach nine "
+                f"tenths of {c.value[-1]:.2f}"
                 for c in own
             )
             parts += [
@@ -189,7 +190,7 @@ def curves_section(report: Any) -> list[Block]:
                 Drawing(
                     charts.curves(lines, "queries", axis, enough),
                     enough,
-                    f"{says} {enough}.",
+                    f"{says} {enough[0].upper()}{enough[1:]}.",
                 ),
             ]
     return parts
@@ -204,13 +205,13 @@ def membership_section(report: Any) -> list[Block]:
         row: list[Cell] = [
             f"{m.victim}, {m.attack}",
             m.auc,
-            _ends(m.auc_low, m.auc_high),
+            interval_text(m.auc_low, m.auc_high),
         ]
         for i in range(len(m.rates)):
             row += [
                 m.true_rate[i],
-                _ends(m.true_low[i], m.true_high[i]),
-                _ends(m.false_low[i], m.false_high[i]),
+                interval_text(m.true_low[i], m.true_high[i]),
+                interval_text(m.false_low[i], m.false_high[i]),
             ]
         rows.append(row)
     header = ["attack", "area under the curve", "interval"]
@@ -236,10 +237,6 @@ def membership_section(report: Any) -> list[Block]:
             rows,
         ),
     ]
-
-
-def _ends(low: float | None, high: float | None) -> str:
-    return MISSING if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def nearest_section(report: Any) -> list[Block]:

@@ -45,7 +45,7 @@ def _limits(report: Any) -> str:
     full = [c for c in report.curves if c.measure == "agreement"]
     if not full:
         return "Not measured."
-    found = [f"{c.enough:,} queries with {c.granularity}" for c in full]
+    found = [f"{c.enough:,} queries with {c.told}" for c in full]
     return (
         "Nine tenths of what all auxiliary rows teach a copy of the model are reached "
         f"with {', '.join(found)}. A limit per principal that is to matter must lie "

@@ -26,7 +26,10 @@ def to_html(report: Any) -> str:
 
 def body(report: Any) -> str:
     """The content of the page."""
-    return "\n".join(map(blocks.html, all_blocks(report)))
+    lead, *parts = all_blocks(report)
+    return "\n".join(
+        [blocks.html(lead), blocks.contents(parts), *map(blocks.html, parts)]
+    )
 
 
 def to_markdown(report: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from kldiv_attack.audit import schema
 from kldiv_attack.audit.attack_content import AttackChange, AttackOutcome
 from kldiv_attack.audit.content import (
+    RANK,
     ClassTable,
     Curve,
     Difference,
@@ -23,8 +24,6 @@ from kldiv_attack.audit.content import (
     TextTable,
     VictimFacts,
 )
-
-_RANK = ("leaked", "exposed", "partly exposed", "apart", "not evaluable")
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,8 @@ class AuditReport:
         found: dict[str, str] = {}
         for table in self._plain_tables():
             for label, word in zip(table.classes, table.verdicts, strict=True):
-                worst = min(_RANK.index(word), _RANK.index(found.get(label, word)))
-                found[label] = _RANK[worst]
+                worst = min(RANK.index(word), RANK.index(found.get(label, word)))
+                found[label] = RANK[worst]
         return found
 
     def _plain_tables(self) -> list[ClassTable]:
@@ -133,7 +132,7 @@ class AuditReport:
     def sentence(self) -> str:
         """What a reviewer reads first."""
         verdicts = self.verdicts
-        groups = {w: [c for c, v in verdicts.items() if v == w] for w in _RANK}
+        groups = {w: [c for c, v in verdicts.items() if v == w] for w in RANK}
         parts = []
         for word, says in (
             ("leaked", "{has} training rows in the auxiliary data"),

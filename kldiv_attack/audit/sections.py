@@ -15,8 +15,10 @@ from kldiv_attack.audit.blocks import (
     Heading,
     Points,
     Text,
+    decimals,
+    interval_text,
 )
-from kldiv_attack.audit.content import Check, ClassTable
+from kldiv_attack.audit.content import RANK, Check, ClassTable
 from kldiv_attack.audit.evidence import (
     curves_section,
     defences_section,
@@ -28,25 +30,27 @@ from kldiv_attack.audit.owasp import answers_to_owasp
 
 _NAMES = {
     "kl": "divergence (nats)",
-    "kl_low": "from",
-    "kl_high": "to",
-    "standard_error": "standard error",
+    "interval": "interval (95\N{NO-BREAK SPACE}%)",
     "n_train": "training rows",
     "n_aux": "auxiliary rows",
     "n_duplicates": "repeated rows",
     "pvalue": "p-value",
 }
-_ORDER = ("kl", "kl_low", "kl_high", "standard_error", "floor", "trust", "pvalue",
-          "coverage", "n_train", "n_aux", "n_duplicates")  # fmt: skip
+_ORDER = ("kl", "interval", "floor", "pvalue", "coverage", "trust", "n_train", "n_aux",
+          "n_duplicates")  # fmt: skip
+# Ends of the interval stand in one column; report.json has them all.
+_UNSHOWN = ("kl_low", "kl_high", "standard_error")
 _GROUPS = {"leaked": "bad", "exposed": "bad", "partly exposed": "mild", "apart": "fine"}
 _MOST_DRAWN = 40
 
 VERDICTS = (
     "leaked: training rows of the class are in the auxiliary data.",
-    "exposed: the interval reaches down to the floor, the divergence of rows that have "
-    "one law, or at least half of the training rows have an auxiliary row as near as "
-    "their own neighbours. Whoever owns the auxiliary rows can imitate the class.",
-    "partly exposed: at least a tenth of the training rows have such an auxiliary row.",
+    "exposed: at least half of the training rows have an auxiliary row as near as "
+    "their own neighbours (coverage); or a tenth have, and nothing tells both apart: "
+    "the interval reaches down to the floor, which is what rows of one law give, and "
+    "the p-value is above 0.05. Whoever owns the auxiliary rows can imitate the class.",
+    "partly exposed: a tenth have, but the samples differ; or nothing tells both apart, "
+    "but hardly any training row has an auxiliary row near.",
     "apart: hardly any has. The victim's answers pick rows that are unlike its "
     "training rows.",
     "not evaluable: no score, or one that is not to be used. This is no all-clear.",
@@ -118,7 +122,7 @@ def _notes(table: ClassTable) -> list[Block]:
         parts.append(
             Points(
                 [
-                    f"{c} cannot be scored, because {why}"
+                    f"Class {c} cannot be scored, because {why}."
                     for c, why in table.reasons.items()
                 ]
             )
@@ -167,25 +171,35 @@ def _alt(table: ClassTable, order: Sequence[int]) -> str:
 
 
 def _ranked(table: ClassTable) -> list[int]:
-    """Classes by exposure: leaked first, those without a score last."""
+    """Classes by exposure: by verdict, leaked first, then by divergence."""
 
-    def key(c: int) -> tuple[bool, bool, float]:
-        value = table.value("kl", c)
-        leaked = table.verdicts[c] == "leaked"
-        return not leaked, value is None, 0.0 if value is None else value
+    def key(c: int) -> tuple[int, bool, float]:
+        value, word = table.value("kl", c), table.verdicts[c]
+        return RANK.index(word), value is None, 0.0 if value is None else value
 
     return sorted(range(len(table.classes)), key=key)
 
 
 def _class_grid(table: ClassTable, *, folded: bool = False) -> Grid:
-    known = [c for c in _ORDER if c in table.columns]
-    known += [c for c in table.columns if c not in known]
+    columns = {**table.columns, "interval": _ends_of(table)}
+    if not any(columns.get("n_duplicates", [])):
+        columns.pop("n_duplicates", None)
+    known = [c for c in _ORDER if c in columns]
+    known += [c for c in columns if c not in (*known, *_UNSHOWN)]
     header = ["class", "verdict", *(_NAMES.get(c, c.replace("_", " ")) for c in known)]
     rows: list[list[Cell]] = [
-        [table.classes[c], table.verdicts[c], *(table.columns[k][c] for k in known)]
+        [table.classes[c], table.verdicts[c], *(columns[k][c] for k in known)]
         for c in _ranked(table)
     ]
     return Grid(f"{table.name}, auxiliary rows {table.aux}", header, rows, folded)
+
+
+def _ends_of(table: ClassTable) -> list[Cell]:
+    """Both ends of every interval as one text."""
+    classes = range(len(table.classes))
+    ends = [(table.value("kl_low", c), table.value("kl_high", c)) for c in classes]
+    places = decimals(end for pair in ends for end in pair)
+    return [interval_text(low, high, places) for low, high in ends]
 
 
 def _leaks(report: Any) -> list[Block]:
