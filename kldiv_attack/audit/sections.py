@@ -49,8 +49,8 @@ VERDICTS = (
     "their own neighbours (coverage); or a tenth have, and nothing tells both apart: "
     "the interval reaches down to the floor, which is what rows of one law give, and "
     "the p-value is above 0.05. Whoever owns the auxiliary rows can imitate the class.",
-    "partly exposed: a tenth have, but the samples differ; or nothing tells both apart, "
-    "but hardly any training row has an auxiliary row near.",
+    "partly exposed: a tenth have, but the samples differ; or nothing tells both "
+    "apart, but hardly any training row has an auxiliary row near.",
     "apart: hardly any has. The victim's answers pick rows that are unlike its "
     "training rows.",
     "not evaluable: no score, or one that is not to be used. This is no all-clear.",
