@@ -7,6 +7,7 @@ from typing import Any
 
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._base import Attacker
+from kldiv_attack.attackers._brep_mi import BREPMIAttacker
 from kldiv_attack.attackers._cgan import CGANAttacker
 from kldiv_attack.attackers._gmi import GMIAttacker
 from kldiv_attack.attackers._known import Blur, Mask
@@ -19,6 +20,7 @@ from kldiv_attack.attackers._retrieval import RetrievalAttacker
 __all__ = [
     "ATTACKERS",
     "Attacker",
+    "BREPMIAttacker",
     "Blur",
     "CGANAttacker",
     "GMIAttacker",
@@ -38,6 +40,7 @@ def __dir__() -> list[str]:
 
 
 ATTACKERS: dict[str, type[Attacker]] = {
+    "brep_mi": BREPMIAttacker,
     "cgan": CGANAttacker,
     "gmi": GMIAttacker,
     "label_only": LabelOnlyAttacker,

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import logit
-from torch import Tensor
 
 from kldiv_attack._classifier import resolve_device
 from kldiv_attack.attackers._access import QueryAccess
@@ -14,7 +13,7 @@ from kldiv_attack.attackers._cgan_training import LOSSES, CGANSettings, CGANTrai
 from kldiv_attack.attackers._pairs import Pairs
 from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._training import train
-from kldiv_attack.attackers._updates import log_odds, recalibrate
+from kldiv_attack.attackers._updates import log_odds
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.datasets._base import check_choice, check_whole
 
@@ -276,14 +275,4 @@ class CGANAttacker(CGANSettings):
             recorder=recorder,
             title="train cGAN",
         )
-        self.generator_, self.surrogate_ = training.average, training.surrogate
-        self._recalibrate(pairs)
-
-    def _recalibrate(self, pairs: Pairs) -> None:
-        source = torch.Generator().manual_seed(self.random_state)
-
-        def inputs(n: int) -> tuple[Tensor, Tensor]:
-            asked = pairs.conditions[pairs.draw(n, source).to(pairs.place)]
-            return torch.randn(n, self.n_noise, generator=source).to(pairs.place), asked
-
-        recalibrate(self.generator_, inputs)
+        self.generator_, self.surrogate_ = training.finish(), training.surrogate

@@ -26,6 +26,7 @@ from kldiv_attack.attackers._updates import (
     gradient_penalty,
     held,
     move,
+    recalibrate,
     translate,
     update,
 )
@@ -232,12 +233,32 @@ class CGANTraining(TrainingState):
             if recognised is not None:
                 loss = loss + F.cross_entropy(recognised, asked)
             total = loss
-            consistency = torch.zeros_like(loss)
-            if self.settings.consistency:
-                consistency = F.cross_entropy(self.surrogate(fake), asked)
-                total = loss + draws["lesson"] * consistency
+            lesson = self.lesson(fake, moved, asked)
+            if lesson is not None:
+                total = loss + draws["lesson"] * lesson
             update(self.optimizers["generator"], total)
-        return loss.detach(), consistency.detach()
+        taught = torch.zeros_like(loss) if lesson is None else lesson.detach()
+        return loss.detach(), taught
+
+    def lesson(self, fake: Tensor, moved: Tensor, asked: Tensor) -> Tensor | None:
+        """Another loss of the generator: what the surrogate objects to."""
+        del moved
+        if not self.settings.consistency:
+            return None
+        return F.cross_entropy(self.surrogate(fake), asked)
+
+    def finish(self) -> nn.Module:
+        """The averaged generator, ready for use."""
+        settings, pairs = self.settings, self.pairs
+        source = torch.Generator().manual_seed(settings.random_state)
+
+        def inputs(n: int) -> tuple[Tensor, Tensor]:
+            asked = pairs.conditions[pairs.draw(n, source).to(pairs.place)]
+            noise = torch.randn(n, settings.n_noise, generator=source)
+            return noise.to(pairs.place), asked
+
+        recalibrate(self.average, inputs)
+        return self.average
 
     def grid(self) -> NDArray[np.float32]:
         """Ten images of every class from noise that never changes."""

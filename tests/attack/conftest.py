@@ -24,6 +24,8 @@ SMALL = {
     "surrogate_steps": 10,
     "iterations": 3,
     "restarts": 2,
+    "searches": 4,
+    "points": 6,
 }
 
 
