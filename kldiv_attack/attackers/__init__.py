@@ -9,6 +9,7 @@ from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._base import Attacker
 from kldiv_attack.attackers._brep_mi import BREPMIAttacker
 from kldiv_attack.attackers._cgan import CGANAttacker
+from kldiv_attack.attackers._genetic import GeneticAttacker
 from kldiv_attack.attackers._gmi import GMIAttacker
 from kldiv_attack.attackers._known import Blur, Mask
 from kldiv_attack.attackers._label_only import LabelOnlyAttacker
@@ -24,6 +25,7 @@ __all__ = [
     "Blur",
     "CGANAttacker",
     "GMIAttacker",
+    "GeneticAttacker",
     "LabelOnlyAttacker",
     "MIFaceAttacker",
     "Mask",
@@ -42,6 +44,7 @@ def __dir__() -> list[str]:
 ATTACKERS: dict[str, type[Attacker]] = {
     "brep_mi": BREPMIAttacker,
     "cgan": CGANAttacker,
+    "genetic": GeneticAttacker,
     "gmi": GMIAttacker,
     "label_only": LabelOnlyAttacker,
     "mi_face": MIFaceAttacker,

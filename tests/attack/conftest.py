@@ -26,6 +26,7 @@ SMALL = {
     "restarts": 2,
     "searches": 4,
     "points": 6,
+    "population": 4,
 }
 
 
