@@ -32,6 +32,7 @@ from kldiv._validation import (
     check_pair,
     check_weights,
     refuse_two_vectors,
+    whole_frame,
 )
 from kldiv._warnings import warn_of
 from kldiv._window import RollingWindow
@@ -459,6 +460,7 @@ class KNNDivergence(BaseEstimator):
         """
         self._check_parameters()
         refuse_two_vectors(X, y)
+        X = whole_frame(X)
         self.categories_: Levels = {}
         columns = category_columns(X, self.discrete)
         self.reference_ = self._checked(X, columns, self.categories_, reset=True)
@@ -595,6 +597,7 @@ class KNNDivergence(BaseEstimator):
         ndarray of shape (n, n_features)
             The rows, checked.
         """
+        X = whole_frame(X)
         columns = sorted({*self.categories_, *category_columns(X, self.discrete)})
         return self._checked(X, columns, self.categories_, reset=False)
 

@@ -52,8 +52,8 @@ class RollingWindow:
     >>> for day in range(4):
     ...     print(day, round(window.update(rng.normal(day, 1, (100, 2))).score(), 1))
     0 0.1
-    1 0.3
-    2 0.6
+    1 0.2
+    2 0.5
     3 0.8
     """
 

@@ -191,11 +191,6 @@ def too_few(n: int, m: int, n_neighbors: int) -> str:
     return ""
 
 
-def train_rows_of(train: Any) -> Any:
-    """The training rows as they were given."""
-    return _unpack(_without_answers(train)[0], "train")[0]
-
-
 def _unpack(pair: Any, name: str, *, labelled: bool = True) -> tuple[Any, Any]:
     """Rows and labels of a pair or Bunch; labels are None for rows alone."""
     if hasattr(pair, "data") and hasattr(pair, "target"):  # sklearn.utils.Bunch

@@ -15,7 +15,6 @@ from kldiv._conditional._labelled_pair import (
     LabelledPair,
     labelled_pair,
     too_few,
-    train_rows_of,
 )
 from kldiv._conditional._soft import SoftTerms, soft_result, soft_terms
 from kldiv._conditional._table import columns_of, notes_of_classes
@@ -33,7 +32,6 @@ from kldiv._validation import (
     check_choice,
     check_level,
     check_pair,
-    column_names,
 )
 
 _TITLE = "Kullback-Leibler divergence per class ({unit}; small means exposed)"
@@ -219,7 +217,7 @@ class ConditionalKLScorer(BaseEstimator):
         pair = labelled_pair(
             train, aux, self.victim, soft=soft, discrete=self._discrete(final)
         ).weighted(sample_weight, reference_weight)
-        self._keep_features(train, pair)
+        self._keep_features(pair)
         self.transformer_, described = make_transformer(
             self.transformer, pair.continuous_shape, final.metric, self.random_state
         )
@@ -231,6 +229,7 @@ class ConditionalKLScorer(BaseEstimator):
             "estimator": repr(final),
             "unit": unit_of(final.base),
             "shared rows": shared,
+            **({"features": list(pair.asked.names)} if pair.asked.named else {}),
             "seconds": round(time.perf_counter() - started, 3),
         }
         terms = self.terms_ if soft else None
@@ -287,14 +286,13 @@ class ConditionalKLScorer(BaseEstimator):
         final._check_parameters()
         return final
 
-    def _keep_features(self, train: Any, pair: LabelledPair) -> None:
+    def _keep_features(self, pair: LabelledPair) -> None:
         """Remember the classes, how many features there were, and their names."""
         self.classes_ = pair.classes
         self.n_features_in_ = pair.train.shape[1]
         self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
-        names = column_names(train_rows_of(train))
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
+        if pair.asked.named:
+            self.feature_names_in_ = np.array(pair.asked.names, dtype=object)
 
     def _discrete(self, final: KNNDivergence) -> Any:
         """What is said of the columns given; a pipeline speaks of those it makes."""

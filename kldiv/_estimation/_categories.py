@@ -16,6 +16,7 @@ from kldiv._validation import (
     check_same_columns,
     check_sample,
     column_names,
+    whole_frame,
 )
 
 #: What a column of categories holds, in the order of its codes.
@@ -67,6 +68,7 @@ def checked_samples(
     asked : Asked
         What was said of the columns, their dtypes included.
     """
+    X, Y = whole_frame(X), whole_frame(Y)
     check_same_columns(X, Y, names)
     called = column_names(X)
     columns = sorted({*category_columns(X, discrete), *category_columns(Y, discrete)})
@@ -98,7 +100,7 @@ def asked_of(
     if not (look or discrete is None or discrete is False):
         certain |= _mask_of(discrete, d, names)
     called = tuple(names or (f"column {column}" for column in range(d)))
-    return Asked(certain, look, called, levels or {})
+    return Asked(certain, look, called, levels or {}, names is not None)
 
 
 def _mask_of(discrete: Any, d: int, names: Sequence[str] | None) -> Mask:

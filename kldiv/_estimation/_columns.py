@@ -36,12 +36,15 @@ class Asked:
         What messages call the columns.
     levels : dict of int to tuple
         What the codes of a column stand for.
+    named : bool
+        Whether the names are those of data frames.
     """
 
     discrete: Mask
     look: bool
     names: tuple[str, ...]
     levels: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    named: bool = False
 
     def described(self, column: int, code: float) -> str:
         """A column and a value of it, in words."""

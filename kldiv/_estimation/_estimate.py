@@ -37,6 +37,8 @@ def estimate(
         result = _in_nats(X, Y, options, asked, **wanted)
     else:
         result = _weighted(X, Y, options, asked, weights, **wanted)
+    if asked.named:
+        result = replace(result, feature_names=asked.names)
     return result.in_base(options.base)
 
 

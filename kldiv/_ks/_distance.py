@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,7 @@ class KSDistance(BaseEstimator):
 
     def _result_of(self, rows: FloatArray, *, n_permutations: int = 0) -> KSResult:
         """`test` on rows that `_rows_of` returned."""
-        return ks_test(
+        result = ks_test(
             rows,
             self.reference_,
             method=self.method,
@@ -205,3 +206,5 @@ class KSDistance(BaseEstimator):
             n_jobs=self.n_jobs,
             random_state=self.random_state,
         )
+        names = getattr(self, "feature_names_in_", None)
+        return result if names is None else replace(result, feature_names=tuple(names))

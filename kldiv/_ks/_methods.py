@@ -21,7 +21,9 @@ from kldiv._validation import (
     check_n_jobs,
     check_pair,
     check_sample,
+    column_names,
     n_threads,
+    whole_frame,
 )
 
 METHODS: dict[str, Callable[[Task], KSResult]] = {
@@ -140,32 +142,38 @@ def ks_test(
     [False, False, True]
     """
     _check_options(method, alternative, pvalue_method, n_permutations)
-    check_integer(n_directions, "n_directions", 1)
-    check_n_jobs(n_jobs)
-    law, given = Y if hasattr(Y, "cdf") else None, X
+    given = X = whole_frame(X)
+    law, Y = (Y, None) if hasattr(Y, "cdf") else (None, whole_frame(Y))
     if law is None:
         X, Y = check_pair(X, Y)
     else:
         X = check_sample(X, "X")
-    if law is not None and n_permutations and method in ("columns", "rows"):
-        raise ValueError(
-            f"n_permutations={n_permutations} with method={method!r} needs two "
-            "samples; against a law the p-values are known. Use n_permutations=0."
-        )
+        _refuse_permutations(method, n_permutations)
     task = Task(
         X=X,
-        Y=None if law is not None else Y,
+        Y=Y,
         law=law,
         scalar=np.ndim(given) == 1,
         method=method,
         alternative=alternative,
         pvalue_method=pvalue_method,
         n_permutations=int(n_permutations),
-        n_directions=int(n_directions),
-        threads=n_threads(n_jobs),
+        n_directions=check_integer(n_directions, "n_directions", 1),
+        threads=n_threads(check_n_jobs(n_jobs)),
         rng=np.random.default_rng(random_state),
+        names=column_names(given),
     )
     return METHODS[method](task)
+
+
+def _refuse_permutations(method: str, n_permutations: int) -> None:
+    """Raise ValueError if p-values against a distribution are known."""
+    if n_permutations and method in ("columns", "rows"):
+        raise ValueError(
+            f"n_permutations={n_permutations} with method={method!r} needs two "
+            "samples; against a distribution the p-values are known. Use "
+            "n_permutations=0."
+        )
 
 
 def _check_options(

@@ -34,6 +34,7 @@ class Task:
     n_directions: int
     threads: int
     rng: np.random.Generator
+    names: list[str] | None = None
 
     @property
     def m(self) -> int:
@@ -90,6 +91,7 @@ class Task:
             "m": self.m,
             "n_features": self.X.shape[1],
             "n_permutations": self.n_permutations,
+            "feature_names": None if self.names is None else tuple(self.names),
         }
         return KSResult(**(defaults | values))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kldiv._results._export import number_text
 from kldiv._results._record import Record
+from kldiv._validation import check_level
 
 # Entries of a long array that a notebook shows.
 _SHOWN = 10
@@ -58,6 +59,8 @@ class KSResult(Record):
         ``"max-sliced"`` only: unit vector along which the gap was found.
     n_directions : int
         Random directions, for the sliced methods.
+    feature_names : tuple of str, or None
+        Names of the columns, if the samples were data frames.
 
     Examples
     --------
@@ -87,6 +90,7 @@ class KSResult(Record):
     row_pvalue: NDArray[np.float64] | None = None
     direction: NDArray[np.float64] | None = None
     n_directions: int = 0
+    feature_names: tuple[str, ...] | None = None
 
     _title = "Kolmogorov-Smirnov test"
     # one entry per column of the samples
@@ -102,6 +106,47 @@ class KSResult(Record):
 
     def __float__(self) -> float:
         return float(self.global_statistic)
+
+    def differing_columns(self, level: float = 0.05) -> list[Any]:
+        """Columns in which the samples differ, the largest gap first.
+
+        Parameters
+        ----------
+        level : float, default=0.05
+            Chance of naming any column although no column differs: p-values are those
+            of Holm, which allow for the number of columns.
+
+        Returns
+        -------
+        list of str or int
+            Names, or positions of columns without names.
+
+        Raises
+        ------
+        ValueError
+            If the method did not test columns.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from kldiv import ks_test
+        >>> X = pd.DataFrame({"age": range(20), "dose": range(20)})
+        >>> Y = X.assign(dose=X["dose"] + 15)
+        >>> ks_test(X, Y).differing_columns()
+        ['dose']
+        """
+        if self.pvalue_holm is None:
+            raise ValueError(
+                f"method={self.method!r} compares rows as a whole; use "
+                "method='columns' to ask which columns differ."
+            )
+        check_level(level)
+        gaps = np.atleast_1d(self.statistic)
+        order = np.argsort(-gaps, kind="stable")
+        pvalues = np.atleast_1d(self.pvalue_holm)
+        found = [int(column) for column in order if pvalues[column] <= level]
+        names = self.feature_names
+        return found if names is None else [names[column] for column in found]
 
     def __repr__(self) -> str:
         return (
@@ -120,15 +165,23 @@ class KSResult(Record):
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         per_row = (*self._per_column, "row_statistic", "row_pvalue", "direction")
-        values = {k: v for k, v in self._values().items() if k not in per_row}
+        apart = (*per_row, "feature_names")
+        values = {k: v for k, v in self._values().items() if k not in apart}
         if self.method != "columns":
             values = {"statistic": self.statistic, "pvalue": self.pvalue, **values}
             return list(values), [list(values.values())]
         columns = {
             k: np.atleast_1d(getattr(self, k)).tolist() for k in self._per_column
         }
+        names = self.feature_names or range(self.n_features)
         rows = [
             [column, *entries, *values.values()]
-            for column, entries in enumerate(zip(*columns.values(), strict=True))
+            for column, *entries in zip(names, *columns.values(), strict=True)
         ]
         return ["column", *columns, *values], rows
+
+    @classmethod
+    def _sequence(cls, name: str, value: list[Any]) -> Any:
+        return (
+            tuple(value) if name == "feature_names" else super()._sequence(name, value)
+        )

@@ -89,6 +89,8 @@ class DivergenceResult(Record):
         and was compiled.
     base : float or None
         Base of the logarithms: None for nats, 2 for bits.
+    feature_names : tuple of str, or None
+        Names of the columns that were given, if the samples were data frames.
     log_ratio : ndarray of shape (n_rows,), or None
         Estimated log of the density ratio p/q at each row of X, in the order in which
         the rows were given: which rows drive the estimate. Its mean is the
@@ -132,6 +134,7 @@ class DivergenceResult(Record):
     weights: Mapping[str, float] = field(default_factory=dict)
     evaluated_by: str = "numpy"
     base: float | None = None
+    feature_names: tuple[str, ...] | None = None
     log_ratio: Floats | None = field(default=None, repr=False, compare=False)
     effects: Effects | None = field(default=None, repr=False, compare=False)
 
@@ -267,6 +270,8 @@ class DivergenceResult(Record):
 
     @classmethod
     def _sequence(cls, name: str, value: list[Any]) -> Any:
+        if name == "feature_names":
+            return tuple(value)
         if name == "log_ratio":
             return array_of(value).astype(np.float64)
         if name == "notes":  # a stored note does not warn again

@@ -14,6 +14,7 @@ from kldiv._validation._arrays import (
     column_names,
     refuse_two_vectors,
 )
+from kldiv._validation._frames import whole_frame
 from kldiv._validation._magnitudes import (
     brought_into_range,
     columns_near_one,
@@ -58,4 +59,5 @@ __all__ = [
     "n_threads",
     "refuse_two_vectors",
     "restored",
+    "whole_frame",
 ]

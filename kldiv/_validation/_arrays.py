@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 
 from kldiv._blocks._collections import brought_here, is_collection, refuse_delayed
 from kldiv._typing import FloatArray
+from kldiv._validation._frames import host_array, whole_frame
 
 # A probability row may miss one by this much (float16 softmax of 1000 classes).
 PROBABILITY_TOLERANCE = 1e-3
@@ -41,7 +42,9 @@ def on_host(values: Any, name: str) -> Any:
         if str(values.dtype) == "torch.bfloat16":  # NumPy has no such number
             values = values.float()
         return values.numpy()
-    return values
+    if hasattr(values, "__array_namespace__") and not isinstance(values, np.ndarray):
+        return host_array(values, name)
+    return whole_frame(values)
 
 
 def as_rows(values: Any, name: str) -> Any:
