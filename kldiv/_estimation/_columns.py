@@ -127,10 +127,10 @@ def _look(X: FloatArray, Y: FloatArray, certain: Mask, *, once: bool) -> Split:
     if once and repeating.any():
         X, Y = np.unique(X, axis=0), np.unique(Y, axis=0)
     for column in np.flatnonzero(repeating):
-        x, y = X[:, column], Y[:, column]
-        if _holds_codes(x, y):
+        counted = _counted(X[:, column], Y[:, column])
+        if counted.codes():
             discrete[column] = True
-        elif masses := _point_masses(x, y):
+        elif masses := counted.point_masses():
             atoms[int(column)] = masses
     return Split(discrete, atoms)
 
@@ -143,32 +143,42 @@ def _repeating(X: FloatArray, Y: FloatArray) -> Mask:
     return np.asarray((ordered[1:] == ordered[:-1]).any(axis=0))
 
 
-def _holds_codes(x: FloatArray, y: FloatArray) -> bool:
-    """Whether few values make up a column, and each of them repeats."""
-    if (x == x[0]).all() and (y == y[0]).all():
-        return False  # constant, or a plane for each sample
-    values, counts = np.unique(np.concatenate([x, y]), return_counts=True)
-    n_rows = len(x) + len(y)
-    few = values.size <= min(np.sqrt(n_rows), _MOST_VALUES)
-    return bool(few and (counts == 1).sum() <= _SINGLE_ROWS * n_rows)
+@dataclass(frozen=True)
+class _Counted:
+    """Values of one column, ascending, and how many rows of each sample have them."""
+
+    values: FloatArray
+    x: Rows
+    y: Rows
+
+    def codes(self) -> bool:
+        """Whether few values make up the column, and each of them repeats."""
+        if (self.x > 0).sum() == 1 and (self.y > 0).sum() == 1:
+            return False  # constant, or a plane for each sample
+        counts, n_rows = self.x + self.y, self.x.sum() + self.y.sum()
+        few = self.values.size <= min(np.sqrt(n_rows), _MOST_VALUES)
+        return bool(few and (counts == 1).sum() <= _SINGLE_ROWS * n_rows)
+
+    def point_masses(self) -> tuple[float, ...]:
+        """Values that many rows share, if the other values do not repeat.
+
+        A whole sample that a value is alone with is a plane, and no mass.
+        """
+        counts, shares = self.x + self.y, (self.x / self.x.sum(), self.y / self.y.sum())
+        least, most = np.minimum(*shares), np.maximum(*shares)
+        mass = (counts >= _ROWS_OF_MASS) & (most >= _MASS) & ((least > 0) | (most < 1))
+        rows_off = counts[~mass].sum()
+        if not mass.any() or (~mass).sum() < _OWN_VALUES * rows_off or rows_off == 0:
+            return ()
+        return tuple(self.values[mass].tolist())
 
 
-def _point_masses(x: FloatArray, y: FloatArray) -> tuple[float, ...]:
-    """Values that many rows share, in a column whose other values do not repeat."""
-    values, counts = np.unique(np.concatenate([x, y]), return_counts=True)
-    often = values[counts >= _ROWS_OF_MASS]
-    masses = [value for value in often if _is_mass(x, y, value)]
-    off = ~np.isin(values, masses)
-    rows_off = counts[off].sum()
-    if not masses or rows_off == 0 or off.sum() < _OWN_VALUES * rows_off:
-        return ()
-    return tuple(float(value) for value in masses)
-
-
-def _is_mass(x: FloatArray, y: FloatArray, value: float) -> bool:
-    """Whether a value holds mass; a whole sample that it is alone with is a plane."""
-    shares = (x == value).mean(), (y == value).mean()
-    return max(shares) >= _MASS and (min(shares) > 0 or max(shares) < 1)
+def _counted(x: FloatArray, y: FloatArray) -> _Counted:
+    values, of_row = np.unique(np.concatenate([x, y]), return_inverse=True)
+    counts = (
+        np.bincount(rows, minlength=values.size) for rows in np.split(of_row, [len(x)])
+    )
+    return _Counted(values, *counts)
 
 
 def _some_vary(X: FloatArray, Y: FloatArray, split: Split) -> bool:
