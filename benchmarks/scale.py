@@ -3,6 +3,7 @@
     python benchmarks/scale.py memory      # 60,000 x 784 with memory_limit
     python benchmarks/scale.py overhead    # dask threads against arrays in memory
     python benchmarks/scale.py processes   # 1,000,000 x 10 on one and on two workers
+    python benchmarks/scale.py kills       # workers killed at random moments
 
 Each prints one table. Times are wall time: workers are processes of their own.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -149,6 +151,37 @@ def processes(options: argparse.Namespace) -> None:
             print(f"{workers} | {took:.1f} | {most:.0f}", flush=True)
 
 
+def kills(options: argparse.Namespace) -> None:
+    """Searches while a worker is killed at a random moment; the same numbers or not."""
+    import dask.array as da
+    import distributed
+
+    samples = [images(options.rows, options.columns, seed) for seed in (1, 2)]
+    chunks = (max(1, options.rows // 8), -1)
+    expected = kldiv.neighbor_distances(*samples)
+    random, agree = np.random.default_rng(options.seed), 0
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        for _ in range(options.times):
+            collections = [da.from_array(rows, chunks=chunks) for rows in samples]
+            with distributed.Client(cluster) as client:
+                client.wait_for_workers(2, timeout=120)
+                victim = next(iter(client.run(os.getpid).values()))
+                after = random.uniform(0, options.within)
+                killer = threading.Timer(after, os.kill, (victim, signal.SIGKILL))
+                killer.start()
+                found = kldiv.neighbor_distances(*collections)
+                killer.join()
+            same = all(
+                np.allclose(found.block(b), expected.block(b), rtol=1e-12, atol=0)
+                for b in ("xx", "xy")
+            )
+            agree += same
+            print(f"killed after {after:.2f} s: {'the same' if same else 'DIFFERS'}")
+    print(f"{agree} of {options.times} searches give the same distances")
+
+
 def _reset_peak() -> float:
     """Memory of this process now; its peak starts anew (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
@@ -178,6 +211,10 @@ def main() -> None:
     command(processes, 1_000_000, 10).add_argument(
         "--workers", type=int, nargs="+", default=[1, 2]
     )
+    deadly = command(kills, 12_000, 10)
+    deadly.add_argument("--times", type=int, default=10)
+    deadly.add_argument("--within", type=float, default=1.5, help="seconds")
+    deadly.add_argument("--seed", type=int, default=0)
     single = commands.add_parser("one")
     single.set_defaults(run=one)
     single.add_argument("folder")
