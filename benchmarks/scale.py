@@ -160,25 +160,27 @@ def kills(options: argparse.Namespace) -> None:
     chunks = (max(1, options.rows // 8), -1)
     expected = kldiv.neighbor_distances(*samples)
     random, agree = np.random.default_rng(options.seed), 0
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-    ) as cluster:
-        for _ in range(options.times):
-            collections = [da.from_array(rows, chunks=chunks) for rows in samples]
-            with distributed.Client(cluster) as client:
-                client.wait_for_workers(2, timeout=120)
-                victim = next(iter(client.run(os.getpid).values()))
-                after = random.uniform(0, options.within)
-                killer = threading.Timer(after, os.kill, (victim, signal.SIGKILL))
-                killer.start()
-                found = kldiv.neighbor_distances(*collections)
-                killer.join()
-            same = all(
-                np.allclose(found.block(b), expected.block(b), rtol=1e-12, atol=0)
-                for b in ("xx", "xy")
-            )
-            agree += same
-            print(f"killed after {after:.2f} s: {'the same' if same else 'DIFFERS'}")
+    for _ in range(options.times):
+        collections = [da.from_array(rows, chunks=chunks) for rows in samples]
+        with (
+            distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address=":0",
+                silence_logs=50,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):  # fmt: skip
+            victim = next(iter(client.run(os.getpid).values()))
+            after = random.uniform(0, options.within)
+            killer = threading.Timer(after, os.kill, (victim, signal.SIGKILL))
+            killer.start()
+            found = kldiv.neighbor_distances(*collections)
+            killer.join()
+        same = all(
+            np.allclose(found.block(b), expected.block(b), rtol=1e-12, atol=0)
+            for b in ("xx", "xy")
+        )
+        agree += same
+        print(f"killed after {after:.2f} s: {'the same' if same else 'DIFFERS'}")
     print(f"{agree} of {options.times} searches give the same distances")
 
 
