@@ -23,14 +23,14 @@ from kldiv._estimation._estimate import estimate
 from kldiv._estimation._options import Options
 from kldiv._neighbors import of_samples
 from kldiv._results._results import DivergenceResult
-from kldiv._typing import FloatArray, Floats, UserMetric
+from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import (
     Weights,
     as_rows,
     check_integer,
     check_level,
     check_pair,
-    check_weights,
+    joined_weights,
     refuse_two_vectors,
     whole_frame,
 )
@@ -464,10 +464,8 @@ class KNNDivergence(BaseEstimator):
         self.categories_: Levels = {}
         columns = category_columns(X, self.discrete)
         self.reference_ = self._checked(X, columns, self.categories_, reset=True)
-        self.reference_weight_: Floats | None = None
-        if sample_weight is not None:
-            m = len(self.reference_)
-            self.reference_weight_ = check_weights(sample_weight, "sample_weight", m)
+        m = len(self.reference_)
+        self.reference_weight_ = joined_weights(None, 0, sample_weight, m)
         return self
 
     def partial_fit(
@@ -493,13 +491,9 @@ class KNNDivergence(BaseEstimator):
             return self.fit(X, y, sample_weight)
         refuse_two_vectors(X, y)
         rows, known = self._rows_of(X), self.reference_weight_
-        if sample_weight is not None or known is not None:
-            more = np.ones(len(rows))
-            if sample_weight is not None:
-                more = check_weights(sample_weight, "sample_weight", len(rows))
-            if known is None:
-                known = np.ones(len(self.reference_))
-            self.reference_weight_ = np.concatenate([known, more])
+        self.reference_weight_ = joined_weights(
+            known, len(self.reference_), sample_weight, len(rows)
+        )
         self.reference_ = np.concatenate([self.reference_, rows])
         return self
 

@@ -92,6 +92,14 @@ def ks_gap(x, y):
     return np.abs(f - g).max()
 
 
+def ks_weighted_gap(x, y, wx, wy):
+    """Largest |F_x - F_y| where rows have weights."""
+    points = np.concatenate([x, y])
+    f = [wx[x <= point].sum() / wx.sum() for point in points]
+    g = [wy[y <= point].sum() / wy.sum() for point in points]
+    return np.abs(np.subtract(f, g)).max()
+
+
 def ks_orthants(X, Y):
     """Fasano-Franceschini: every orthant around every row, averaged over X and Y."""
     d = X.shape[1]

@@ -12,6 +12,7 @@ import kldiv._kernels._ks as kernels
 from kldiv._ks._pvalues import ADJUSTMENTS, one_sample_pvalues, two_sample_pvalues
 from kldiv._ks._relabellings import parallel, permutation_pvalue, relabelled_gaps
 from kldiv._ks._task import Task
+from kldiv._ks._weighted import weighted_column_gaps
 from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
 
@@ -26,13 +27,18 @@ def columns(task: Task) -> KSResult:
     if task.Y is None:
         statistic, location, sign = law_gaps(task, side)
         pvalue, used = one_sample_pvalues(
-            statistic, len(task.X), task.alternative, task.pvalue_method
+            statistic, round(task.sizes[0]), task.alternative, task.pvalue_method
         )
     else:
-        statistic, location, sign = column_gaps(task.X, task.Y, side, task.threads)
+        if task.weights is None:
+            statistic, location, sign = column_gaps(task.X, task.Y, side, task.threads)
+        else:
+            statistic, location, sign = weighted_column_gaps(
+                task.X, task.Y, task.weights, side
+            )
         if not task.n_permutations:
             pvalue, used = two_sample_pvalues(
-                statistic, len(task.X), task.m, task.alternative, task.pvalue_method
+                statistic, *task.sizes, task.alternative, task.pvalue_method
             )
     if task.n_permutations and task.Y is not None:
         pooled = np.concatenate([task.X, task.Y])
@@ -85,11 +91,18 @@ def column_gaps(
 def law_gaps(task: Task, side: int) -> tuple[Array, Array, NDArray[np.int8]]:
     """The same against a law; the law may have one parameter per column."""
     X = task.X
-    ascending = np.sort(X, axis=0).astype(np.float64)
     n, columns = len(X), np.arange(X.shape[1])
+    if task.weights is None:
+        ascending = np.sort(X, axis=0).astype(np.float64)
+        step: Any = 1 / n
+        rank = np.arange(1.0, n + 1)[:, None] / n
+    else:
+        order = np.argsort(X, axis=0, kind="stable")
+        ascending = np.take_along_axis(X, order, axis=0).astype(np.float64)
+        step = task.weights.of_x[order] / n
+        rank = np.cumsum(step, axis=0)
     probability = task.probabilities(ascending)
-    rank = np.arange(1.0, n + 1)[:, None] / n
-    above, below = rank - probability, probability - (rank - 1 / n)
+    above, below = rank - probability, probability - (rank - step)
     at_above, at_below = above.argmax(axis=0), below.argmax(axis=0)
     high, low = above[at_above, columns], below[at_below, columns]
     plus = (side > 0) | ((side == 0) & (high > low))

@@ -19,6 +19,7 @@ from kldiv._validation import (
     check_choice,
     check_integer,
     check_n_jobs,
+    joined_weights,
     refuse_two_vectors,
 )
 from kldiv._window import RollingWindow
@@ -49,6 +50,8 @@ class KSDistance(BaseEstimator):
         Columns of the reference.
     feature_names_in_ : ndarray of str
         Column names, if the reference was a data frame.
+    reference_weight_ : ndarray of shape (m,), or None
+        Weights of the reference.
 
     See Also
     --------
@@ -77,7 +80,9 @@ class KSDistance(BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: Any = None) -> KSDistance:
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> KSDistance:
         """Store the reference sample.
 
         Parameters
@@ -86,6 +91,8 @@ class KSDistance(BaseEstimator):
             Sample of the reference law.
         y : None
             Ignored.
+        sample_weight : array-like of shape (m,), optional
+            Weights of its rows.
 
         Returns
         -------
@@ -97,9 +104,13 @@ class KSDistance(BaseEstimator):
         check_n_jobs(self.n_jobs)
         refuse_two_vectors(X, y)
         self.reference_ = self._checked(X, reset=True)
+        m = len(self.reference_)
+        self.reference_weight_ = joined_weights(None, 0, sample_weight, m)
         return self
 
-    def partial_fit(self, X: ArrayLike, y: Any = None) -> KSDistance:
+    def partial_fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> KSDistance:
         """Add rows to the reference sample; the first call is `fit`.
 
         Parameters
@@ -108,6 +119,8 @@ class KSDistance(BaseEstimator):
             More rows of the reference.
         y : None
             Ignored.
+        sample_weight : array-like of shape (m,), optional
+            Weights of these rows; 1 where only other rows have some.
 
         Returns
         -------
@@ -115,8 +128,12 @@ class KSDistance(BaseEstimator):
             This estimator.
         """
         if not hasattr(self, "reference_"):
-            return self.fit(X)
-        self.reference_ = np.concatenate([self.reference_, self._rows_of(X)])
+            return self.fit(X, y, sample_weight)
+        rows, known = self._rows_of(X), self.reference_weight_
+        self.reference_weight_ = joined_weights(
+            known, len(self.reference_), sample_weight, len(rows)
+        )
+        self.reference_ = np.concatenate([self.reference_, rows])
         return self
 
     def window(self, size: int) -> RollingWindow:
@@ -135,7 +152,9 @@ class KSDistance(BaseEstimator):
         check_is_fitted(self)
         return RollingWindow(copy(self), size)
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Distance of X from the reference.
 
         Parameters
@@ -144,15 +163,23 @@ class KSDistance(BaseEstimator):
             Sample.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n,), optional
+            Weights of its rows.
 
         Returns
         -------
         float
             `global_statistic` of :func:`ks_test`; 0 means alike.
         """
-        return self.test(X).global_statistic
+        return self.test(X, sample_weight=sample_weight).global_statistic
 
-    def test(self, X: ArrayLike, *, n_permutations: int = 0) -> KSResult:
+    def test(
+        self,
+        X: ArrayLike,
+        *,
+        n_permutations: int = 0,
+        sample_weight: ArrayLike | None = None,
+    ) -> KSResult:
         """Test whether X follows the law of the reference.
 
         Parameters
@@ -161,6 +188,8 @@ class KSDistance(BaseEstimator):
             Sample.
         n_permutations : int, default=0
             As in :func:`ks_test`.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows of X.
 
         Returns
         -------
@@ -168,7 +197,10 @@ class KSDistance(BaseEstimator):
             Statistics and p-values.
         """
         check_is_fitted(self)
-        return self._result_of(self._rows_of(X), n_permutations=n_permutations)
+        rows = self._rows_of(X)
+        return self._result_of(
+            rows, n_permutations=n_permutations, sample_weight=sample_weight
+        )
 
     def _rows_of(self, X: Any) -> FloatArray:
         """Rows as the reference holds its own.
@@ -195,7 +227,13 @@ class KSDistance(BaseEstimator):
         )
         return rows
 
-    def _result_of(self, rows: FloatArray, *, n_permutations: int = 0) -> KSResult:
+    def _result_of(
+        self,
+        rows: FloatArray,
+        *,
+        n_permutations: int = 0,
+        sample_weight: ArrayLike | None = None,
+    ) -> KSResult:
         """`test` on rows that `_rows_of` returned."""
         result = ks_test(
             rows,
@@ -205,6 +243,8 @@ class KSDistance(BaseEstimator):
             n_directions=self.n_directions,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
+            sample_weight=sample_weight,
+            reference_weight=self.reference_weight_,
         )
         names = getattr(self, "feature_names_in_", None)
         return result if names is None else replace(result, feature_names=tuple(names))

@@ -14,8 +14,11 @@ from kldiv._ks._pvalues import PVALUE_METHODS
 from kldiv._ks._rows import rows
 from kldiv._ks._slices import max_sliced, sliced
 from kldiv._ks._task import Task
+from kldiv._ks._weighted import weighted_sliced
 from kldiv._results._ks_result import KSResult
+from kldiv._typing import FloatArray
 from kldiv._validation import (
+    Weights,
     check_choice,
     check_integer,
     check_n_jobs,
@@ -34,6 +37,12 @@ METHODS: dict[str, Callable[[Task], KSResult]] = {
     "fasano-franceschini": fasano_franceschini,
 }
 
+#: The same for weighted rows.
+WEIGHTED: dict[str, Callable[[Task], KSResult]] = {
+    "columns": columns,
+    "sliced": weighted_sliced,
+}
+
 
 def ks_test(
     X: ArrayLike,
@@ -46,6 +55,8 @@ def ks_test(
     n_directions: int = 100,
     n_jobs: int | None = None,
     random_state: Any = None,
+    sample_weight: ArrayLike | None = None,
+    reference_weight: ArrayLike | None = None,
 ) -> KSResult:
     r"""Kolmogorov-Smirnov test of two samples, or of a sample against a law.
 
@@ -74,6 +85,10 @@ def ks_test(
         Threads; None is one, -1 all available ones. Results do not depend on it.
     random_state : None, int or Generator
         Seed of relabellings, directions and draws.
+    sample_weight, reference_weight : array-like of shape (n,) and (m,), optional
+        How many rows each row of X and of Y stands for. ``"columns"`` and ``"sliced"``
+        only, without permutations. The p-values of ``"columns"`` are those of as many
+        rows as equal weights would be worth (Kish), which is an approximation.
 
     Returns
     -------
@@ -149,9 +164,13 @@ def ks_test(
     else:
         X = check_sample(X, "X")
         _refuse_permutations(method, n_permutations)
+    X, Y, weights = _weighted(X, Y, sample_weight, reference_weight)
+    if weights is not None:
+        pvalue_method = _check_weighted(method, pvalue_method, n_permutations)
     task = Task(
         X=X,
         Y=Y,
+        weights=weights,
         law=law,
         scalar=np.ndim(given) == 1,
         method=method,
@@ -163,7 +182,45 @@ def ks_test(
         rng=np.random.default_rng(random_state),
         names=column_names(given),
     )
-    return METHODS[method](task)
+    return (METHODS if weights is None else WEIGHTED)[method](task)
+
+
+def _weighted(
+    X: FloatArray, Y: FloatArray | None, of_x: Any, of_y: Any
+) -> tuple[FloatArray, FloatArray | None, Weights | None]:
+    """Rows whose weight is not zero, and weights where they do not all count alike."""
+    if Y is None and of_y is not None:
+        raise ValueError(
+            "reference_weight was given with a law in place of Y, which has no rows. "
+            "Leave it out."
+        )
+    weights = Weights.of(of_x, of_y, len(X), 1 if Y is None else len(Y))
+    if weights is None:
+        return X, Y, None
+    x, y = np.flatnonzero(weights.of_x), np.flatnonzero(weights.of_y)
+    left = weights.taken(x, y)
+    Y = None if Y is None else Y[y]
+    return X[x], Y, None if left.uniform else left
+
+
+def _check_weighted(method: str, pvalue_method: str, n_permutations: Any) -> str:
+    """How p-values of weighted rows are had; ValueError for what has none."""
+    if method not in WEIGHTED:
+        raise ValueError(
+            f"method={method!r} takes no weights. Use method='columns' or 'sliced'."
+        )
+    if n_permutations:
+        raise ValueError(
+            f"n_permutations={n_permutations} relabels rows, and rows with weights "
+            "cannot be exchanged: they come from other laws than those compared. Use "
+            "n_permutations=0."
+        )
+    if pvalue_method == "exact":
+        raise ValueError(
+            "pvalue_method='exact' counts orders of rows that count alike; weighted "
+            "rows have approximate p-values. Use pvalue_method='asymp'."
+        )
+    return "asymp"
 
 
 def _refuse_permutations(method: str, n_permutations: int) -> None:

@@ -24,13 +24,16 @@ PVALUE_METHODS = ("auto", "exact", "asymp")
 
 
 def two_sample_pvalues(
-    statistic: Array, n: int, m: int, alternative: str, method: str
+    statistic: Array, n: float, m: float, alternative: str, method: str
 ) -> tuple[Array, str]:
-    """P-values of two-sample statistics, and the method that ``"auto"`` chose."""
+    """P-values of two-sample statistics, and the method that ``"auto"`` chose.
+
+    Sizes need not be whole for ``"asymp"``.
+    """
     if method == "auto":
         method = "exact" if max(n, m) <= LARGEST_EXACT else "asymp"
     if method == "exact":
-        return _exact(statistic, n, m, alternative), method
+        return _exact(statistic, int(n), int(m), alternative), method
     effective = n * m / (n + m)
     if alternative == "two-sided":
         if round(effective) == 0:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kldiv._ks._relabellings import Relabellings, permutation_pvalue
 from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
-from kldiv._validation import check_sample
+from kldiv._validation import Weights, check_sample
 
 Array = NDArray[np.float64]
 
@@ -21,7 +21,11 @@ DRAWS_PER_ROW = 4
 
 @dataclass(frozen=True)
 class Task:
-    """Checked arguments of one test. Exactly one of Y and law is None."""
+    """Checked arguments of one test. Exactly one of Y and law is None.
+
+    Weights are None where all rows count alike; else those of X come with ones for Y,
+    if that is None.
+    """
 
     X: FloatArray
     Y: FloatArray | None
@@ -35,6 +39,14 @@ class Task:
     threads: int
     rng: np.random.Generator
     names: list[str] | None = None
+    weights: Weights | None = None
+
+    @property
+    def sizes(self) -> tuple[float, float]:
+        """Rows of X and of Y that count for the law of a statistic."""
+        if self.weights is None:
+            return len(self.X), self.m
+        return self.weights.effective_rows()
 
     @property
     def m(self) -> int:
@@ -93,6 +105,10 @@ class Task:
             "n_permutations": self.n_permutations,
             "feature_names": None if self.names is None else tuple(self.names),
         }
+        if self.weights is not None:
+            n_effective, m_effective = self.sizes
+            defaults["n_effective"] = n_effective
+            defaults["m_effective"] = None if self.Y is None else m_effective
         return KSResult(**(defaults | values))
 
     def one_number(

@@ -61,6 +61,9 @@ class KSResult(Record):
         Random directions, for the sliced methods.
     feature_names : tuple of str, or None
         Names of the columns, if the samples were data frames.
+    n_effective, m_effective : float or None
+        Rows of equal weight that weighted rows of X and of Y are worth, from which
+        p-values are computed; None where all rows count alike.
 
     Examples
     --------
@@ -91,6 +94,8 @@ class KSResult(Record):
     direction: NDArray[np.float64] | None = None
     n_directions: int = 0
     feature_names: tuple[str, ...] | None = None
+    n_effective: float | None = None
+    m_effective: float | None = None
 
     _title = "Kolmogorov-Smirnov test"
     # one entry per column of the samples

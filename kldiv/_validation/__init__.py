@@ -31,7 +31,12 @@ from kldiv._validation._parameters import (
     metric_name,
     n_threads,
 )
-from kldiv._validation._weights import WEIGHT_NAMES, Weights, check_weights
+from kldiv._validation._weights import (
+    WEIGHT_NAMES,
+    Weights,
+    check_weights,
+    joined_weights,
+)
 
 __all__ = [
     "WEIGHT_NAMES",
@@ -55,6 +60,7 @@ __all__ = [
     "check_weights",
     "column_names",
     "columns_near_one",
+    "joined_weights",
     "metric_name",
     "n_threads",
     "refuse_two_vectors",

@@ -60,7 +60,7 @@ def as_rows(values: Any, name: str) -> Any:
 
 def refuse_two_vectors(X: Any, y: Any) -> None:
     """Raise ValueError if two vectors are given where one sample is asked for."""
-    if y is not None and np.ndim(X) == 1:
+    if y is not None and as_array(X, "X").ndim == 1:
         raise ValueError(
             "fit takes one sample, the reference, and y is ignored; got a vector and "
             "y. To compare two samples x and y call fit(y).score(x). If X is one "

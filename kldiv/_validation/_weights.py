@@ -104,6 +104,19 @@ def check_weights(weights: Any, name: str, n_rows: int) -> Floats:
     return array
 
 
+def joined_weights(
+    known: Floats | None, n_known: int, more: Any, n_more: int
+) -> Floats | None:
+    """Weights of rows and of more rows; ones for those without, None if none has."""
+    if known is None and more is None:
+        return None
+    if known is None:
+        known = np.ones(n_known)
+    if more is None:
+        return np.concatenate([known, np.ones(n_more)])
+    return np.concatenate([known, check_weights(more, "sample_weight", n_more)])
+
+
 def _of_mean_one(weights: Floats) -> Floats:
     """The same weights in another unit; constant ones become exactly one."""
     shares = weights / weights.max()
