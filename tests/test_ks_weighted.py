@@ -128,7 +128,9 @@ def test_what_takes_no_weights_says_why():
         ks_test(X, Y, sample_weight=wx, n_permutations=9)
     with pytest.raises(ValueError, match="'exact' counts orders"):
         ks_test(X, Y, sample_weight=wx, pvalue_method="exact")
-    with pytest.raises(ValueError, match="reference_weight was given with a law"):
+    with pytest.raises(
+        ValueError, match="reference_weight was given with a distribution"
+    ):
         ks_test(X, stats.norm(), reference_weight=wx)
     with pytest.raises(ValueError, match="sample_weight needs one weight"):
         ks_test(X, Y, sample_weight=wx[1:])

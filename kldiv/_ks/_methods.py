@@ -165,8 +165,7 @@ def ks_test(
         X = check_sample(X, "X")
         _refuse_permutations(method, n_permutations)
     X, Y, weights = _weighted(X, Y, sample_weight, reference_weight)
-    if weights is not None:
-        pvalue_method = _check_weighted(method, pvalue_method, n_permutations)
+    options = method, pvalue_method, n_permutations
     task = Task(
         X=X,
         Y=Y,
@@ -175,7 +174,7 @@ def ks_test(
         scalar=np.ndim(given) == 1,
         method=method,
         alternative=alternative,
-        pvalue_method=pvalue_method,
+        pvalue_method=pvalue_method if weights is None else _approximate(*options),
         n_permutations=int(n_permutations),
         n_directions=check_integer(n_directions, "n_directions", 1),
         threads=n_threads(check_n_jobs(n_jobs)),
@@ -191,7 +190,8 @@ def _weighted(
     """Rows whose weight is not zero, and weights where they do not all count alike."""
     if Y is None and of_y is not None:
         raise ValueError(
-            "reference_weight was given with a law in place of Y, which has no rows. "
+            "reference_weight was given with a distribution in place of Y, which has no "
+            "rows. "
             "Leave it out."
         )
     weights = Weights.of(of_x, of_y, len(X), 1 if Y is None else len(Y))
@@ -203,7 +203,7 @@ def _weighted(
     return X[x], Y, None if left.uniform else left
 
 
-def _check_weighted(method: str, pvalue_method: str, n_permutations: Any) -> str:
+def _approximate(method: str, pvalue_method: str, n_permutations: Any) -> str:
     """How p-values of weighted rows are had; ValueError for what has none."""
     if method not in WEIGHTED:
         raise ValueError(
