@@ -190,9 +190,8 @@ def _weighted(
     """Rows whose weight is not zero, and weights where they do not all count alike."""
     if Y is None and of_y is not None:
         raise ValueError(
-            "reference_weight was given with a distribution in place of Y, which has no "
-            "rows. "
-            "Leave it out."
+            "reference_weight was given with a distribution in place of Y, which has "
+            "no rows. Leave it out."
         )
     weights = Weights.of(of_x, of_y, len(X), 1 if Y is None else len(Y))
     if weights is None:
