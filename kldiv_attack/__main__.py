@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kldiv import __version__
+from kldiv_attack._set_options import parameters_of
 from kldiv_attack.audit.arguments import add_audit, add_completion, add_score
 from kldiv_attack.audit.command import attack_victim
 
@@ -41,13 +41,17 @@ def main(
         return options.command(options) or 0
     except KeyboardInterrupt:
         return _say(f"Interrupted. {options.interrupted}", 130)
+    except MemoryError as error:
+        text = str(error) or "not enough memory for data of this size"
+        return _say(f"Error: {text}", 2)
     except ImportError as error:
         remedy = "" if "pip install" in str(error) else f" Install it with {INSTALL}."
         return _say(f"Error: {error}.{remedy}", 2)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         if options.traceback:
             raise
-        return _say("Error: " + " ".join(str(error).split()), 2)
+        text = " ".join(str(error).split()) or type(error).__name__
+        return _say(f"Error: {text}", 2)
 
 
 def _say(text: str, code: int) -> int:
@@ -178,20 +182,6 @@ def _common(parser: argparse.ArgumentParser, *, out: str) -> None:
     )
 
 
-def _parameters(options: argparse.Namespace) -> dict[str, Any]:
-    """The attacker's parameters from --set; values are JSON or plain words."""
-    found = {}
-    for item in options.set:
-        name, sign, text = item.partition("=")
-        if not sign:
-            raise ValueError(f"--set {item}: expected NAME=VALUE.")
-        try:
-            found[name] = json.loads(text)
-        except json.JSONDecodeError:
-            found[name] = text
-    return found
-
-
 def _shared(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "restart": options.restart,
@@ -209,7 +199,7 @@ def _demo(options: argparse.Namespace) -> None:
     runs = run_demo(
         options.out,
         seed=options.seed,
-        attacker=_parameters(options),
+        attacker=parameters_of(options.set),
         **_shared(options),
     )
     print(demo_table(runs))
@@ -249,7 +239,7 @@ def _paper(options: argparse.Namespace) -> None:
             options.data,
             folder,
             seed=options.seed,
-            attacker=_parameters(options),
+            attacker=parameters_of(options.set),
             download=options.download,
             **_shared(options),
         )
@@ -273,7 +263,7 @@ def _study(options: argparse.Namespace) -> None:
             seeds=range(options.seed, options.seed + options.seeds),
             data=options.data,
             demo=options.demo,
-            parameters=_parameters(options),
+            parameters=parameters_of(options.set),
         )
         study = run_study(config, options.out, **_shared(options))
     print((study.folder / "study.txt").read_text(encoding="utf-8"), end="")
@@ -282,7 +272,7 @@ def _study(options: argparse.Namespace) -> None:
 
 def _attack(options: argparse.Namespace) -> int | None:
     if options.victim is not None:
-        return attack_victim(options, _parameters(options))
+        return attack_victim(options, parameters_of(options.set))
     from kldiv_attack._studies.demo import demo_table
     from kldiv_attack.datasets import load_dataset
     from kldiv_attack.experiment import run_experiment
@@ -294,7 +284,7 @@ def _attack(options: argparse.Namespace) -> int | None:
             "seed": options.seed,
             "train": train,
             "aux": _data(options.aux, options.data, size),
-            "attacker": {"name": options.attacker, **_parameters(options)},
+            "attacker": {"name": options.attacker, **parameters_of(options.set)},
         },
         options.out,
         **_shared(options),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -39,10 +40,59 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     -------
     torch.device
         Where to compute.
+
+    Raises
+    ------
+    ValueError
+        If it is no device, or none that this machine has.
     """
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    try:
+        if not isinstance(device, str | torch.device):
+            raise TypeError(type(device))
+        place = torch.device(device)
+        torch.zeros(1, device=place).cpu()
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"device={device!r}: expected 'auto', 'cpu', or a device that torch finds "
+            "here, for instance 'cuda' or 'cuda:1' on a machine with GPUs."
+        ) from error
+    return place
+
+
+@contextmanager
+def within_memory(task: str) -> Iterator[None]:
+    """Turn what torch's allocators say into a MemoryError that names the task.
+
+    Parameters
+    ----------
+    task : str
+        What is being done.
+
+    Raises
+    ------
+    MemoryError
+        If an allocator refused.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error).lower() for words in _NO_MEMORY):
+            raise
+        raise MemoryError(
+            f"{task} needs more memory than there is. Lower width, n_noise or "
+            "batch_size, or give fewer or smaller images."
+        ) from error
+
+
+# Of torch's allocators: CPU, CUDA, and sizes that no address reaches.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "not enough memory",
+    "storage size calculation overflowed",
+)
 
 
 def images_of_shape(

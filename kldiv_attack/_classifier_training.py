@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,13 +11,34 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from kldiv_attack._classifier import Classifier, resolve_device
+from kldiv_attack._classifier import Classifier, resolve_device, within_memory
+from kldiv_attack._rules import (
+    AMOUNT,
+    POSITIVE,
+    SEED,
+    VERBOSITY,
+    WIDTH,
+    Rule,
+    Whole,
+    check_values,
+)
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.judge import Judge, fingerprints
 from kldiv_attack.networks import NETWORKS, seeded
 from kldiv_attack.victim import Victim
 
 logger = logging.getLogger(__name__)
+
+#: What the options of both trainings may be.
+RULES: dict[str, Rule] = {
+    "epochs": Whole(),
+    "width": WIDTH,
+    "batch_size": Whole(),
+    "learning_rate": POSITIVE,
+    "augment": AMOUNT,
+    "random_state": SEED,
+    "verbose": VERBOSITY,
+}
 
 
 def train_victim(
@@ -141,6 +163,7 @@ def train_judge(
     return judge
 
 
+@within_memory("training of a classifier")
 def train_classifier(
     kind: str,
     data: LabelledImages,
@@ -155,7 +178,7 @@ def train_classifier(
     verbose: int,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train a network of a kind; returns it and what its file says about it."""
-    _check_training(kind, data, epochs)
+    _check(kind, data, locals())
     place = resolve_device(device)
     with seeded(random_state):
         network = NETWORKS[kind](data.image_shape, data.n_classes, width).to(place)
@@ -200,17 +223,15 @@ def _described(
     }
 
 
-def _check_training(kind: str, data: LabelledImages, epochs: int) -> None:
+def _check(kind: str, data: LabelledImages, options: Mapping[str, Any]) -> None:
+    check_values(options, RULES, defaults={}, of=f"training of the {kind}")
     if min(data.image_shape[1:]) < 8:
         raise ValueError(
             f"{kind}: expected images of at least 8 x 8 pixels, got "
             f"{data.image_shape[1]} x {data.image_shape[2]}."
         )
-    if len(data) < 2 or epochs < 1:
-        raise ValueError(
-            f"{kind}: expected at least 2 images and 1 epoch, got {len(data)} images "
-            f"and epochs={epochs}."
-        )
+    if len(data) < 2:
+        raise ValueError(f"{kind}: expected at least 2 images, got {len(data)}.")
 
 
 def _descend(

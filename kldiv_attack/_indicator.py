@@ -21,7 +21,8 @@ from kldiv import (
     PerClassReport,
 )
 from kldiv_attack._files import read_json, write_json
-from kldiv_attack._run_folder import report_to_dict
+from kldiv_attack._rules import Rule, Whole, optional
+from kldiv_attack._run_folder import report_to_dict, reports_of
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.judge import Judge
 
@@ -33,6 +34,21 @@ INDICATOR: dict[str, Any] = {
     "duplicates": "raise",
     "max_rows": None,
 }
+
+
+INDICATOR_RULES: dict[str, Rule] = {
+    "n_neighbors": Whole(),
+    "max_rows": optional(Whole(2)),
+}
+
+
+def check_indicator(one: Mapping[str, Any]) -> None:
+    """Refuse features and options of the estimator before anything is trained."""
+    parse_features(one["features"])
+    rows = np.random.default_rng(0).normal(size=(2, 40, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DivergenceWarning)
+        _estimator({**one, "n_neighbors": 1}).fit(rows[0]).score(rows[1])
 
 
 def indicator_name(one: Mapping[str, Any]) -> str:
@@ -118,7 +134,7 @@ def score_indicators(
     scores under soft conditioning beside those under hard conditioning.
     """
     if path.exists():
-        return {k: PerClassReport.from_json(v) for k, v in read_json(path).items()}
+        return reports_of(path, read_json(path))
     features = Features(train, aux, judge)
     labels = responses.argmax(axis=1)
     reports = {}

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from kldiv import __version__
 from kldiv_attack._classifier_training import train_judge, train_victim
-from kldiv_attack._files import RunError, read_json, write_json
+from kldiv_attack._files import RunError, damaged, read_json, write_json
+from kldiv_attack._locks import locked
 from kldiv_attack._run_folder import FORMAT_VERSION
 from kldiv_attack._settings import ACCESS
 from kldiv_attack.datasets import LabelledImages
@@ -33,9 +34,29 @@ def prepare_models(
         **{kind: _training(settings[kind]) for kind in _MODELS},
         "seeds": {kind: settings["seeds"][kind] for kind in _MODELS},
     }
+    if _complete(folder):
+        return _load(settings, train, folder, wanted, verbose)
+    with locked(folder):
+        return _load(settings, train, folder, wanted, verbose)
+
+
+def _complete(folder: Path) -> bool:
+    names = ("models.json", *(f"{kind}.safetensors" for kind in _MODELS))
+    return all((folder / name).exists() for name in names)
+
+
+def _load(
+    settings: Mapping[str, Any],
+    train: LabelledImages,
+    folder: Path,
+    wanted: Mapping[str, Any],
+    verbose: int,
+) -> tuple[Victim, Judge]:
     note = folder / "models.json"
     if note.exists():
         stored = read_json(note)
+        if not isinstance(stored, dict):
+            raise damaged(note, "it holds no settings")
         changed = sorted(k for k in wanted if stored.get(k) != wanted[k])
         if changed:
             raise RunError(

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from kldiv_attack._files import write_atomic
-from kldiv_attack._tables import markdown_table
+from kldiv_attack._tables import markdown_table, plain
 
 __all__ = ["Figure", "Heading", "Listing", "Paragraph", "Part", "Table", "write_pages"]
 
@@ -128,17 +128,19 @@ def write_pages(folder: Path, title: str, parts: Sequence[Part]) -> None:
 
 def to_markdown(title: str, parts: Sequence[Part]) -> str:
     """The page as Markdown; pictures are linked in ``figures/``."""
-    blocks = [f"# {title}"]
+    blocks = [f"# {plain(title)}"]
     for part in parts:
         match part:
             case Heading(text):
-                blocks.append(f"## {text}")
+                blocks.append(f"## {plain(text)}")
             case Paragraph(text):
-                blocks.append(text)
+                blocks.append(plain(text))
             case Listing(items):
-                blocks.append("\n".join(f"* {item}" for item in items))
+                blocks.append("\n".join(f"* {plain(item)}" for item in items))
             case Table(header, rows, caption):
-                blocks += [caption, markdown_table(header, rows)]
+                cells = [[plain(text) for text in row] for row in rows]
+                titles = [plain(text) for text in header]
+                blocks += [plain(caption), markdown_table(titles, cells)]
             case Figure():
                 blocks += _markdown_figure(part)
             case Gallery(figures):
@@ -148,7 +150,8 @@ def to_markdown(title: str, parts: Sequence[Part]) -> str:
 
 
 def _markdown_figure(figure: Figure) -> list[str]:
-    return [f"![{figure.alt}](figures/{figure.name}.png)", figure.caption]
+    alt = plain(figure.alt)
+    return [f"![{alt}](figures/{figure.name}.png)", plain(figure.caption)]
 
 
 def to_html(title: str, parts: Sequence[Part]) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv import PerClassReport
-from kldiv_attack._files import read_json
-from kldiv_attack._run_folder import check_format
+from kldiv_attack._files import checked_path, damaged, read_json
+from kldiv_attack._run_folder import check_format, reports_of
 
 
 @dataclass(frozen=True)
@@ -130,18 +130,18 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     >>> run.facts["access"]
     'gradients'
     """
-    folder = Path(folder)
+    folder = checked_path(folder, "folder")
     config = check_format(folder)["config"]
-    results = read_json(folder / "results.json")
-    return Run(
-        folder=folder,
-        config=config,
-        facts=results["facts"],
-        success=PerClassReport.from_json(results["success"]),
-        controls={
-            k: PerClassReport.from_json(v) for k, v in results["controls"].items()
-        },
-        indicators={
-            k: PerClassReport.from_json(v) for k, v in results["indicators"].items()
-        },
-    )
+    path = folder / "results.json"
+    results = read_json(path)
+    try:
+        return Run(
+            folder=folder,
+            config=config,
+            facts=dict(results["facts"]),
+            success=reports_of(path, {"success": results["success"]})["success"],
+            controls=reports_of(path, results["controls"]),
+            indicators=reports_of(path, results["indicators"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error

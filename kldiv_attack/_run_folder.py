@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from kldiv import PerClassReport, __version__
 from kldiv_attack._figures import grid_png
-from kldiv_attack._files import RunError, read_json, refused, write_atomic, write_json
+from kldiv_attack._files import (
+    RunError,
+    check_home,
+    damaged,
+    read_json,
+    refused,
+    write_atomic,
+    write_json,
+)
 
 #: Raised when the layout of a run folder changes.
 FORMAT_VERSION = 1
@@ -37,6 +45,56 @@ _FILES = (
 _FREE = ("root", "verbose", "device")
 
 
+def look_into(
+    folder: Path, config: Mapping[str, Any], *, restart: bool = False
+) -> bool | None:
+    """Whether a folder holds this run, finished or not; nothing is changed.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    config : mapping
+        Every setting of the run, as JSON values.
+    restart : bool, default=False
+        Whether what the folder holds of an earlier run is to be thrown away.
+
+    Returns
+    -------
+    bool or None
+        Whether the run is finished already; None where none was begun.
+
+    Raises
+    ------
+    RunError
+        If the folder holds something else: files of another kind, a run of another
+        format or code version, other settings, or files that cannot be read.
+    """
+    check_home(folder, ("models",), "config.json")
+    if not (folder / "config.json").exists():
+        return None
+    if restart:
+        _check_ours(folder)
+        return None
+    stored = check_format(folder)
+    differences = _differences(stored["config"], config)
+    if differences:
+        raise RunError(
+            f"{folder} holds a run with other settings: {'; '.join(differences[:5])}. "
+            "Choose another folder, or start over with restart=True (--restart)."
+        )
+    finished = (folder / "results.json").exists()
+    if not finished and stored["code_version"] != __version__:
+        raise RunError(
+            f"{folder} holds an unfinished run of kldiv {stored['code_version']}, this "
+            f"is {__version__}: one run is not continued by two versions. Go on with "
+            "the old version, or start over with restart=True (--restart)."
+        )
+    if not finished:
+        _check_readable(folder)
+    return finished
+
+
 def open_run(folder: Path, config: Mapping[str, Any], *, restart: bool = False) -> bool:
     """Create a run folder, or make sure that it holds the same run.
 
@@ -57,47 +115,59 @@ def open_run(folder: Path, config: Mapping[str, Any], *, restart: bool = False) 
     Raises
     ------
     RunError
-        If the folder holds something else: files of another kind, a run of another
-        format or code version, or other settings.
+        As :func:`look_into`, before anything is changed.
     """
+    finished = look_into(folder, config, restart=restart)
+    if finished is not None:
+        return finished
     if restart:
         _discard(folder)
-    if not (folder / "config.json").exists():
-        strangers = [p.name for p in folder.glob("*") if p.suffix != ".tmp"]
-        if set(strangers) - {"models"}:
-            raise RunError(
-                f"{folder} holds {', '.join(sorted(strangers)[:3])} but no run "
-                "(config.json). Choose an empty or a new folder."
-            )
-        write_json(
-            folder / "config.json",
-            {
-                "format_version": FORMAT_VERSION,
-                "code_version": __version__,
-                "config": config,
-            },
-        )
-        return False
-    stored = check_format(folder)
-    differences = _differences(stored["config"], config)
-    if differences:
+    write_json(
+        folder / "config.json",
+        {
+            "format_version": FORMAT_VERSION,
+            "code_version": __version__,
+            "config": config,
+        },
+    )
+    return False
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse to throw away what no run has written."""
+    try:
+        stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        ours = isinstance(stored, dict) and "format_version" in stored
+    except (OSError, ValueError, RecursionError):
+        # Damaged: ours if nothing else is there.
+        names = {*_FILES, "models", "samples", "figures", ".lock"}
+        ours = not {n for n in os.listdir(folder) if not n.endswith(".tmp")} - names
+    if not ours:
         raise RunError(
-            f"{folder} holds a run with other settings: {'; '.join(differences[:5])}. "
-            "Choose another folder, or start over with restart=True (--restart)."
+            f"{folder / 'config.json'} was not written by a run, so nothing here is "
+            "thrown away. Choose an empty or a new folder."
         )
-    finished = (folder / "results.json").exists()
-    if not finished and stored["code_version"] != __version__:
-        raise RunError(
-            f"{folder} holds an unfinished run of kldiv {stored['code_version']}, this "
-            f"is {__version__}: one run is not continued by two versions. Go on with "
-            "the old version, or start over with restart=True (--restart)."
-        )
-    return finished
+
+
+def _check_readable(folder: Path) -> None:
+    """Find damaged files of an unfinished run before hours are spent on it."""
+    if (folder / "indicator.json").exists():
+        reports_of(folder / "indicator.json", read_json(folder / "indicator.json"))
+    RunRecorder(folder, 1).stored()
+
+
+def reports_of(path: Path, stored: Any) -> dict[str, PerClassReport]:
+    """Reports by name, from the JSON values of a file."""
+    try:
+        return {k: PerClassReport.from_json(dict(v)) for k, v in stored.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
 
 
 def check_format(folder: Path) -> dict[str, Any]:
     """Read config.json of a run and refuse a folder of another format."""
-    stored = read_json(folder / "config.json")
+    path = folder / "config.json"
+    stored = read_json(path)
     version = stored.get("format_version") if isinstance(stored, dict) else None
     if version != FORMAT_VERSION:
         raise RunError(
@@ -105,18 +175,20 @@ def check_format(folder: Path) -> dict[str, Any]:
             f"{FORMAT_VERSION}. Read it with the kldiv that wrote it, choose another "
             "folder, or start over with restart=True (--restart)."
         )
+    if not isinstance(stored.get("config"), dict) or "code_version" not in stored:
+        raise damaged(path, "it lacks config or code_version")
     return dict(stored)
 
 
 def _discard(folder: Path) -> None:
     """Remove the files of a run and nothing else."""
-    for name in _FILES:
-        (folder / name).unlink(missing_ok=True)
     for pattern in ("samples/step_*.png", "figures/*.png"):
         for path in folder.glob(pattern):
             path.unlink()
         with contextlib.suppress(OSError):  # not there, or something else is in it
             (folder / pattern).parent.rmdir()
+    for name in reversed(_FILES):  # config.json, which makes the folder ours, last
+        (folder / name).unlink(missing_ok=True)
 
 
 def _differences(stored: Any, asked: Any, prefix: str = "") -> list[str]:
@@ -190,8 +262,15 @@ class RunRecorder:
 
         Lines that were logged after it are removed: those steps come again.
         """
+        found = self.stored()
+        self._forget_after(0 if found is None else found[3])
+        return None if found is None else found[:3]
+
+    def stored(
+        self,
+    ) -> tuple[int, dict[str, torch.Tensor], dict[str, Any], int] | None:
+        """The last checkpoint and the size of metrics.jsonl then, as they lie."""
         if not self.checkpoint.exists():
-            self._forget_after(0)
             return None
         from safetensors import SafetensorError, safe_open
 
@@ -208,8 +287,9 @@ class RunRecorder:
                 f"({error}). Put a copy back, or start over with restart=True "
                 "(--restart)."
             ) from error
-        self._forget_after(size)
-        return step, tensors, extra
+        if self._metrics_size() < size:
+            raise damaged(self.metrics, f"{size} bytes were written")
+        return step, tensors, extra, size
 
     def _metrics_size(self) -> int:
         return self.metrics.stat().st_size if self.metrics.exists() else 0

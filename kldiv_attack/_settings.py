@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from kldiv_attack._classifier import resolve_device
+from kldiv_attack._classifier_training import RULES as TRAINING_RULES
 from kldiv_attack._classifier_training import train_judge, train_victim
-from kldiv_attack._indicator import INDICATOR, parse_features
+from kldiv_attack._indicator import INDICATOR, INDICATOR_RULES, check_indicator
+from kldiv_attack._rules import (
+    SEED,
+    Choice,
+    Rule,
+    Whole,
+    check_values,
+    optional,
+    plain,
+)
 from kldiv_attack.attackers import make_attacker
 from kldiv_attack.datasets import LabelledImages, load_dataset
 
@@ -33,6 +44,19 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+#: What settings may be that have no section of their own.
+_RULES: dict[str, Rule] = {"seed": SEED, "checkpoint_every": Whole()}
+_EVALUATE_RULES: dict[str, Rule] = {
+    "n_reconstructions": Whole(),
+    "n_neighbors": Whole(),
+    "max_rows": Whole(2),
+}
+_VICTIM_RULES: dict[str, Rule] = {
+    "answers": Choice(("probabilities", "labels")),
+    "budget": optional(Whole(0)),
+}
+
+
 # Parameters of an attacker that are settings of the whole run.
 _OF_THE_RUN = {
     "random_state": "the seed",
@@ -47,22 +71,18 @@ ACCESS: dict[str, Any] = {"answers": "probabilities", "budget": None}
 
 def complete_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """All settings, spelled out, with one seed per stage."""
-    settings = with_defaults("config", DEFAULTS, config)
+    settings = with_defaults("config", DEFAULTS, config, _RULES)
+    resolve_device(settings["device"])
     settings["evaluate"] = with_defaults(
-        "evaluate", DEFAULTS["evaluate"], settings["evaluate"]
+        "evaluate", DEFAULTS["evaluate"], settings["evaluate"], _EVALUATE_RULES
     )
-    settings["indicator"] = [
-        with_defaults("indicator", INDICATOR, one) for one in settings["indicator"]
-    ]
-    if not settings["indicator"]:
-        raise ValueError("indicator: expected at least one entry, got none.")
-    for one in settings["indicator"]:
-        parse_features(one["features"])
+    settings["indicator"] = _indicators(settings["indicator"])
     for name, function in (("victim", train_victim), ("judge", train_judge)):
         defaults = _training_defaults(function)
         if name == "victim":
             defaults |= ACCESS
-        settings[name] = with_defaults(name, defaults, settings[name])
+        rules = {**TRAINING_RULES, **_VICTIM_RULES}
+        settings[name] = with_defaults(name, defaults, settings[name], rules)
     settings["attacker"] = _attacker_settings(settings["attacker"])
     states = np.random.SeedSequence(settings["seed"]).generate_state(4) >> 1
     names = ("victim", "judge", "attacker", "evaluate")
@@ -70,29 +90,56 @@ def complete_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def _indicators(given: Any) -> list[dict[str, Any]]:
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"indicator={given!r}: expected a list of mappings.")
+    entries = [
+        with_defaults("indicator", INDICATOR, one, INDICATOR_RULES) for one in given
+    ]
+    if not entries:
+        raise ValueError("indicator: expected at least one entry, got none.")
+    for one in entries:
+        check_indicator(one)
+    return entries
+
+
 def _attacker_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """Name and parameters of the attacker, its defaults included."""
-    parameters = dict(given)
+    parameters = dict(_mapping("attacker", given))
     name = parameters.pop("name", DEFAULTS["attacker"]["name"])
     for ours, instead in _OF_THE_RUN.items():
         if ours in parameters:
             raise ValueError(f"attacker: {ours} is set by {instead} of the run.")
     attacker = make_attacker(name, **parameters)
+    attacker.check()
     accepted = inspect.signature(type(attacker)).parameters
-    spelled = {k: getattr(attacker, k) for k in accepted if k not in _OF_THE_RUN}
+    spelled = {k: plain(getattr(attacker, k)) for k in accepted if k not in _OF_THE_RUN}
     return {"name": name, **spelled}
 
 
 def with_defaults(
-    name: str, defaults: Mapping[str, Any], given: Mapping[str, Any]
+    name: str,
+    defaults: Mapping[str, Any],
+    given: Mapping[str, Any],
+    rules: Mapping[str, Rule],
 ) -> dict[str, Any]:
-    unknown = sorted(set(given) - set(defaults))
+    """What is given, checked by the rules, and the defaults of all else."""
+    unknown = sorted(set(map(str, _mapping(name, given))) - set(defaults))
     if unknown:
         raise ValueError(
             f"{name} has no setting {', '.join(unknown)}; it accepts "
             f"{', '.join(defaults)}."
         )
-    return {**defaults, **given}
+    check_values(given, rules, defaults=defaults, of=name)
+    return {**defaults, **plain(dict(given))}
+
+
+def _mapping(name: str, given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"{name}={given!r}: expected a mapping from settings to values."
+        )
+    return given
 
 
 def _training_defaults(function: Callable[..., Any]) -> dict[str, Any]:

@@ -41,3 +41,25 @@ def _aligned(rows: Sequence[Row], n_left: int) -> list[list[str]]:
         ]
         for row in rows
     ]
+
+
+_SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|", "](": "\\]("}
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is, also where it is read as HTML."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    for sign, instead in _SIGNS.items():
+        text = text.replace(sign, instead)
+    return text
+
+
+def cell_of_csv(value: object) -> object:
+    """A value that no spreadsheet takes for a formula."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value

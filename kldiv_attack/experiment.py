@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from kldiv import PerClassReport, __version__
 from kldiv_attack._controls import CONTROLS
-from kldiv_attack._files import write_atomic, write_json
+from kldiv_attack._files import check_home, checked_path, write_atomic, write_json
 from kldiv_attack._indicator import score_indicators
+from kldiv_attack._locks import locked
 from kldiv_attack._models import (
     accuracies,
     discard_models,
@@ -29,6 +30,7 @@ from kldiv_attack._run import Run, load_run
 from kldiv_attack._run_folder import (
     FORMAT_VERSION,
     RunRecorder,
+    look_into,
     open_run,
     report_to_dict,
 )
@@ -113,14 +115,30 @@ def run_experiment(
     >>> list(run.controls), len(run.success.classes)
     (['random', 'confident'], 10)
     """
-    folder = Path(folder)
-    models = folder / "models" if models is None else Path(models)
-    settings, data = _load(complete_settings(config))
-    if restart and models == folder / "models":
-        discard_models(models)
-    if open_run(folder, settings, restart=restart):
+    folder = checked_path(folder, "folder")
+    home = folder / "models" if models is None else checked_path(models, "models")
+    settings = complete_settings(config)
+    check_home(folder, ("models",), "config.json")
+    settings, data = _load(settings)
+    if look_into(folder, settings, restart=restart):
         logger.info("%s holds the finished run; nothing to compute.", folder)
-        return load_run(folder)
+        run = load_run(folder)
+        if not (folder / "report.html").exists():  # it was stopped on the last line
+            write_report(run)
+        return run
+    with locked(folder):
+        # Between the look and the lock another process may have finished.
+        if not open_run(folder, settings, restart=restart):
+            if restart and models is None:
+                discard_models(home)
+            _compute(settings, data, folder, home, verbose)
+    return load_run(folder)
+
+
+def _compute(
+    settings: Mapping[str, Any], data: _Data, folder: Path, models: Path, verbose: int
+) -> None:
+    """Everything that a run computes, in its folder."""
     started = time.perf_counter()
     victim, judge = prepare_models(settings, data.train, models, verbose=verbose)
     responses = owner_answers(victim, data.aux)
@@ -142,9 +160,7 @@ def run_experiment(
             "seconds": round(time.perf_counter() - started, 1),
         },
     )
-    run = load_run(folder)
-    write_report(run)
-    return run
+    write_report(load_run(folder))
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,15 @@ def column_texts(
     return [number_text(value, decimals) for value in values.tolist()]
 
 
+def markdown_text(text: str) -> str:
+    """Text on one line that Markdown shows as text: no cell, tag, link or picture."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("](", "\\](")
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table with aligned columns."""
-    lines = [[text.replace("|", "\\|") for text in row] for row in [header, *rows]]
+    lines = [[markdown_text(text) for text in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = [
         "| " + " | ".join(t.rjust(w) for t, w in zip(line, widths, strict=True)) + " |"
@@ -89,6 +95,14 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     ]
     table.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
     return "\n".join(table)
+
+
+def markdown_blocks(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *listings: Sequence[str]
+) -> str:
+    """A table and what is to be listed below it."""
+    points = ["\n".join(f"* {markdown_text(t)}" for t in texts) for texts in listings]
+    return "\n\n".join([markdown_table(header, rows), *filter(None, points)])
 
 
 def html_table(
@@ -128,8 +142,19 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
     # NaN alone differs from itself
-    writer.writerows([["" if v != v else v for v in row] for row in rows])
+    writer.writerows([["" if v != v else _no_formula(v) for v in row] for row in rows])
     return out.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """The value, with a sign before it where a spreadsheet would compute it."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def json_text(values: Mapping[str, Any]) -> str:

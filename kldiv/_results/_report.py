@@ -17,7 +17,7 @@ from kldiv._results._export import (
     decoded,
     html_table,
     import_pandas,
-    markdown_table,
+    markdown_blocks,
     stored_values,
 )
 from kldiv._results._record import Exported
@@ -287,10 +287,8 @@ class PerClassReport(Exported):
         str
             The text, without the title.
         """
-        blocks = [[markdown_table(*self.cells())]]
-        blocks += [[f"* {remark}" for remark in self._remarks()]]
-        blocks += [[f"* {k}: {_setting(v)}" for k, v in self.settings.items()]]
-        return "\n\n".join("\n".join(block) for block in blocks if block)
+        settings = [f"{k}: {_setting(v)}" for k, v in self.settings.items()]
+        return markdown_blocks(*self.cells(), self._remarks(), settings)
 
     @classmethod
     def from_json(

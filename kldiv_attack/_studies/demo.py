@@ -8,9 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from kldiv_attack._files import check_home, checked_path
 from kldiv_attack._models import discard_models
 from kldiv_attack._pages import Heading, Listing, Paragraph, Part, Table, write_pages
 from kldiv_attack._run import Run
+from kldiv_attack._set_options import without_name
 from kldiv_attack._summary import (
     SUCCESS_TERMS,
     facts_of,
@@ -66,7 +68,10 @@ def run_demo(
     dict of str to Run
         The finished runs by name of the auxiliary set.
     """
-    folder = Path(folder)
+    folder = checked_path(folder, "folder")
+    parameters = without_name(attacker or {}, "attacker:")
+    homes = {name: name.replace(" ", "_") for name in AUXILIARY}
+    check_home(folder, (*homes.values(), "models"), "models/models.json")
     if restart:
         discard_models(folder / "models")
     runs = {}
@@ -79,11 +84,11 @@ def run_demo(
                 "aux": aux,
                 "victim": {"epochs": 30, "batch_size": 32},
                 "judge": {"epochs": 40, "batch_size": 32},
-                "attacker": {"name": "cgan", "steps": STEPS, **(attacker or {})},
+                "attacker": {"name": "cgan", "steps": STEPS, **parameters},
                 "indicator": [{"features": "pca6", "n_neighbors": 5}],
                 "evaluate": {"n_reconstructions": 100},
             },
-            folder / name.replace(" ", "_"),
+            folder / homes[name],
             models=folder / "models",
             restart=restart,
             verbose=verbose,

@@ -23,7 +23,7 @@ from kldiv_attack._pages import (
 from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
 from kldiv_attack._studies.result import Study, missing
 from kldiv_attack._summary import mean_known, number
-from kldiv_attack._tables import Row, text_lines
+from kldiv_attack._tables import Row, cell_of_csv, text_lines
 
 
 def write_study(study: Study) -> None:
@@ -71,7 +71,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
         writer.writerow(
             {
                 k: ("" if missing(v) else f"{v:.6g}" if isinstance(v, float) else v)
-                for k, v in row.items()
+                for k, v in ((k, cell_of_csv(v)) for k, v in row.items())
             }
         )
     return buffer.getvalue()

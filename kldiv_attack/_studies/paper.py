@@ -11,7 +11,7 @@ import numpy as np
 
 from kldiv import PerClassReport
 from kldiv_attack._figures import figure_png
-from kldiv_attack._files import write_atomic
+from kldiv_attack._files import check_home, checked_path, write_atomic
 from kldiv_attack._models import discard_models
 from kldiv_attack._pages import (
     Gallery,
@@ -23,6 +23,7 @@ from kldiv_attack._pages import (
     write_pages,
 )
 from kldiv_attack._ranks import spearman
+from kldiv_attack._set_options import without_name
 from kldiv_attack._summary import (
     SUCCESS_HEADER,
     SUCCESS_TERMS,
@@ -110,7 +111,9 @@ def run_paper(
     verbose : int, default=1
         0 turns progress bars off.
     """
-    folder = Path(folder)
+    folder, data = checked_path(folder, "folder"), checked_path(data, "data")
+    parameters = without_name(attacker or {}, "attacker:")
+    check_home(folder, (*PUBLISHED_TABLE_3, "models"), "models/models.json")
     if restart:
         discard_models(folder / "models")
 
@@ -125,7 +128,7 @@ def run_paper(
                 "train": split("mnist", "train"),
                 "held_out": split("mnist", "test"),
                 "aux": split(name, "test"),
-                "attacker": {"name": "cgan", **(attacker or {})},
+                "attacker": {"name": "cgan", **parameters},
                 "indicator": [dict(one) for one in INDICATORS],
             },
             folder / name,

@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kldiv_attack._files import check_name
+from kldiv_attack._rules import SEED, Rule, Whole, check_value
 from kldiv_attack._settings import with_defaults
 from kldiv_attack._studies.demo import AUXILIARY
 from kldiv_attack.attackers import ATTACKERS, make_attacker
@@ -42,6 +44,13 @@ _SETTINGS: dict[str, Any] = {
     "max_rows": 1500,
     "n_reconstructions": 200,
     "n_permutations": 2000,
+}
+
+
+_RULES: dict[str, Rule] = {
+    "max_rows": Whole(2),
+    "n_reconstructions": Whole(),
+    "n_permutations": Whole(0),
 }
 
 
@@ -134,13 +143,17 @@ def _emnist(root: str) -> dict[str, Any]:
 
 
 def complete_study(config: Mapping[str, Any]) -> dict[str, Any]:
-    settings = with_defaults("the study", _SETTINGS, config)
+    settings = with_defaults("the study", _SETTINGS, config, _RULES)
     for name in ("auxiliary", "attackers", "seeds"):
         if not settings[name]:
             raise ValueError(f"{name}: expected at least one, got none.")
-    settings["seeds"] = list(settings["seeds"])
+    settings["seeds"] = [
+        check_value("seed", seed, SEED, of="the study") for seed in settings["seeds"]
+    ]
     settings["attackers"] = {
         name: {"name": name, **parameters}
         for name, parameters in settings["attackers"].items()
     }
+    for name in (*settings["auxiliary"], *settings["attackers"]):
+        check_name(name)
     return settings

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from kldiv_attack._files import RunError, read_json, write_json
+from kldiv_attack._files import (
+    RunError,
+    check_home,
+    checked_path,
+    read_json,
+    write_json,
+)
 from kldiv_attack._indicator import Features, at_most
 from kldiv_attack._models import discard_models, owner_answers
 from kldiv_attack._run import Run
-from kldiv_attack._settings import load_images
+from kldiv_attack._settings import complete_settings, load_images
 from kldiv_attack._studies.measures import PREDICTORS, Floats, K, Measure
 from kldiv_attack._studies.pages import write_study
 from kldiv_attack._studies.result import FORMAT_VERSION, Study, load_study, missing
@@ -80,8 +87,9 @@ def run_study(
     >>> study.attackers
     ['mi_face', 'control: random', 'control: confident']
     """
-    folder = Path(folder)
+    folder = checked_path(folder, "folder")
     settings = complete_study(config)
+    _refuse(settings, folder)
     train = load_images(settings["train"])
     sets = {name: load_images(aux) for name, aux in settings["auxiliary"].items()}
     rows: list[dict[str, Any]] = []
@@ -109,6 +117,14 @@ def run_study(
     study = load_study(folder)
     write_study(study)
     return study
+
+
+def _refuse(settings: Mapping[str, Any], folder: Path) -> None:
+    """Find settings and folders that will not do before the first run begins."""
+    seeds = [f"seed_{seed}" for seed in settings["seeds"]]
+    check_home(folder, seeds, "seed_*/models/models.json")
+    for aux, attacker in product(settings["auxiliary"], settings["attackers"].values()):
+        complete_settings(_run_settings(settings, 0, aux, attacker))
 
 
 def _write(

@@ -20,7 +20,8 @@ from scipy import stats
 from tqdm import tqdm
 
 from kldiv import KNNDivergence
-from kldiv_attack._files import write_atomic
+from kldiv_attack._files import check_home, checked_path, write_atomic
+from kldiv_attack._rules import SEED, Choice, Whole, check_value
 from kldiv_attack._studies.readings import (
     N_RECONSTRUCTIONS,
     READINGS,
@@ -122,6 +123,9 @@ def run_table_1(
     verbose : int, default=0
         1 shows a progress bar.
     """
+    folder = checked_path(folder, "folder")
+    check_home(folder, ("table_1.md",), "table_1.json")
+    _check_sizes(seed, n_seeds, dimensions, attackers)
     # The widest data take longest, so they go first; a result depends on its own
     # seed alone, not on the order.
     widest = sorted(set(dimensions), reverse=True)
@@ -141,12 +145,22 @@ def run_table_1(
     estimates = {d: [next(rest) for _ in range(n_seeds)] for d in widest}
     rows = [{"d": d, "estimates": estimates[d], **attacks[d]} for d in dimensions]
     settings = {"seed": seed, "n_seeds": n_seeds, "attackers": list(attackers)}
-    folder = Path(folder)
     write_atomic(
         folder / "table_1.json",
         json.dumps({**settings, "rows": rows}, indent=1).encode(),
     )
     write_atomic(folder / "table_1.md", table_1(folder).encode())
+
+
+def _check_sizes(
+    seed: int, n_seeds: int, dimensions: Sequence[int], attackers: Sequence[str]
+) -> None:
+    check_value("seed", seed, SEED)
+    check_value("n_seeds", n_seeds, Whole())
+    for attacker in attackers:
+        check_value("attackers", attacker, Choice(tuple(LEVELS)))
+    for d in dimensions:
+        check_value("dimensions", d, Whole())
 
 
 def _estimate(

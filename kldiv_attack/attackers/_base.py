@@ -6,12 +6,15 @@ import hashlib
 import inspect
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
+from kldiv_attack._classifier import resolve_device, within_memory
+from kldiv_attack._rules import SEED, VERBOSITY, Rule, check_values
 from kldiv_attack.attackers._access import QueryAccess, check_network
 from kldiv_attack.attackers._recorder import Recorder
 from kldiv_attack.datasets import LabelledImages, check_images, check_labels
@@ -69,6 +72,8 @@ class Attacker(ABC):
     """
 
     access: ClassVar[str]
+    #: What each parameter may be; the rules of base classes hold as well.
+    rules: ClassVar[Mapping[str, Rule]] = {"random_state": SEED, "verbose": VERBOSITY}
 
     def get_params(self) -> dict[str, Any]:
         """Parameters of the attacker, as scikit-learn's estimators have them.
@@ -90,6 +95,34 @@ class Attacker(ABC):
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
+    def check(self, image_shape: tuple[int, ...] | None = None) -> None:
+        """Refuse parameters that mean nothing, before anything is asked or trained.
+
+        Parameters
+        ----------
+        image_shape : tuple of int, optional
+            Channels, height and width of the images, where they are known already.
+
+        Raises
+        ------
+        ValueError
+            With the name, what was expected and what came.
+        """
+        del image_shape  # any will do
+        rules: dict[str, Rule] = {}
+        for kind in reversed(type(self).__mro__):
+            rules |= vars(kind).get("rules", {})
+        parameters = inspect.signature(type(self)).parameters
+        check_values(
+            {name: getattr(self, name) for name in parameters},
+            rules,
+            defaults={k: v.default for k, v in parameters.items()},
+            of=type(self).__name__,
+        )
+        if "device" in parameters:
+            resolve_device(vars(self)["device"])
+
+    @within_memory("the attack")
     def fit(
         self, victim: Victim, aux_images: Any, *, recorder: Recorder | None = None
     ) -> Self:
@@ -115,6 +148,7 @@ class Attacker(ABC):
         images = check_images(aux_images, name="aux_images")
         if not len(images):
             raise ValueError("aux_images: expected at least one image, got none.")
+        self.check(images.shape[1:])
         self._begin(victim.class_names, images)
         before = victim.n_queries
         with victim.frozen():
@@ -126,6 +160,7 @@ class Attacker(ABC):
         self.n_queries_ += victim.n_queries - before
         return self
 
+    @within_memory("the ideal attack")
     def fit_ideal(
         self, data: LabelledImages, *, recorder: Recorder | None = None
     ) -> Self:
@@ -145,11 +180,13 @@ class Attacker(ABC):
         """
         if not len(data):
             raise ValueError("fit_ideal: expected at least one image, got none.")
+        self.check(data.image_shape)
         self._begin(data.class_names, data.images)
         self._fit_ideal(data, recorder)
         self.n_queries_ = 0
         return self
 
+    @within_memory("the reconstruction")
     def invert(
         self, labels: ArrayLike, n: int, *, random_state: int = 0
     ) -> NDArray[np.float32]:

@@ -1,10 +1,12 @@
 """BREP-MI: labels alone push a code away from the boundary of its class."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from kldiv_attack._rules import POSITIVE, Number, Rule, Whole
 from kldiv_attack.attackers._latent import Ask, LatentAttacker, Search
 
 _LONGEST_STEP = 3.0  # the paper's, in standard deviations of the prior
@@ -122,9 +124,12 @@ class BREPMIAttacker(LatentAttacker):
     """
 
     access = "labels"
-    _wholes = (*LatentAttacker._wholes, "points", "patience")
-    _positives = ("radius",)
-    _fractions = (*LatentAttacker._fractions, "momentum")
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "points": Whole(),
+        "radius": POSITIVE,
+        "growth": Number(1, low_too=False),
+        "patience": Whole(),
+    }
 
     def __init__(
         self,
@@ -172,11 +177,6 @@ class BREPMIAttacker(LatentAttacker):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if not 1 < self.growth < float("inf"):
-            raise ValueError(f"growth={self.growth!r}: expected > 1.")
 
     def _make_search(self, labels: Tensor) -> Search:
         return BoundaryRepulsion(self, labels)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import logit
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._rules import (
+    AMOUNT,
+    FRACTION,
+    POSITIVE,
+    Choice,
+    Flag,
+    Pair,
+    Rule,
+    Whole,
+    optional,
+)
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._cgan_training import LOSSES, CGANSettings, CGANTraining
 from kldiv_attack.attackers._pairs import Pairs
@@ -15,7 +29,6 @@ from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._training import train
 from kldiv_attack.attackers._updates import log_odds
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_choice, check_whole
 
 
 class CGANAttacker(CGANSettings):
@@ -139,8 +152,21 @@ class CGANAttacker(CGANSettings):
     """
 
     access = "probabilities"
-    _wholes = ("steps", "batch_size", "n_noise", "width", "candidates", "min_responses")
-    _fractions = ("certainty", "ema", "momentum")
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "loss": Choice(tuple(LOSSES)),
+        "critic_steps": optional(Whole()),
+        "discriminator": Choice(("projection", "concat", "acgan")),
+        "spectral_norm": optional(Flag()),
+        "conditional_norm": Flag(),
+        "responses": Choice(("soft", "hard")),
+        "balanced": Flag(),
+        "confidence": AMOUNT,
+        "consistency": optional(Choice(("surrogate",))),
+        "consistency_weight": AMOUNT,
+        "learning_rate": Pair(POSITIVE),
+        "candidates": Whole(),
+        "certainty": FRACTION,
+    }
 
     def __init__(
         self,
@@ -207,13 +233,11 @@ class CGANAttacker(CGANSettings):
         images: NDArray[np.float32],
         recorder: Recorder | None,
     ) -> None:
-        self._check_parameters()
         snapshot = self._resume(recorder)
         images, answers = self._answers(victim, images, snapshot)
         self._learn(images, answers, victim.n_queries, recorder, snapshot)
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
-        self._check_parameters()
         answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
         self._learn(data.images, answers, 0, recorder, self._resume(recorder))
 
@@ -228,18 +252,6 @@ class CGANAttacker(CGANSettings):
         if len(enough) < n:
             enough = np.sort(np.argsort(-sure, kind="stable")[:n])
         return images[enough[:n]]
-
-    def _check_parameters(self) -> None:
-        check_choice("loss", self.loss, tuple(LOSSES))
-        check_choice(
-            "discriminator", self.discriminator, ("projection", "concat", "acgan")
-        )
-        check_choice("responses", self.responses, ("soft", "hard"))
-        if self.consistency is not None:
-            check_choice("consistency", self.consistency, ("surrogate",))
-        self._check_numbers()
-        if self.critic_steps is not None:
-            check_whole("critic_steps", self.critic_steps, 1)
 
     def _learn(
         self,

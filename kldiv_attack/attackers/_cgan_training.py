@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from kldiv_attack.attackers._pairs import Pairs, distil
 from kldiv_attack.attackers._snapshots import TrainingState
 from kldiv_attack.attackers._stepping import Draws
-from kldiv_attack.attackers._training import TrainedAttacker
+from kldiv_attack.attackers._training import GANAttacker
 from kldiv_attack.attackers._updates import (
     PENALTY,
     adam,
@@ -33,7 +33,7 @@ from kldiv_attack.attackers._updates import (
 from kldiv_attack.networks import Discriminator, Generator, VictimNetwork, seeded
 
 
-class CGANSettings(TrainedAttacker):
+class CGANSettings(GANAttacker):
     """Parameters of the conditional GAN, and how it makes images."""
 
     loss: str

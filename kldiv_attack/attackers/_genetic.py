@@ -1,6 +1,7 @@
 """Genetic search of a generator's codes for what the victim is sure of."""
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from torch import Tensor
 
+from kldiv_attack._rules import Number, Rule, Whole
 from kldiv_attack.attackers._latent import Ask, LatentAttacker, Search
 from kldiv_attack.attackers._retrieval import certainty
 
@@ -116,8 +118,11 @@ class GeneticAttacker(LatentAttacker):
     """
 
     access = "probabilities"
-    _wholes: ClassVar[tuple[str, ...]] = (*LatentAttacker._wholes, "population")
-    _fractions = (*LatentAttacker._fractions, "momentum")
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "population": Whole(),
+        "mutation": Number(0, 1, low_too=False),
+        "certainty": Number(0.5, 1, low_too=False, high_too=False),
+    }
 
     def __init__(
         self,
@@ -163,15 +168,6 @@ class GeneticAttacker(LatentAttacker):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if not 0 < self.mutation <= 1:
-            raise ValueError(f"mutation={self.mutation!r}: expected 0 < mutation <= 1.")
-        if not 0.5 < self.certainty < 1:
-            raise ValueError(
-                f"certainty={self.certainty!r}: expected between 0.5 and 1."
-            )
 
     def _make_search(self, labels: Tensor) -> Search:
         return Populations(self, labels)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._rules import AMOUNT, POSITIVE, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._stepping import Draws, drawn
@@ -20,7 +21,6 @@ from kldiv_attack.attackers._training import own_victim, train
 from kldiv_attack.attackers._updates import draw_shifts, frozen_copy, translate
 from kldiv_attack.attackers._wasserstein import WassersteinAttacker, WassersteinTraining
 from kldiv_attack.datasets import LabelledImages, check_labels
-from kldiv_attack.datasets._base import check_whole
 
 CHUNK = 500  # noise vectors that are improved together
 
@@ -132,9 +132,13 @@ class GMIAttacker(WassersteinAttacker):
     """
 
     access = "gradients"
-    _wholes = (*WassersteinAttacker._wholes, "restarts")
-    _positives = (*WassersteinAttacker._positives, "latent_rate")
-    _amounts = ("identity", "known")
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "iterations": Whole(0),
+        "restarts": Whole(),
+        "identity": AMOUNT,
+        "known": AMOUNT,
+        "latent_rate": POSITIVE,
+    }
 
     def __init__(
         self,
@@ -246,19 +250,13 @@ class GMIAttacker(WassersteinAttacker):
         images: NDArray[np.float32],
         recorder: Recorder | None,
     ) -> None:
-        self._check_parameters()
         self._learn(images, victim.network, recorder, self._resume(recorder))
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """The owner of the images has no victim: one is trained on them."""
-        self._check_parameters()
         self._find_reasons(data.labels, 1)
         network = own_victim(data, self.device, self.random_state)
         self._learn(data.images, network, recorder, self._resume(recorder))
-
-    def _check_parameters(self) -> None:
-        self._check_numbers()
-        check_whole("iterations", self.iterations, 0)
 
     def _learn(
         self,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from kldiv_attack._classifier_training import train_classifier
+from kldiv_attack._rules import Number, Options, Rule, Whole, optional
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._base import Attacker
 from kldiv_attack.attackers._cgan import CGANAttacker
 from kldiv_attack.attackers._recorder import Recorder
 from kldiv_attack.attackers._stages import Stages
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_whole
 from kldiv_attack.victim import Victim
 
 logger = logging.getLogger(__name__)
@@ -103,6 +105,14 @@ class LabelOnlyAttacker(Attacker):
     """
 
     access = "labels"
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "steps": Whole(),
+        "n_generated": Whole(0),
+        "rehearsal": Number(0, 1, low_too=False),
+        "surrogate_steps": Whole(),
+        "gan": optional(Options()),
+        "min_responses": Whole(),
+    }
 
     def __init__(
         self,
@@ -139,7 +149,6 @@ class LabelOnlyAttacker(Attacker):
         images: NDArray[np.float32],
         recorder: Recorder | None,
     ) -> None:
-        self._check_parameters()
         stages = Stages(recorder, self._own_settings())
         asked = self._public_labels(victim, images, stages)
         self._find_reasons(self.labels_, self.min_responses)
@@ -168,7 +177,6 @@ class LabelOnlyAttacker(Attacker):
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """True labels of private images need no surrogate."""
-        self._check_parameters()
         self._find_reasons(data.labels, self.min_responses)
         stages = Stages(recorder, self._own_settings())
         self.gan_ = self._gan(self.steps)
@@ -286,14 +294,18 @@ class LabelOnlyAttacker(Attacker):
             settings=settings,
         )
 
-    def _check_parameters(self) -> None:
-        least_of = {"n_generated": 0, "surrogate_steps": 1, "min_responses": 1}
-        for name, least in least_of.items():
-            check_whole(name, getattr(self, name), least)
-        if not 0 < self.rehearsal <= 1:
+    def check(self, image_shape: tuple[int, ...] | None = None) -> None:
+        """See :meth:`Attacker.check`; the parameters of the GAN count as well."""
+        super().check(image_shape)
+        accepted = set(inspect.signature(CGANAttacker).parameters)
+        accepted -= {"steps", "device", "random_state", "verbose"}
+        unknown = sorted(set(self.gan or {}) - accepted)
+        if unknown:
             raise ValueError(
-                f"rehearsal={self.rehearsal!r}: expected 0 < rehearsal <= 1."
+                f"{type(self).__name__}: gan has no parameter {', '.join(unknown)}; it "
+                f"accepts {', '.join(sorted(accepted))}."
             )
+        self._gan(self.steps).check(image_shape)
 
     def _own_settings(self) -> dict[str, Any]:
         """What a snapshot must agree on beside what the GAN itself checks."""

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._rules import POSITIVE, Pair, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._cgan_training import CGANSettings, CGANTraining
 from kldiv_attack.attackers._pairs import Pairs
@@ -100,22 +101,14 @@ class LatentAttacker(CGANSettings):
     consistency_weight = 0.0
     candidates = 1
 
-    _wholes: ClassVar[tuple[str, ...]] = (
-        "steps",
-        "iterations",
-        "searches",
-        "batch_size",
-        "n_noise",
-        "width",
-        "min_responses",
-    )
-    _fractions: ClassVar[tuple[str, ...]] = ("ema",)
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "iterations": Whole(),
+        "searches": Whole(),
+        "learning_rate": Pair(POSITIVE),
+    }
 
     @abstractmethod
     def _make_search(self, labels: Tensor) -> Search: ...
-
-    def _check_parameters(self) -> None:
-        self._check_numbers()
 
     def _settings(self) -> dict[str, Any]:
         """The search follows the last step, so that their number matters too."""
@@ -138,7 +131,6 @@ class LatentAttacker(CGANSettings):
         images: NDArray[np.float32],
         recorder: Recorder | None,
     ) -> None:
-        self._check_parameters()
         snapshot = self._resume(recorder)
         images, answers = self._answers(victim, images, snapshot)
         if answers.ndim == 1:
@@ -151,7 +143,6 @@ class LatentAttacker(CGANSettings):
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """Whoever owns the images has nobody to ask and nothing to search for."""
-        self._check_parameters()
         answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
         self._learn(data.images, answers, 0, recorder, self._resume(recorder))
         self.codes_ = {}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,13 +13,13 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._rules import POSITIVE, Choice, Number, Rule, Whole, optional
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._base import Attacker
 from kldiv_attack.attackers._recorder import Recorder
 from kldiv_attack.attackers._training import own_victim
 from kldiv_attack.attackers._updates import frozen_copy
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_choice, check_whole
 
 BATCH = 500
 _BINOMIAL = (0.25, 0.5, 0.25)
@@ -86,6 +89,16 @@ class MIFaceAttacker(Attacker):
     """
 
     access = "gradients"
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "steps": Whole(),
+        "patience": Whole(),
+        "confidence": Number(0, 1, low_too=False, high_too=False),
+        "learning_rate": POSITIVE,
+        "cost": Choice(("log", "probability")),
+        "process": optional(Choice(("denoise",))),
+        "start": Choice(("blank", "public")),
+        "noise": Number(0, 1),
+    }
 
     def __init__(
         self,
@@ -121,13 +134,11 @@ class MIFaceAttacker(Attacker):
         recorder: Recorder | None,
     ) -> None:
         del recorder  # nothing is learnt
-        self._check_parameters()
         self._keep(victim.network, images)
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """The owner of the images needs no victim: train a network and invert it."""
         del recorder  # short enough to be done again
-        self._check_parameters()
         self._find_reasons(data.labels, 1)
         network = own_victim(data, self.device, self.random_state)
         self._keep(network, data.images)
@@ -201,22 +212,6 @@ class MIFaceAttacker(Attacker):
             smooth = blur(images)
             images = smooth + (smooth - blur(smooth))
         return images.clamp(0, 1)
-
-    def _check_parameters(self) -> None:
-        check_choice("cost", self.cost, ("log", "probability"))
-        check_choice("start", self.start, ("blank", "public"))
-        if self.process is not None:
-            check_choice("process", self.process, ("denoise",))
-        for name in ("steps", "patience"):
-            check_whole(name, getattr(self, name), 1)
-        if not 0 < self.confidence < 1:
-            raise ValueError(
-                f"confidence={self.confidence!r}: expected between 0 and 1."
-            )
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate!r}: expected > 0.")
-        if not 0 <= self.noise <= 1:
-            raise ValueError(f"noise={self.noise!r}: expected 0 to 1.")
 
 
 def blur(images: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._rules import AMOUNT, Flag, Rule
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._pairs import Pairs
 from kldiv_attack.attackers._recorder import Recorder, Snapshot
@@ -115,8 +119,12 @@ class PreImageGANAttacker(WassersteinAttacker):
     """
 
     access = "gradients"
-    _wholes = (*WassersteinAttacker._wholes, "min_responses")
-    _amounts = ("bandwidth", "similarity", "similarity_growth")
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "bandwidth": AMOUNT,
+        "balanced": Flag(),
+        "similarity": AMOUNT,
+        "similarity_growth": AMOUNT,
+    }
 
     def __init__(
         self,
@@ -169,7 +177,6 @@ class PreImageGANAttacker(WassersteinAttacker):
         images: NDArray[np.float32],
         recorder: Recorder | None,
     ) -> None:
-        self._check_numbers()
         snapshot = self._resume(recorder)
         images, answers = self._answers(victim, images, snapshot)
         self._learn(
@@ -178,7 +185,6 @@ class PreImageGANAttacker(WassersteinAttacker):
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """The owner of the images has no victim: one is trained on them."""
-        self._check_numbers()
         answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
         network = own_victim(data, self.device, self.random_state)
         self._learn(data.images, answers, network, 0, recorder, self._resume(recorder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -16,12 +17,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from kldiv_attack._classifier_training import random_affine
+from kldiv_attack._rules import AMOUNT, Number, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._recorder import Recorder
 from kldiv_attack.attackers._training import QUERY_BATCH, TrainedAttacker
 from kldiv_attack.attackers._warps import bend, stretch
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_whole
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,12 @@ class RetrievalAttacker(TrainedAttacker):
     """
 
     access = "probabilities"
-    _wholes: ClassVar[tuple[str, ...]] = ("steps", "variants", "min_responses")
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "variants": Whole(),
+        "certainty": Number(0.5, 1, low_too=False, high_too=False),
+        "turn": AMOUNT,
+        "bend": AMOUNT,
+    }
 
     def __init__(
         self,
@@ -143,7 +149,6 @@ class RetrievalAttacker(TrainedAttacker):
         images: Images,
         recorder: Recorder | None,
     ) -> None:
-        self._check_parameters()
         snapshot = self._resume(recorder)
         images, answers = self._answers(victim, images, snapshot)
         self._prepare(images, answers)
@@ -179,7 +184,6 @@ class RetrievalAttacker(TrainedAttacker):
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """The owner of the images hands over what stands for them best."""
         del recorder  # nothing is asked
-        self._check_parameters()
         answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
         self._prepare(data.images, answers)
 
@@ -198,17 +202,6 @@ class RetrievalAttacker(TrainedAttacker):
         most = [rows, made, self._unsure[label]]
         found = np.concatenate(most)[:n]
         return found[np.resize(np.arange(len(found)), n)]
-
-    def _check_parameters(self) -> None:
-        for name in self._wholes:
-            check_whole(name, getattr(self, name), 1)
-        if not 0.5 < self.certainty < 1:
-            raise ValueError(
-                f"certainty={self.certainty!r}: expected between 0.5 and 1."
-            )
-        for name in ("turn", "bend"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected >= 0.")
 
     def _prepare(self, images: Images, answers: NDArray[np.float32]) -> None:
         """Public images of every class, surest first, and what variants are made of."""

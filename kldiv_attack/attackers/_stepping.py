@@ -89,7 +89,7 @@ def _sent(values: Tensor, place: torch.device) -> Tensor:
 
 def check_cuda_graph(wanted: bool | str, place: torch.device) -> None:
     """Refuse what ``cuda_graph`` cannot mean on a device."""
-    if wanted != "auto" and not isinstance(wanted, bool):
+    if not isinstance(wanted, bool | str) or wanted not in ("auto", True, False):
         raise ValueError(f"cuda_graph={wanted!r}: expected 'auto', True or False.")
     if wanted is True and not can_record(place):
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,13 +13,22 @@ from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
 from kldiv_attack._classifier_training import train_victim
+from kldiv_attack._rules import (
+    FRACTION,
+    WIDTH,
+    Choice,
+    Flag,
+    Rule,
+    Whole,
+    optional,
+    plain,
+)
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._base import Attacker
 from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._snapshots import CHECKPOINT_FORMAT, TrainingState
 from kldiv_attack.attackers._stepping import Stepper, check_cuda_graph, drawn
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_choice, check_whole
 
 QUERY_BATCH = 1000
 
@@ -43,52 +52,17 @@ class TrainedAttacker(Attacker):
     channels_last: bool
     cuda_graph: bool | str
     cuda_graph_: bool
-    #: Parameters that are whole numbers of at least 1.
-    _wholes: ClassVar[tuple[str, ...]] = ("steps", "batch_size")
-    #: Parameters in [0, 1).
-    _fractions: ClassVar[tuple[str, ...]] = ()
-    #: Parameters that are larger than 0, and those that may be 0.
-    _positives: ClassVar[tuple[str, ...]] = ()
-    _amounts: ClassVar[tuple[str, ...]] = ()
-
-    def _check_numbers(self) -> None:
-        for name in self._wholes:
-            check_whole(name, getattr(self, name), 1)
-        if self.batch_size < 2:
-            raise ValueError("batch_size=1: batch normalisation needs at least 2.")
-        for name in self._fractions:
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r}: expected 0 <= {name} < 1."
-                )
-        for name in self._positives:
-            if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected > 0.")
-        for name in self._amounts:
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected >= 0.")
-        shift = getattr(self, "translation", None)
-        if shift is not None:
-            check_whole("translation", shift, 0)
-        check_choice("precision", self.precision, ("float32", "bfloat16"))
-        check_cuda_graph(self.cuda_graph, resolve_device(self.device))
-        height, width = self.image_shape_[1:]
-        if height % 4 or width % 4 or min(height, width) < 8:
-            raise ValueError(
-                f"{type(self).__name__} needs images whose sides are multiples of 4 "
-                f"and at least 8, got {height} x {width}; pad or resize the images and "
-                "train the victim on them."
-            )
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "steps": Whole(),
+        "min_responses": Whole(),
+    }
 
     def _settings(self) -> dict[str, Any]:
         """Everything that a snapshot must agree on."""
         unimportant = {"steps", "device", "verbose", "channels_last", "cuda_graph"}
         settings = {k: v for k, v in vars(self).items() if not k.endswith("_")}
         settings = {k: v for k, v in settings.items() if not k.startswith("_")}
-        settings = {
-            k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()
-        }
-        return {k: v for k, v in settings.items() if k not in unimportant}
+        return {k: plain(v) for k, v in settings.items() if k not in unimportant}
 
     def _check_snapshot(self, extra: dict[str, Any]) -> None:
         if extra.get("format") != CHECKPOINT_FORMAT:
@@ -149,6 +123,33 @@ class TrainedAttacker(Attacker):
         """Source of the noise of one class, the same whatever else is asked for."""
         seed = np.random.SeedSequence([random_state, label]).generate_state(1)[0]
         return torch.Generator().manual_seed(int(seed))
+
+
+class GANAttacker(TrainedAttacker):
+    """Base of attackers that train a generator of images."""
+
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "batch_size": Whole(2, 2**20),  # batch normalisation needs two
+        "ema": FRACTION,
+        "momentum": FRACTION,
+        "n_noise": Whole(1, 2**16),
+        "width": WIDTH,
+        "translation": optional(Whole(0)),
+        "precision": Choice(("float32", "bfloat16")),
+        "channels_last": Flag(),
+    }
+
+    def check(self, image_shape: tuple[int, ...] | None = None) -> None:
+        """See :meth:`Attacker.check`; sides of images are multiples of 4."""
+        super().check(image_shape)
+        check_cuda_graph(self.cuda_graph, resolve_device(self.device))
+        height, width = (8, 8) if image_shape is None else image_shape[1:]
+        if height % 4 or width % 4 or min(height, width) < 8:
+            raise ValueError(
+                f"{type(self).__name__} needs images whose sides are multiples of 4 "
+                f"and at least 8, got {height} x {width}; pad or resize the images and "
+                "train the victim on them."
+            )
 
 
 def own_victim(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -10,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kldiv_attack._rules import POSITIVE, Rule, Whole
 from kldiv_attack.attackers._snapshots import ONCE, TrainingState
 from kldiv_attack.attackers._stepping import Draws
-from kldiv_attack.attackers._training import TrainedAttacker
+from kldiv_attack.attackers._training import GANAttacker
 from kldiv_attack.attackers._updates import (
     PENALTY,
     adam,
@@ -30,7 +32,7 @@ from kldiv_attack.attackers._updates import (
 from kldiv_attack.networks import Discriminator, Generator, seeded
 
 
-class WassersteinAttacker(TrainedAttacker):
+class WassersteinAttacker(GANAttacker):
     """Parameters and noise of an attacker with a Wasserstein GAN."""
 
     critic_steps: int
@@ -41,15 +43,10 @@ class WassersteinAttacker(TrainedAttacker):
     learning_rate: float
     momentum: float
 
-    _wholes: ClassVar[tuple[str, ...]] = (
-        "steps",
-        "batch_size",
-        "critic_steps",
-        "n_noise",
-        "width",
-    )
-    _fractions = ("ema", "momentum")
-    _positives: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "critic_steps": Whole(),
+        "learning_rate": POSITIVE,
+    }
 
     @property
     def _shift(self) -> int:

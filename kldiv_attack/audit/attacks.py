@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kldiv_attack._set_options import without_name
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.attack_content import AttackOutcome
 from kldiv_attack.audit.content import Picture
@@ -39,7 +40,7 @@ def check_attack(
     """
     from kldiv_attack.attackers import make_attacker
 
-    attacker = make_attacker(name, **parameters)
+    attacker = make_attacker(name, **without_name(parameters, "attack_parameters:"))
     if not train.is_images:
         raise ValueError(
             f"attack {name}: attacks reconstruct images, but {train.name} is a table. "
@@ -48,6 +49,7 @@ def check_attack(
     side = min(train.rows.shape[2:])
     if side < 8:
         raise ValueError(f"attack {name}: images of at least 8 x 8 pixels, got {side}.")
+    attacker.check(train.rows.shape[1:])
     for model in models:
         if model.ask is None:
             raise ValueError(

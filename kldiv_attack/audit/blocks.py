@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from kldiv_attack._tables import markdown_table
+from kldiv_attack._tables import markdown_table, plain
 
 Cell = str | float | int | None
 MISSING = "\N{EN DASH}"
@@ -208,11 +208,3 @@ def markdown(block: Block) -> str:
             return f"{plain(caption)}\n\n{table}"
         case Drawing(_, alt, caption) | Photo(_, alt, caption):
             return f"*Figure in report.html: {plain(caption)} {plain(alt)}*"
-
-
-def plain(text: str) -> str:
-    """Text that Markdown shows as it is, also where it is read as HTML."""
-    text = " ".join(text.split())
-    for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
-        text = text.replace(sign, name)
-    return text

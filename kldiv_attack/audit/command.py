@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kldiv_attack._set_options import parameters_of
 from kldiv_attack.audit.result import AuditReport, write_text
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run_audit(options: argparse.Namespace) -> int:
         held_out=options.held_out,
         defences=options.defence,
         attack=options.attack,
-        attack_parameters=_parameters(options.set),
+        attack_parameters=parameters_of(options.set),
         budget=options.budget,
         label=options.label,
         data=options.data,
@@ -124,19 +125,6 @@ def _victims(given: list[str]) -> dict[str | None, str]:
         if not plain and not (name and spec):
             raise ValueError(f"--victim {text}: expected [NAME=]SPEC.")
         found[key] = text if plain else spec
-    return found
-
-
-def _parameters(given: list[str]) -> dict[str, Any]:
-    found = {}
-    for item in given:
-        name, sign, text = item.partition("=")
-        if not sign:
-            raise ValueError(f"--set {item}: expected NAME=VALUE.")
-        try:
-            found[name] = json.loads(text)
-        except json.JSONDecodeError:
-            found[name] = text
     return found
 
 

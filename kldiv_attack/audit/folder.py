@@ -8,14 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kldiv_attack._files import RunError, check_home
 from kldiv_attack.audit.result import write_text
 
 CONFIG = "audit.json"
-_OURS = (CONFIG, "answers", "report.json", "report.md", "report.html")
-
-
-class FolderError(RuntimeError):
-    """A folder that cannot be used; the message says what to do about it."""
 
 
 def open_folder(
@@ -36,35 +32,34 @@ def open_folder(
 
     Raises
     ------
-    FolderError
-        If it cannot be written, holds other files, an unfinished audit without
-        `resume` or `restart`, or one of other settings with `resume`.
+    RunError
+        As :func:`check_folder`, before anything is changed.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe.tmp"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise FolderError(
-            f"{folder} cannot be written: {error.strerror or error}."
-        ) from error
-    config = folder / CONFIG
-    strangers = sorted(
-        p.name for p in folder.iterdir() if p.name not in _OURS and p.suffix != ".tmp"
-    )
-    if not config.exists() and strangers:
-        raise FolderError(
-            f"{folder} holds {', '.join(strangers[:3])} but no audit; choose an empty "
-            "or a new folder."
-        )
-    if config.exists():
-        _check(folder, settings, resume=resume, restart=restart)
+    check_folder(folder, settings, resume=resume, restart=restart)
+    folder.mkdir(parents=True, exist_ok=True)
     if not resume:
         shutil.rmtree(folder / "answers", ignore_errors=True)
     for name in ("report.json", "report.md", "report.html"):
         (folder / name).unlink(missing_ok=True)
-    write_text(config, json.dumps(dict(settings), indent=2, ensure_ascii=False) + "\n")
+    write_text(
+        folder / CONFIG, json.dumps(dict(settings), indent=2, ensure_ascii=False) + "\n"
+    )
+
+
+def check_folder(
+    folder: Path, settings: Mapping[str, Any], *, resume: bool, restart: bool
+) -> None:
+    """Refuse a folder that :func:`open_folder` cannot use; nothing is changed.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written, holds other files, an unfinished audit without
+        `resume` or `restart`, or one of other settings with `resume`.
+    """
+    check_home(folder, marker=CONFIG, what="audit")
+    if (folder / CONFIG).exists():
+        _check(folder, settings, resume=resume, restart=restart)
 
 
 def _check(
@@ -74,19 +69,19 @@ def _check(
     if not resume:
         if finished or restart or not (folder / "answers").is_dir():
             return
-        raise FolderError(
+        raise RunError(
             f"{folder} holds an audit that was interrupted: --resume goes on, "
             "--restart throws its answers away."
         )
     try:
         stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise FolderError(f"{folder / CONFIG} is damaged; give --restart.") from error
+        raise RunError(f"{folder / CONFIG} is damaged; give --restart.") from error
     changed = sorted(
         k for k in {*stored, *settings} if stored.get(k) != settings.get(k)
     )
     if changed:
-        raise FolderError(
+        raise RunError(
             f"{folder} holds an audit with another {', '.join(changed)}; choose "
             "another folder, or give --restart."
         )

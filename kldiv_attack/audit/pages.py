@@ -6,6 +6,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from kldiv_attack._tables import plain
 from kldiv_attack.audit import blocks
 from kldiv_attack.audit.sections import all_blocks
 
@@ -34,7 +35,7 @@ def body(report: Any) -> str:
 
 def to_markdown(report: Any) -> str:
     """The report as Markdown."""
-    title = blocks.plain(f"Audit of {report.victims[0].name}")
+    title = plain(f"Audit of {report.victims[0].name}")
     texts = [f"# {title}", *map(blocks.markdown, all_blocks(report))]
     return "\n\n".join(texts) + "\n"
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import inspect
 import mimetypes
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,14 @@ from kldiv_attack.audit.samples import (
     of_images,
 )
 from kldiv_attack.datasets import DATASETS, load_dataset, load_folder
+from kldiv_attack.datasets._limits import (
+    check_archive,
+    check_columns,
+    check_npy,
+    check_size,
+)
 
+_LONGEST_HEADER = 2**28  # bytes of the first line of a table
 LABEL_COLUMNS = ("label", "target", "class", "y")
 _ROWS = ("x", "images", "data", "rows")
 _LABELS = ("y", "labels", "label", "target")
@@ -165,15 +175,21 @@ def _from_idx(folder: Path, role: str) -> Sample:
 
 
 def _read_idx(file: Path) -> NDArray[np.uint8]:
-    with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
-        data = stream.read()
-    axes = data[3] if len(data) > 4 and data[:3] == b"\0\0\x08" else 0
-    if not axes or len(data) < 4 + 4 * axes:
-        raise ValueError(f"{file} is no idx file of bytes, or it is cut off.")
-    shape = np.frombuffer(data, ">i4", axes, 4)
-    if len(data) != 4 + 4 * axes + int(np.prod(shape, dtype=np.int64)):
-        raise ValueError(f"{file} is damaged: it does not hold {shape.tolist()} bytes.")
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+            start = stream.read(4)
+            axes = start[3] if len(start) == 4 and start[:3] == b"\0\0\x08" else 0
+            sides = stream.read(4 * axes)
+            if not axes or len(sides) < 4 * axes:
+                raise ValueError(f"{file} is no idx file of bytes, or it is cut off.")
+            shape = np.frombuffer(sides, ">u4").tolist()
+            check_size(file, prod(shape))
+            data = stream.read(prod(shape) + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{file} is damaged or cut off ({error}).") from error
+    if len(data) != prod(shape):
+        raise ValueError(f"{file} is damaged: it does not hold {shape} bytes.")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _from_file(path: Path, role: str, label: str | None, like: Sample | None) -> Sample:
@@ -193,8 +209,10 @@ def _from_file(path: Path, role: str, label: str | None, like: Sample | None) ->
 def load_array(path: Path) -> Any:
     """Read ``.npy`` or ``.npz``; objects, which would be unpickled, are refused."""
     try:
+        check = check_archive if zipfile.is_zipfile(path) else check_npy
+        check(path)
         return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
         raise ValueError(
             f"{path} could not be read ({error}); expected plain NumPy arrays, no "
             "Python objects."
@@ -253,11 +271,26 @@ def read_frame(path: Path) -> Any:
         ) from error
     try:
         if path.suffix.lower() == ".parquet":
+            _check_parquet(path)
             return pd.read_parquet(path)
         separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        check_size(path, path.stat().st_size)
+        with open(path, "rb") as stream:
+            line = stream.readline(_LONGEST_HEADER)
+        check_columns(path, line.count(separator.encode()) + 1)
         return pd.read_csv(path, sep=separator)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} could not be read: {error}") from error
+
+
+def _check_parquet(path: Path) -> None:
+    """Limits of a Parquet file, from what it says of itself."""
+    from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
+
+    stored = read_metadata(path)
+    check_columns(path, stored.num_columns)
+    groups = (stored.row_group(i) for i in range(stored.num_row_groups))
+    check_size(path, sum(group.total_byte_size for group in groups))
 
 
 def _from_table(frame: Any, name: str, role: str, label: str | None) -> Sample:

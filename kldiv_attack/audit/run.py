@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
+from kldiv_attack._files import checked_path
+from kldiv_attack._locks import locked
+from kldiv_attack._rules import Whole, check_value
 from kldiv_attack.audit.attacks import check_attack
 from kldiv_attack.audit.content import Source
 from kldiv_attack.audit.defences import parse_defence
 from kldiv_attack.audit.demands import read_demands
-from kldiv_attack.audit.folder import open_folder
+from kldiv_attack.audit.folder import check_folder, open_folder
 from kldiv_attack.audit.inputs import Inputs, read_inputs, sources_of
 from kldiv_attack.audit.result import AuditReport, as_plain
 from kldiv_attack.audit.stages import Work
@@ -130,6 +132,8 @@ def audit(
     ['0', '1', '2']
     """
     started = time.perf_counter()
+    place = checked_path(folder, "folder")
+    check_value("random_state", random_state, Whole(0))
     settings = {
         "defences": list(defences),
         "attack": attack,
@@ -159,21 +163,23 @@ def audit(
     if attack is not None:
         check_attack(attack, parameters, inputs.models, inputs.train)
     demands = demands.on(inputs, waivers=waivers, release=release)
-    sources, place = sources_of(inputs), Path(folder)
+    sources = sources_of(inputs)
     kept = _kept(inputs, sources, budget, random_state)
-    open_folder(place, kept, resume=resume, restart=restart)
-    work = Work(inputs, place, random_state, n_jobs, verbose)
-    work.ask()
-    work.score()
-    work.control()
-    if attack is not None:
-        work.attack(attack, parameters, budget, device)
-    if show_private:
-        work.show_nearest()
-    texts = {key: as_plain(value) for key, value in settings.items()}
-    report = work.report(texts, sources, time.perf_counter() - started)
-    report = demands.decided(report)
-    report.write(place)
+    check_folder(place, kept, resume=resume, restart=restart)
+    with locked(place):
+        open_folder(place, kept, resume=resume, restart=restart)
+        work = Work(inputs, place, random_state, n_jobs, verbose)
+        work.ask()
+        work.score()
+        work.control()
+        if attack is not None:
+            work.attack(attack, parameters, budget, device)
+        if show_private:
+            work.show_nearest()
+        texts = {key: as_plain(value) for key, value in settings.items()}
+        report = work.report(texts, sources, time.perf_counter() - started)
+        report = demands.decided(report)
+        report.write(place)
     return report
 
 

@@ -75,7 +75,7 @@ def load_dataset(
     >>> data.images.shape
     (898, 1, 8, 8)
     """
-    if name not in DATASETS:
+    if not isinstance(name, str) or name not in DATASETS:
         raise ValueError(f"dataset {name!r}: expected one of {sorted(DATASETS)}.")
     loader = DATASETS[name]
     if root is not None:
@@ -88,5 +88,15 @@ def load_dataset(
         raise ValueError(
             f"dataset {name!r} has no option {', '.join(unknown)}; it accepts "
             f"{', '.join(accepted)}."
+        )
+    missing = [
+        name
+        for name, parameter in inspect.signature(loader).parameters.items()
+        if parameter.default is inspect.Parameter.empty and name not in options
+    ]
+    if missing:
+        raise ValueError(
+            f"dataset {name!r} needs {' and '.join(missing)}, which only a program can "
+            "give; on the command line name a folder, a file or another data set."
         )
     return loader(**options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv_attack.datasets._base import LabelledImages, check_images
+from kldiv_attack._files import checked_path
+from kldiv_attack._rules import Whole, check_value
+from kldiv_attack.datasets._base import LabelledImages, check_images, check_part
+from kldiv_attack.datasets._decoding import pixels_of
+from kldiv_attack.datasets._limits import check_files, check_size
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
+SIDE = Whole(1, 65536)
 
 
 def load_arrays(
@@ -106,24 +112,18 @@ def load_folder(
     >>> data.class_names, data.labels, data.images.shape
     (('cat', 'dog'), array([0, 1]), (2, 1, 8, 8))
     """
-    from PIL import Image
-
     if root is None:
         raise ValueError("folder: expected root=<folder with one subfolder per class>.")
     if channels not in (1, 3):
         raise ValueError(f"folder: channels={channels!r}: expected 1 or 3.")
-    folder = Path(root) / part if part else Path(root)
+    folder = checked_path(root, "root")
+    if part is not None:
+        folder /= check_part(part)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder: {folder.resolve()} is not a folder.")
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    images: list[NDArray[np.float32]] = []
-    labels: list[int] = []
-    for label, class_name in enumerate(classes):
-        for path in sorted((folder / class_name).iterdir()):
-            if path.suffix.lower() in SUFFIXES:
-                with Image.open(path) as image:
-                    images.append(_to_array(image, size, channels))
-                labels.append(label)
+    files = _files_of(folder)
+    images = _images_of(folder, files, channels, _pair(size))
+    labels = np.repeat(np.arange(len(files)), [len(paths) for paths in files.values()])
     if not images:
         raise FileNotFoundError(
             f"folder: no image found in {folder.resolve()}; expected subfolders named "
@@ -136,16 +136,46 @@ def load_folder(
             f"{sorted(shapes)[:3]}; give size=(height, width)."
         )
     return LabelledImages(
-        np.stack(images), np.array(labels), tuple(classes), f"folder/{folder.name}"
+        np.stack(images), labels, tuple(files), f"folder/{folder.name}"
     )
 
 
-def _to_array(
-    image: Any, size: int | tuple[int, int] | None, channels: int
-) -> NDArray[np.float32]:
-    picture = image.convert("L" if channels == 1 else "RGB")
-    if size is not None:
-        height, width = (size, size) if isinstance(size, int) else size
-        picture = picture.resize((width, height))
-    pixels = np.asarray(picture, dtype=np.float32) / np.float32(255)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+def _files_of(folder: Path) -> dict[str, list[Path]]:
+    """Image files by class, in sorted order."""
+    found: dict[str, list[Path]] = {}
+    count = 0
+    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+        found[place.name] = []
+        for path in place.iterdir():
+            if path.suffix.lower() in SUFFIXES:
+                count += 1
+                check_files(folder, count)
+                found[place.name].append(path)
+        found[place.name].sort()
+    return found
+
+
+def _images_of(
+    folder: Path,
+    files: dict[str, list[Path]],
+    channels: int,
+    size: tuple[int, int] | None,
+) -> list[NDArray[np.float32]]:
+    found: list[NDArray[np.float32]] = []
+    taken = 0
+    for path in chain.from_iterable(files.values()):
+        found.append(pixels_of(path, channels, size))
+        taken += found[-1].nbytes
+        check_size(folder, taken)
+    return found
+
+
+def _pair(size: Any) -> tuple[int, int] | None:
+    """Height and width, or None."""
+    if size is None:
+        return None
+    if isinstance(size, tuple | list) and len(size) == 2:
+        height, width = (check_value("size", side, SIDE, of="folder") for side in size)
+        return height, width
+    check_value("size", size, SIDE, of="folder")
+    return size, size

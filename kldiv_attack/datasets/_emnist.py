@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kldiv_attack._files import checked_path
 from kldiv_attack.datasets._base import LabelledImages, check_choice, check_part
 
 SPLITS = ("mnist", "letters", "balanced", "digits", "byclass")
@@ -63,8 +64,9 @@ def load_emnist(
             "emnist: expected root=<folder that holds EMNIST/raw>; on the command "
             "line --data. With download=True the folder is filled."
         )
+    root = checked_path(root, "root")
     if not download:
-        _check_files(Path(root), split, part)
+        _check_files(root, split, part)
     data = EMNIST(str(root), split=split, train=part == "train", download=download)
     # Official files hold every image transposed.
     images = data.data.numpy().transpose(0, 2, 1)

@@ -10,6 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kldiv_attack._rules import (
+    AMOUNT,
+    SEED,
+    Number,
+    Rule,
+    Whole,
+    check_values,
+    optional,
+)
 from kldiv_attack.datasets._base import LabelledImages, check_choice, check_part
 
 FONTS = (
@@ -48,6 +57,13 @@ SPLITS = {
     "letters": _LETTERS,
     "balanced": _BALANCED,
     "byclass": _BYCLASS,
+}
+_RULES: dict[str, Rule] = {
+    "size": Whole(4, 4096),
+    "n_per_class": Whole(),
+    "margin": optional(Number(0, 0.5, high_too=False)),
+    "jitter": AMOUNT,
+    "random_state": SEED,
 }
 _CANVAS = 96  # pixels of the square on which a character is drawn before jitter
 
@@ -95,11 +111,18 @@ def load_glyphs(
     """
     split = check_choice("split", "letters" if split is None else split, tuple(SPLITS))
     check_part(part)
-    if size < 4 or n_per_class < 1:
-        raise ValueError(
-            f"glyphs: expected size >= 4 and n_per_class >= 1, got size={size} and "
-            f"n_per_class={n_per_class}."
-        )
+    check_values(
+        {
+            "size": size,
+            "n_per_class": n_per_class,
+            "margin": margin,
+            "jitter": jitter,
+            "random_state": random_state,
+        },
+        _RULES,
+        defaults={},
+        of="glyphs",
+    )
     if margin is None:
         margin = 0.0 if size < 16 else 1 / 7
     rng = np.random.default_rng([random_state, part == "test"])

@@ -76,7 +76,7 @@ def test_every_option_trains(victim, public, loss, changes):
         ({"responses": "logits"}, "soft"),
         ({"steps": 0}, "steps=0"),
         ({"batch_size": 2.5}, "batch_size=2.5"),
-        ({"batch_size": 1}, "at least 2"),
+        ({"batch_size": 1}, "whole number >= 2"),
         ({"candidates": 0}, "candidates=0"),
         ({"certainty": 1.0}, "certainty=1.0"),
         ({"translation": -1}, "translation=-1"),

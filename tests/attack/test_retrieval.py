@@ -91,10 +91,10 @@ def test_bend_and_stretch():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"certainty": 0.5}, "certainty=0.5: expected between 0.5 and 1"),
+        ({"certainty": 0.5}, "certainty=0.5: expected a number > 0.5 and < 1"),
         ({"certainty": 1.0}, "certainty=1.0"),
         ({"certainty": np.nan}, "certainty=nan"),
-        ({"turn": -1.0}, "turn=-1.0: expected >= 0"),
+        ({"turn": -1.0}, "turn=-1.0: expected a number >= 0"),
         ({"bend": np.inf}, "bend=inf"),
         ({"variants": 0}, "variants=0"),
     ],

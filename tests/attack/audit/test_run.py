@@ -14,8 +14,8 @@ from sklearn.preprocessing import OneHotEncoder
 import kldiv_attack
 from kldiv import PerClassReport
 from kldiv_attack import AuditReport, load_dataset, train_victim
+from kldiv_attack._files import RunError
 from kldiv_attack.audit.asking import BATCH
-from kldiv_attack.audit.folder import FolderError
 from kldiv_attack.audit.scoring import ClassScore, table_of, verdict
 from kldiv_attack.audit.sections import _class_grid
 from kldiv_attack.audit.specs import VictimError
@@ -208,7 +208,7 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(run, model, train, tmp_pa
     victim = Unsteady(model, 2 * BATCH + 500)
     with pytest.raises(VictimError, match=r"rows 2000 to 2999 .* 2000 rows are kept"):
         run({"m": victim}, aux)
-    with pytest.raises(FolderError, match="interrupted: --resume goes on"):
+    with pytest.raises(RunError, match="interrupted: --resume goes on"):
         run({"m": victim}, aux)
     kept = victim.asked
     victim.after = 10**9
@@ -219,9 +219,9 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(run, model, train, tmp_pa
 
 def test_resume_refuses_another_audit(run, public):
     run()
-    with pytest.raises(FolderError, match="another samples"):
+    with pytest.raises(RunError, match="another samples"):
         run(aux=public[:200], resume=True)
-    with pytest.raises(FolderError, match="another seed"):
+    with pytest.raises(RunError, match="another seed"):
         run(random_state=4, resume=True)
     assert run(aux=public[:200]).tables  # a finished audit may be replaced
 
@@ -229,11 +229,11 @@ def test_resume_refuses_another_audit(run, public):
 def test_strange_folders_are_left_alone(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
-    with pytest.raises(FolderError, match="holds thesis.txt but no audit"):
+    with pytest.raises(RunError, match="holds thesis.txt but no audit"):
         run()
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
     (tmp_path / "file").write_text("")
-    with pytest.raises(FolderError, match="cannot be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         run(folder=tmp_path / "file" / "out")
 
 
