@@ -231,7 +231,7 @@ def _check(kind: str, data: LabelledImages, options: Mapping[str, Any]) -> None:
             f"{data.image_shape[1]} x {data.image_shape[2]}."
         )
     if len(data) < 2:
-        raise ValueError(f"{kind}: expected at least 2 images, got {len(data)}.")
+        raise ValueError(f"{kind}: expected at least 2 images, got {len(data)} images.")
 
 
 def _descend(
