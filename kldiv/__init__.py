@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # what type checkers see of the names that are loaded on firs
     from kldiv import datasets as datasets
     from kldiv import plots as plots
     from kldiv._conditional._scorer import ConditionalKLScorer
+    from kldiv._estimation._expected import expected_seconds
     from kldiv._estimators import (
         KNNDivergence,
         divergence,
@@ -57,6 +58,7 @@ _HOMES = {
     "divergence": "kldiv._estimators",
     "estimate_divergence": "kldiv._estimators",
     "kl_divergence": "kldiv._estimators",
+    "expected_seconds": "kldiv._estimation._expected",
     "ks_test": "kldiv._ks._methods",
     "neighbor_distances": "kldiv._neighbors",
     "show_versions": "kldiv._versions",
@@ -81,6 +83,7 @@ __all__ = [
     "ZeroProbabilityWarning",
     "divergence",
     "estimate_divergence",
+    "expected_seconds",
     "kl_divergence",
     "ks_test",
     "neighbor_distances",

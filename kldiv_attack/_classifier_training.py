@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import Classifier, resolve_device, within_memory
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import (
     AMOUNT,
     POSITIVE,
@@ -191,7 +191,7 @@ def train_classifier(
     )
     images = torch.from_numpy(data.images).to(place)
     labels = torch.from_numpy(data.labels).to(place)
-    bar = tqdm(total=epochs * n_steps, desc=f"train {kind}", disable=not verbose)
+    bar = progress(total=epochs * n_steps, desc=f"train {kind}", disable=not verbose)
     with bar:
         for epoch in range(epochs):
             network.train()

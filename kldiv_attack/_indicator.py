@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from tqdm import tqdm
 
 from kldiv import (
     ConditionalKLScorer,
@@ -21,6 +20,7 @@ from kldiv import (
     PerClassReport,
 )
 from kldiv_attack._files import read_json, write_json
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import Rule, Whole, optional
 from kldiv_attack._run_folder import report_to_dict, reports_of
 from kldiv_attack.datasets import LabelledImages
@@ -138,7 +138,7 @@ def score_indicators(
     features = Features(train, aux, judge)
     labels = responses.argmax(axis=1)
     reports = {}
-    for one in tqdm(entries, desc="divergence", disable=not verbose):
+    for one in progress(entries, desc="divergence", disable=not verbose):
         X, Y = features(one["features"])
         report = _score(
             one,

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from kldiv import PerClassReport, __version__
 from kldiv_attack._controls import CONTROLS
@@ -26,6 +25,7 @@ from kldiv_attack._models import (
     owner_answers,
     prepare_models,
 )
+from kldiv_attack._progress import progress
 from kldiv_attack._run import Run, load_run
 from kldiv_attack._run_folder import (
     FORMAT_VERSION,
@@ -288,7 +288,7 @@ def evaluate_run(
     if prior is not None:
         sets["prior"] = prior
     reports = {}
-    for name in tqdm(sets, desc="evaluation", disable=not verbose):
+    for name in progress(sets, desc="evaluation", disable=not verbose):
         reports[name] = evaluate_attack(
             sets[name],
             data.train,

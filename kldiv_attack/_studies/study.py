@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from kldiv_attack._files import (
     RunError,
@@ -20,6 +19,7 @@ from kldiv_attack._files import (
 )
 from kldiv_attack._indicator import Features, at_most
 from kldiv_attack._models import discard_models, owner_answers
+from kldiv_attack._progress import progress
 from kldiv_attack._run import Run
 from kldiv_attack._settings import complete_settings, load_images
 from kldiv_attack._studies.measures import PREDICTORS, Floats, K, Measure
@@ -196,7 +196,7 @@ def _divergences(
     Y, y = at_most((Y, answers), settings["max_rows"], rng)
     values: dict[str, list[float | None]] = {name: [] for name in PREDICTORS}
     classes = range(train.n_classes)
-    for c in tqdm(classes, desc="divergences", disable=not verbose, leave=False):
+    for c in progress(classes, desc="divergences", disable=not verbose, leave=False):
         for name, measure in PREDICTORS.items():
             values[name].append(_measured(measure, X[x == c], Y[y == c]))
     write_json(path, {"settings": wanted, "values": values})

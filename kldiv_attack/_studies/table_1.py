@@ -17,10 +17,10 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from scipy import stats
-from tqdm import tqdm
 
 from kldiv import KNNDivergence
 from kldiv_attack._files import check_home, checked_path, write_atomic
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import SEED, Choice, Whole, check_value
 from kldiv_attack._studies.readings import (
     N_RECONSTRUCTIONS,
@@ -138,7 +138,7 @@ def run_table_1(
     ]
     with parallel_config(backend="loky", inner_max_num_threads=1):
         results = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
-        bar = tqdm(results, total=len(jobs), desc="Table 1", disable=not verbose)
+        bar = progress(results, total=len(jobs), desc="Table 1", disable=not verbose)
         found = list(bar)
     attacks = dict(zip(widest, found[: len(widest)], strict=True))
     rest = iter(found[len(widest) :])

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device, within_memory
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import SEED, VERBOSITY, Rule, check_values
 from kldiv_attack.attackers._access import QueryAccess, check_network
 from kldiv_attack.attackers._recorder import Recorder
@@ -294,7 +294,7 @@ class Attacker(ABC):
             )
             images = self._asked_images(images, allowed)
         starts = range(0, len(images), batch)
-        bar = tqdm(starts, desc="query victim", disable=not verbose)
+        bar = progress(starts, desc="query victim", disable=not verbose)
         answers = np.concatenate(
             [victim.query(images[start : start + batch]) for start in bar]
         )

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import AMOUNT, POSITIVE, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._recorder import Recorder, Snapshot
@@ -327,7 +327,7 @@ class GMIAttacker(WassersteinAttacker):
             del number
             return {"shifts": draw_shifts(len(labels), self._shift, source)}
 
-        for now in tqdm(
+        for now in progress(
             drawn(draw, range(self.iterations), place),
             desc="search",
             total=self.iterations,

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import POSITIVE, Pair, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._cgan_training import CGANSettings, CGANTraining
@@ -204,7 +204,7 @@ class LatentAttacker(CGANSettings):
                 recorder.save(self.steps + number, state, extra)
 
         numbers = range(start + 1, self.iterations + 1)
-        for number in tqdm(numbers, desc="search", disable=not self.verbose):
+        for number in progress(numbers, desc="search", disable=not self.verbose):
             if not self.budget_exhausted_ and bool(search.going.any()):
                 search.step(ask)
             if recorder is not None:

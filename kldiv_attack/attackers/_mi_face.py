@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import POSITIVE, Choice, Number, Rule, Whole, optional
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._base import Attacker
@@ -179,7 +179,7 @@ class MIFaceAttacker(Attacker):
         lowest = torch.full((n,), torch.inf, device=place)
         window = torch.full((self.patience, n), torch.inf, device=place)
         going = torch.arange(n, device=place)
-        bar = tqdm(range(self.steps + 1), desc=f"invert {name}", leave=False,
+        bar = progress(range(self.steps + 1), desc=f"invert {name}", leave=False,
                    disable=not self.verbose)  # fmt: skip
         for step in bar:
             costs, gradient, sure = self._cost(images, label)

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
+from kldiv_attack._progress import progress
 from kldiv_attack.attackers._stepping import Draws, drawn
 from kldiv_attack.attackers._updates import draw_shifts, translate, update
 
@@ -106,7 +106,7 @@ def distil(
         return {"rows": rows, "shifts": draw_shifts(batch_size, translation, source)}
 
     draws = drawn(draw, range(steps), pairs.place)
-    bar = tqdm(draws, desc="distil answers", total=steps, disable=not verbose)
+    bar = progress(draws, desc="distil answers", total=steps, disable=not verbose)
     for now in bar:
         images = translate(pairs.images[now["rows"]], translation, now["shifts"])
         update(optimizer, F.cross_entropy(network(images), pairs.answers[now["rows"]]))

@@ -14,9 +14,9 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from kldiv_attack._classifier_training import random_affine
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import AMOUNT, Number, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._recorder import Recorder
@@ -159,7 +159,7 @@ class RetrievalAttacker(TrainedAttacker):
             self.budget_exhausted_ |= bool(snapshot[2]["exhausted"])
         elif recorder is not None:
             self._save(0, victim, recorder)
-        bar = tqdm(
+        bar = progress(
             range(start + 1, self.steps + 1),
             desc="ask about variants",
             disable=not self.verbose,

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
 from kldiv_attack._classifier_training import train_victim
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import (
     FRACTION,
     WIDTH,
@@ -215,7 +215,7 @@ def train(
     waiting: list[tuple[int, Tensor]] = []
     stepper = Stepper(training, settings.cuda_graph)
     every = recorder.every if recorder else settings.steps
-    bar = tqdm(
+    bar = progress(
         total=settings.steps, initial=start, desc=title, disable=not settings.verbose
     )
     with bar:

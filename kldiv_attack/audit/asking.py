@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from kldiv_attack._progress import progress
 from kldiv_attack.audit.answers import Answers, join, read_answers
 from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.specs import Model, VictimError
@@ -44,7 +44,7 @@ def ask(model: Model, sample: Sample, folder: Path, *, verbose: int = 0) -> Answ
     starts = range(0, len(sample), BATCH)
     parts = []
     title = f"{model.name}: {sample.name}"
-    for start in tqdm(starts, desc=title, unit="batch", disable=not verbose):
+    for start in progress(starts, desc=title, unit="batch", disable=not verbose):
         file = folder / f"{start:09d}.npz"
         rows = np.arange(start, min(start + BATCH, len(sample)))
         part = _read(file)

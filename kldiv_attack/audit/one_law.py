@@ -43,7 +43,7 @@ def floors(
         Of the halves.
     n_jobs : int, optional
         Classes scored at a time.
-    bar : tqdm, optional
+    bar : progress bar, optional
         Told of every class that is done.
 
     Returns

@@ -73,7 +73,7 @@ def score(
         Classes scored at a time.
     level : float, default=0.95
         Of the intervals.
-    bar : tqdm, optional
+    bar : progress bar, optional
         Told of every class that is done.
 
     Returns

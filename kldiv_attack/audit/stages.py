@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from kldiv_attack._progress import progress
 from kldiv_attack._shares import wilson
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.asking import answers_of_table, ask
@@ -150,7 +150,7 @@ class Work:
         marks = [(a, answers.labels.tobytes()) for _, a, _, answers in jobs]
         total = (1 + len(set(marks))) * len(np.unique(self.labels))
         known: dict[tuple[int, bytes], Scores] = {}
-        with tqdm(
+        with progress(
             total=total, desc="score", unit="class", disable=not self.verbose
         ) as bar:
             floor = floors(
