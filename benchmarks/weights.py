@@ -1,8 +1,8 @@
 """Weighted rows: error and coverage of intervals, by simulation.
 
-P and Q are Gaussians whose divergence is known. Rows are drawn from wider Gaussians and
-weighted to stand for P and Q (importance), or drawn from P and Q themselves and weighted
-at random (chance). ``python benchmarks/weights.py`` prints one line per case: effective
+P and Q are Gaussians whose divergence is known. Rows are drawn from wider Gaussians
+and weighted to stand for P and Q, or drawn from P and Q themselves and weighted at
+random (chance). ``python benchmarks/weights.py`` prints one line per case: effective
 rows, mean and root mean square error in nats, and the share of 95 % intervals that hold
 the truth.
 """

@@ -198,11 +198,11 @@ def _effects_of_weighted(ratios: Sequence[LogRatio], functional: Functional) -> 
         SampleEffects(np.tile(one - one.mean(), (N_SUBSETS, 1)), which)
         for which, one in enumerate((x, y))
     ]
-    more = sum(_variance_between(ratio) for ratio in ratios)
+    more = sum(variance_between(ratio) for ratio in ratios)
     return Effects(replace(samples[0], bootstrap=more), samples[1])
 
 
-def _variance_between(ratio: LogRatio) -> float:
+def variance_between(ratio: LogRatio) -> float:
     """What the corrections of a mean differ by, and what fits leave open."""
     if not ratio.parts:
         return ratio.fit_error**2

@@ -34,12 +34,12 @@ def weighted_effects(
         response = response_of(functional, values, i, ratio.values)
         slopes = response(ratio.values, 1) * mass.of_x / len(ratio.X)
         totals[i] += response(ratio.values) * mass.of_x
-        totals[i] += _through(weighting.x, slopes, mass.of_x)
-        totals[1 - i] -= _through(weighting.y, slopes, mass.of_y)
+        totals[i] += effects_through(weighting.x, slopes, mass.of_x)
+        totals[1 - i] -= effects_through(weighting.y, slopes, mass.of_y)
     return totals[0], totals[1]
 
 
-def _through(around: LocalWeights, slopes: Floats, weights: Floats) -> Floats:
+def effects_through(around: LocalWeights, slopes: Floats, weights: Floats) -> Floats:
     """Effects on the sum of log densities, each weighed by a slope."""
     n = weights.size
     shares = (slopes[:, None] * around.shares).ravel()

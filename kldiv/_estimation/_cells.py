@@ -18,6 +18,7 @@ from scipy.special import digamma
 
 from kldiv._estimation._columns import Split, unique_rows
 from kldiv._typing import FloatArray, Floats, Mask, Rows
+from kldiv._validation import Weights
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Cells:
         Rows of X and of Y in each cell.
     held : ndarray of bool, shape (n_cells, d)
         Columns that do not vary continuously in the cell.
+    weights : Weights, or None
+        Of the rows, where they do not all count alike.
     """
 
     of_x: Rows
@@ -67,28 +70,41 @@ class Cells:
     n_x: Rows
     n_y: Rows
     held: Mask
+    weights: Weights | None = None
 
     @classmethod
-    def of(cls, X: FloatArray, Y: FloatArray, split: Split) -> Cells:
+    def of(
+        cls, X: FloatArray, Y: FloatArray, split: Split, weights: Weights | None = None
+    ) -> Cells:
         """The cells of rows that agree in all that is discrete."""
         pooled = np.concatenate([X, Y])
         codes, of_row, _ = unique_rows(split.codes(pooled))
         _, first = np.unique(of_row, return_index=True)
         of_x, of_y = of_row[: len(X)], of_row[len(X) :]
         n_x, n_y = (np.bincount(one, minlength=len(codes)) for one in (of_x, of_y))
-        return cls(of_x, of_y, codes, n_x, n_y, split.at_atoms(pooled[first]))
+        held = split.at_atoms(pooled[first])
+        return cls(of_x, of_y, codes, n_x, n_y, held, weights)
+
+    @property
+    def mass_of_x(self) -> Floats:
+        """What each row of X counts."""
+        return np.ones(len(self.of_x)) if self.weights is None else self.weights.of_x
 
     def log_ratios(self) -> Floats:
         """log p/q of each cell; of one without rows of X it is not defined."""
         n, m = self.n_x.sum(), self.n_y.sum()
         own = digamma(np.maximum(self.n_x, 1)) - digamma(n)
         ratios = own - digamma(self.n_y + 1) + digamma(m + 1)
+        if self.weights is not None:
+            ratios += _log_means(self.of_x, self.weights.of_x, self.n_x)
+            ratios -= _log_means(self.of_y, self.weights.of_y, self.n_y)
         return np.where(self.n_x > 0, ratios, np.nan)
 
     def exchanged(self) -> Cells:
         """The same with the roles of X and Y exchanged."""
         of_x, of_y, n_x, n_y = self.of_y, self.of_x, self.n_y, self.n_x
-        return Cells(of_x, of_y, self.codes, n_x, n_y, self.held)
+        weights = None if self.weights is None else self.weights.exchanged()
+        return Cells(of_x, of_y, self.codes, n_x, n_y, self.held, weights)
 
     def groups(self, least: int) -> list[Group]:
         """Cells with at least so many rows of both samples, and the others together.
@@ -116,3 +132,19 @@ class Cells:
         rows = [np.flatnonzero(np.isin(one, cells)) for one in (self.of_x, self.of_y)]
         varies = np.flatnonzero(~self.held[cells].any(axis=0))
         return Group(rows[0], rows[1], varies, cells)
+
+
+def _log_means(of_rows: Rows, weights: Floats, counts: Rows) -> Floats:
+    """Log of the mean weight in each cell over that of all rows; 0 without rows.
+
+    The log of a mean is too small by half its relative variance, which is added.
+    """
+    n, least = counts, np.maximum(counts, 1)
+    sums = np.bincount(of_rows, weights, minlength=n.size)
+    squares = np.bincount(of_rows, weights**2, minlength=n.size)
+    mean = np.where(n > 0, sums / least, 1.0)
+    spread = np.maximum(squares - n * mean**2, 0.0) / np.maximum(n - 1, 1)
+    noise = spread / mean**2 / (2 * least)
+    overall = weights.var(ddof=1) / (2 * weights.size)
+    found: Floats = np.where(n > 0, np.log(mean) + noise - overall, 0.0)
+    return found

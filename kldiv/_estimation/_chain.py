@@ -17,6 +17,7 @@ from kldiv._errors._row_effects import response_of
 from kldiv._errors._standard_errors import Effects, SampleEffects, effects_of
 from kldiv._errors._subsets import N_SUBSETS
 from kldiv._estimation._cells import Cells, Group
+from kldiv._estimation._weighted_chain import weighted_chain_effects
 from kldiv._ratio._log_ratio import LogRatio
 from kldiv._typing import Floats
 
@@ -84,9 +85,11 @@ class Chain:
 
     def effects(self) -> Effects | None:
         """What single rows do to it; None where the effects in a part are not known."""
+        if self.cells.weights is not None:
+            return weighted_chain_effects(self)
         sizes = len(self.cells.of_x), len(self.cells.of_y)
         rows = [np.zeros((N_SUBSETS, size)) for size in sizes]
-        variances = [0.0, self._unseen()]
+        variances = [0.0, self.unseen()]
         sides = self.sides()
         for part in self.parts:
             within = self._effects_within(part, sides)
@@ -184,7 +187,9 @@ class Chain:
         of_y = own[1] - (slopes * m / np.maximum(cells.n_y, 1))[cells.of_y]
         return of_x, of_y
 
-    def _unseen(self) -> float:
+    def unseen(self) -> float:
         """Variance of the log share of cells in which no row of Y tells it."""
-        shares = self.cells.n_x[self.cells.n_y == 0] / len(self.cells.of_x)
+        cells = self.cells
+        mass = np.bincount(cells.of_x, cells.mass_of_x, minlength=len(cells.n_x))
+        shares = mass[cells.n_y == 0] / len(cells.of_x)
         return float(polygamma(1, 1.0) * (shares**2).sum())

@@ -119,7 +119,7 @@ def _measure(
     infinite = any(note.category is SingularSampleWarning for note in pair.notes)
     if not (infinite or entry.is_finite(options.order)):
         facts["notes"] = pair.notes + apart_notes(first)
-    functional, _ = formula_of([first], options)
+    functional, _ = formula_of([first], options, pair.weights)
     facts["value"] = value = functional(*(ratio.values for ratio in ratios))
     if confidence_level is None:
         return facts
@@ -152,15 +152,14 @@ def ratios_of(
 
 
 def formula_of(
-    ratios: Sequence[LogRatio], options: Options
+    ratios: Sequence[LogRatio], options: Options, weights: Weights | None
 ) -> tuple[Callable[..., float], int | None]:
     """The divergence of log ratios, and the k whose noise it takes off, if known."""
     entry = options.entry
     varying = [one.parts or CORRECTIONS[one.correction].varying_k for one in ratios]
     k = options.n_neighbors if ratios and not any(varying) else None
     more: tuple[Means, ...] = ()
-    if ratios and ratios[0].weighting is not None:
-        weights = ratios[0].weighting.weights
+    if weights is not None:
         more = ((weighted_mean(weights.of_x), weighted_mean(weights.of_y)),)
 
     def formula(x: Any, y: Any = None) -> float:

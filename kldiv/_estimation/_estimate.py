@@ -68,7 +68,6 @@ def _in_nats(
     Y: FloatArray,
     options: Options,
     asked: Asked,
-    weights: Weights | None = None,
     **wanted: Any,
 ) -> DivergenceResult:
     if options.entry.needs == "samples":
@@ -80,13 +79,7 @@ def _in_nats(
     once = options.duplicates in ("drop", "expand")
     split = split_columns(X, Y, asked, once=once)
     if split is None:
-        return estimate_continuous(X, Y, options, weights=weights, **wanted)
-    if weights is not None:
-        raise ValueError(
-            "weighted rows are compared in continuous columns only, and some columns "
-            "are discrete, or have values that many rows share. Leave those out, or "
-            "say discrete=None if their numbers are measured values."
-        )
+        return estimate_continuous(X, Y, options, **wanted)
     with one_blas_thread():
         return estimate_mixed(X, Y, split, asked, options, **wanted)
 

@@ -23,6 +23,7 @@ from kldiv._estimation._continuous import (
     ratio_facts,
     ratios_of,
     search_facts,
+    size_facts,
 )
 from kldiv._estimation._mixed_notes import (
     cell_notes,
@@ -37,7 +38,7 @@ from kldiv._ratio._corrections import reference_correction
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import verdict
 from kldiv._typing import FloatArray, Floats, Rows
-from kldiv._validation import metric_name
+from kldiv._validation import Weights, metric_name
 from kldiv._warnings import Note
 
 # References and standard errors need as many rows of both samples in a cell.
@@ -53,16 +54,16 @@ def estimate_mixed(
     *,
     confidence_level: float | None,
     n_permutations: int,
+    weights: Weights | None = None,
 ) -> DivergenceResult:
     """Divergence by the chain rule; the caller warns of the notes."""
-    cells = Cells.of(X, Y, split)
-    n_given = len(X)
+    cells, n_given = Cells.of(X, Y, split), len(X)
     counts, kept = _distinct(X, Y, cells, options.duplicates)
     X, Y = X[kept[0]], Y[kept[1]]
-    cells = Cells.of(X, Y, split)
+    cells = Cells.of(X, Y, split, weights and weights.taken(*kept))
     needed = max(_FEWEST_ROWS, _GROUPS_OF_ROWS * (options.n_neighbors + 1))
     groups = cells.groups(needed)
-    pairs, notes = _prepared(X, Y, groups, options)
+    pairs, notes = _prepared(X, Y, groups, options, cells.weights)
     chain = _chain(cells, _parts(groups, pairs, options), options)
     level = None if infinite_cells(cells, options).any() else confidence_level
     facts = _facts(chain, options.entry) | _value_of(chain, options, level)
@@ -128,7 +129,11 @@ def _distinct(
 
 
 def _prepared(
-    X: FloatArray, Y: FloatArray, groups: Sequence[Group], options: Options
+    X: FloatArray,
+    Y: FloatArray,
+    groups: Sequence[Group],
+    options: Options,
+    weights: Weights | None,
 ) -> tuple[list[PreparedPair | None], tuple[Note, ...]]:
     """The continuous columns of each group, and what stands against them."""
     pairs: list[PreparedPair | None] = []
@@ -146,7 +151,9 @@ def _prepared(
             notes += (point_mass_note(group, flat[0]),)
             pairs.append(None)
             continue
-        pair = prepared_pair(np.ascontiguousarray(x), np.ascontiguousarray(y), within)
+        mass = weights and weights.taken(group.x, group.y)
+        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+        pair = prepared_pair(x, y, within, mass)
         notes += tuple(note for note in pair.notes if note not in notes)
         pairs.append(None if pair.same_sample else pair)
     return pairs, notes
@@ -183,35 +190,38 @@ def _in_order_of(group: Group, pair: PreparedPair) -> Group:
 def _chain(cells: Cells, parts: Sequence[Part], options: Options) -> Chain:
     entry = options.entry
     ratios = [part.ratios[0] for part in parts if part.ratios]
-    formula, k = formula_of(ratios, options)
+    formula, k = formula_of(ratios, options, cells.weights)
     return Chain(cells, parts, formula, entry, entry.noise(k, options.order))
 
 
 def _facts(chain: Chain, entry: Divergence) -> dict[str, Any]:
     """How it was obtained, of the largest part; averages where there is a mean."""
-    cells, n = chain.cells, len(chain.cells.of_x)
+    cells, mass = chain.cells, chain.cells.mass_of_x
     estimated = [part for part in chain.parts if part.ratios]
-    covered = float((cells.n_y[cells.of_x] > 0).sum())
-    none = {"correction": None, "algorithm": "none: discrete"}
+    covered = float(mass[cells.n_y[cells.of_x] > 0].sum())
+    n = len(mass)
+    none: dict[str, Any] = {"correction": None, "algorithm": "none: discrete"}
+    sizes = size_facts(cells.weights)
     if not estimated:
-        return none | {"coverage": covered / n, "evaluated_by": entry.evaluated_by}
+        none |= {"coverage": covered / n, "evaluated_by": entry.evaluated_by}
+        return none | sizes
     largest = max(estimated, key=lambda part: part.group.x.size)
     facts = search_facts(largest.ratios[0], entry) | ratio_facts(largest.ratios[0])
     weights: dict[str, float] = {}
     values: dict[str, float] = {}
-    total = sum(part.group.x.size for part in estimated)
+    total = sum(float(mass[part.group.x].sum()) for part in estimated)
     for part in estimated:
-        first, share = part.ratios[0], part.group.x.size
+        first, share = part.ratios[0], float(mass[part.group.x].sum())
         covered -= share * (1 - search_facts(first, entry)["coverage"])
         for weight, one in first.parts or ((1.0, first),):
             name = str(one.correction)
             weights[name] = weights.get(name, 0.0) + weight * share / total
-            added = weight * share / total * float(one.values.mean())
+            added = weight * share / total * one.mean
             values[name] = values.get(name, 0.0) + added
     several = {"weights": weights, "values": [values[w] / weights[w] for w in weights]}
     if len(weights) < 2:
         several = {"weights": {}, "values": []}
-    return facts | several | {"coverage": covered / n}
+    return facts | several | sizes | {"coverage": covered / n}
 
 
 def _pvalue(
