@@ -17,6 +17,7 @@ from kldiv_attack.audit.samples import Sample
 COMPONENTS = 15
 # Another scale: most columns differ by more than this factor, in spread or in place.
 _FACTOR = 10.0
+_ROWS_OF_SCALE = 5000
 
 Rows = NDArray[np.float64]
 
@@ -138,6 +139,12 @@ def row_ids(samples: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
     return found
 
 
+def _some(rows: NDArray[Any]) -> Rows:
+    """Enough rows to tell units by."""
+    some: Rows = rows[:: -(-len(rows) // _ROWS_OF_SCALE)].astype(np.float64)
+    return some
+
+
 def check_scale(train: Sample, other: Sample, role: str) -> None:
     """Refuse rows in other units than those of the training rows.
 
@@ -150,7 +157,7 @@ def check_scale(train: Sample, other: Sample, role: str) -> None:
         numbers = [c for c in train.rows.columns if train.rows[c].dtype.kind in "uif"]
         a, b = (s.rows[numbers].to_numpy(dtype=np.float64) for s in (train, other))
     else:
-        a, b = (s.rows.reshape(len(s), -1).astype(np.float64) for s in (train, other))
+        a, b = (_some(s.rows.reshape(len(s), -1)) for s in (train, other))
     if train.is_images:  # single pixels may be empty; the picture counts
         a, b = a.reshape(-1, 1), b.reshape(-1, 1)
     if not a.shape[1] or min(len(a), len(b)) < 2:

@@ -54,6 +54,9 @@ def read_inputs(
 ) -> Inputs:
     if budget is not None and budget < 1:
         raise ValueError(f"budget={budget}: expected at least 1.")
+    if seed < 0:
+        raise ValueError(f"seed={seed}: expected a whole number, 0 or more.")
+    _check_device(device)
     common: dict[str, Any] = {"label": label, "root": data}
     private, public, outside = _samples(train, aux, held_out, any_scale, common)
     many = victim if isinstance(victim, Mapping) else {None: victim}
@@ -63,9 +66,28 @@ def read_inputs(
     ]
     names = [model.name for model in models]
     if len(set(names)) < len(names):
-        raise ValueError(f"victim: two are called {max(names, key=names.count)!r}.")
+        raise ValueError(
+            f"victim: two are called {max(names, key=names.count)!r}; name them, as in "
+            "--victim plain=SPEC --victim other=SPEC."
+        )
     public = _probe(models, public, defences, budget, seed)
     return Inputs(private, public, outside, models, defences)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that this machine lacks before anything is read."""
+    if device in ("auto", "cpu"):
+        return
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        number = torch.cuda.device_count()
+        raise ValueError(
+            f"device={device!r}: expected auto, cpu or a device that torch finds here; "
+            f"there are {number} CUDA devices."
+        ) from error
 
 
 def _samples(
@@ -77,6 +99,12 @@ def _samples(
         raise ValueError(
             f"train: {private.name} has {len(private)} rows of "
             f"{len(private.class_names)} class; a classifier needs at least 2 of both."
+        )
+    if len(private) < 2 * len(private.class_names):
+        raise ValueError(
+            f"train: {private.name} has {len(private.class_names)} classes for "
+            f"{len(private)} rows; expected two rows a class or more. Name the label "
+            "column with --label."
         )
     sources = aux if isinstance(aux, list) else [aux]
     if not sources:

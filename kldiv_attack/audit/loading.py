@@ -29,7 +29,7 @@ def load_model(
         ONNX, ``torch.export``, TorchScript or skops file, ``weights.safetensors@SPEC``
         with the class of the network, a table of answers, or a model itself.
     name : str, optional
-        What reports call it; by default what was named.
+        What reports call it; by default what was named, without its folder.
     class_names : tuple of str
         Classes of the training rows, in order.
     device : str, default="auto"
@@ -50,8 +50,8 @@ def load_model(
         label = name or type(spec).__name__
         return of_object(spec, device, name=label, **{**common, "spec": label})
     text = os.fspath(spec)
-    common["name"] = name or text
     weights, sign, architecture = text.partition("@")
+    common["name"] = name or Path(weights).name
     if sign and weights.endswith(".safetensors"):
         network = _with_weights(_import(architecture), Path(weights), device)
         return of_object(network, device, **common)

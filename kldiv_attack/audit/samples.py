@@ -28,6 +28,8 @@ class Sample:
         What reports call the source.
     columns : tuple of str
         Names of the columns of a table, if they are known.
+    ignored : tuple of str
+        Columns that the training rows lack, so that nothing can be compared in them.
     """
 
     rows: Any
@@ -35,6 +37,7 @@ class Sample:
     class_names: tuple[str, ...]
     name: str
     columns: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -117,8 +120,13 @@ def encode(labels: NDArray[Any]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             raise ValueError("labels hold NaN or infinity.")
-        if (labels == np.floor(labels)).all():
-            labels = labels.astype(np.int64)
+        broken = labels != np.floor(labels)
+        if broken.any():
+            raise ValueError(
+                f"labels hold numbers with decimals ({labels[broken][0]:.4g}); a class "
+                "is a name or a whole number. Name the label column with --label."
+            )
+        labels = labels.astype(np.int64)
     if labels.dtype.kind == "O":
         labels = labels.astype(str)
     distinct, codes = np.unique(labels, return_inverse=True)
@@ -158,7 +166,8 @@ def matched(sample: Sample, like: Sample, role: str) -> Sample:
         places = [sample.columns.index(c) for c in like.columns]
         rows = sample.rows
         rows = rows[:, places] if isinstance(rows, np.ndarray) else rows.iloc[:, places]
-        sample = replace(sample, rows=rows, columns=like.columns)
+        more = tuple(c for c in sample.columns if c not in like.columns)
+        sample = replace(sample, rows=rows, columns=like.columns, ignored=more)
     ours, theirs = sample.rows.shape[1:], like.rows.shape[1:]
     frames = [not isinstance(s.rows, np.ndarray) for s in (sample, like)]
     if ours != theirs or frames[0] != frames[1]:

@@ -59,6 +59,8 @@ class Model:
             raw = self.ask(sample.rows)
         except Exception as error:  # anything may come out of a user's model
             why = " ".join(str(error).split()) or "no message"
+            if isinstance(error, TypeError) and "takes 0 positional" in why:
+                why += f". If it makes the model, write {self.spec}()"
             raise VictimError(
                 f"victim {self.name} raised {type(error).__name__} for rows of shape "
                 f"{tuple(sample.rows.shape)}: {why}"

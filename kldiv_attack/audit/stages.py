@@ -67,6 +67,12 @@ class Work:
             for name in ("leaks", "differences", "held_out", "membership", "curves",
                          "attacks", "attack_changes", "pictures", "extras", "remarks")
         }  # fmt: skip
+        self.found["remarks"] += [
+            f"{sample.name} has columns that the training rows lack, which were left "
+            f"out: {', '.join(sample.ignored)}."
+            for sample in inputs.others
+            if sample.ignored
+        ]
         if inputs.train.labels is None:
             raise ValueError("train: rows without labels.")
         self.labels = inputs.train.labels

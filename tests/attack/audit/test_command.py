@@ -26,6 +26,12 @@ def tires(rows):
         raise TimeoutError("row 7,000")
     asked.append(len(rows))
     return near(rows)
+def square(rows):
+    return np.asarray(rows) @ np.zeros((7, 3))
+def many(rows):
+    return np.abs(np.asarray(rows)[:, 0] * 10).astype(int) % 200
+def make():
+    return near
 def never(rows):
     assert len(rows) <= 2, "asked before the check"
     return near(rows)
@@ -161,6 +167,10 @@ def test_score_prints_numbers(files, capsys):
         ({"--junit": "no folder/gate.xml"}, "gate.xml cannot be written"),
         ({"--json": "."}, "cannot be written"),
         ({"--release": "somebody"}, "release 'somebody'"),
+        ({"--label": "p"}, "labels hold numbers with decimals"),
+        ({"--device": "toaster"}, "device='toaster': expected auto, cpu or a device"),
+        ({"--seed": "-1"}, "seed=-1: expected a whole number, 0 or more"),
+        ({"--held-out": "no where.csv"}, "held-out: no where.csv is no file"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, files, capsys, change, message):
@@ -194,6 +204,70 @@ def test_a_victim_that_tires_is_taken_up_again(words, files, capsys):
     sys.modules[files["victims"]].asked.clear()
     assert main([*arguments, "--resume"]) == 0
     assert sum(sys.modules[files["victims"]].asked) == 2 + 2000 + 300
+
+
+@pytest.mark.parametrize(
+    ("victim", "message"),
+    [
+        ("square", "raised ValueError for rows of shape (2, 3)"),
+        ("make", ":make()"),
+        ("missing", "has no attribute 'missing'"),
+    ],
+)
+def test_a_model_that_does_not_fit(words, files, capsys, victim, message):
+    assert main(words(victim)) == 2
+    assert message in stderr_line(capsys)
+    assert not files["out"].exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.assign(label=0), "300 rows of 1 class"),
+        (lambda frame: frame[:1], "1 rows of 1 class"),
+        (lambda frame: frame[:0], "holds no row"),
+        (lambda frame: frame.assign(label=range(300)), "300 classes for 300 rows"),
+        (lambda frame: frame.replace(frame.iloc[7, 0], np.nan), "NaN or infinity"),
+    ],
+)
+def test_training_rows_that_cannot_be_audited(words, files, capsys, change, message):
+    frame = change(pd.read_csv(files["folder"] / "train.csv"))
+    frame.to_csv(files["folder"] / "changed.csv", index=False)
+    assert main(words("never", "near", "changed")) == 2
+    assert message in stderr_line(capsys)
+    assert not files["out"].exists()
+
+
+def test_one_auxiliary_row_is_no_all_clear(words, files, capsys):
+    frame = pd.read_csv(files["folder"] / "near.csv")
+    frame[:1].to_csv(files["folder"] / "row.csv", index=False)
+    assert main(words("near", "row", "train", "--fail-below", "0.1")) == 2
+    assert "NOT EVALUABLE" in capsys.readouterr().out
+    report = AuditReport.from_json(files["out"] / "report.json")
+    assert set(report.verdicts.values()) == {"not evaluable"}
+
+
+def test_two_hundred_classes(words, files):
+    for name, seed in (("train", 1), ("near", 2)):
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame(rng.normal(0, 10, (2000, 3)), columns=["p", "q", "r"])
+        frame.assign(label=np.arange(2000) % 200).to_csv(
+            files["folder"] / f"{name}.csv", index=False
+        )
+    assert main(words("many")) == 0
+    report = AuditReport.from_json(files["out"] / "report.json")
+    assert len(report.verdicts) == 200
+    assert " more)" in report.sentence
+
+
+def test_columns_that_the_training_rows_lack_are_told(words, files):
+    frame = pd.read_csv(files["folder"] / "near.csv").assign(id=range(300))
+    frame.to_csv(files["folder"] / "wider.csv", index=False)
+    assert main(words("near", "wider")) == 0
+    report = AuditReport.from_json(files["out"] / "report.json")
+    assert report.remarks == [
+        "wider.csv has columns that the training rows lack, which were left out: id."
+    ]
 
 
 def test_another_scale_is_noticed_first(words, files, capsys):
