@@ -30,7 +30,8 @@ def attacks_section(report: Any) -> list[Block]:
             "rows that the victim puts into the class, and those of which it is surest."
         ),
     ]
-    for outcome in report.attacks:
+    parts += _changes(report)
+    for i, outcome in enumerate(report.attacks):
         rows: list[list[Cell]] = []
         for c, label in enumerate(outcome.tables["attack"].classes):
             row: list[Cell] = [label]
@@ -50,8 +51,8 @@ def attacks_section(report: Any) -> list[Block]:
             f"{outcome.attack} ({outcome.access}) on {outcome.name}, {outcome.aux}, "
             f"{outcome.queries:,} queries"
         )
-        parts.append(Grid(caption, header, rows))
-    parts += _changes(report)
+        folded = bool(i and report.attack_changes)
+        parts.append(Grid(caption, header, rows, folded))
     parts += [Photo(p.png, p.alt, p.caption) for p in report.pictures if not p.private]
     return parts
 

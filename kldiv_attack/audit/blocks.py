@@ -82,14 +82,15 @@ _BADGES = {
 
 
 def decimals(values: Iterable[Cell]) -> int:
-    """Decimals of the numbers of a column: three, and one where some have two digits.
+    """Decimals of the numbers of a column: three, fewer for large, more for small ones.
 
     Examples
     --------
-    >>> decimals([0.25, None, "text"]), decimals([0.25, -12.0])
-    (3, 1)
+    >>> decimals([0.25, None, "text"]), decimals([0.25, -12.0]), decimals([0.0, 3e-4])
+    (3, 1, 4)
     """
-    return 1 if any(isinstance(v, float) and abs(v) >= 10 for v in values) else 3
+    largest = max((abs(v) for v in values if isinstance(v, float)), default=0.0)
+    return 1 if largest >= 10 else 4 if 0 < largest < 0.005 else 3
 
 
 def cell_text(value: Cell, places: int = 3) -> str:
@@ -97,7 +98,7 @@ def cell_text(value: Cell, places: int = 3) -> str:
     if value is None:
         return MISSING
     if isinstance(value, float):
-        return f"{value:.{places}f}"
+        return f"{round(value, places) + 0.0:.{places}f}"  # -0.0 is 0.0
     return f"{value:,}" if isinstance(value, int) else value
 
 
@@ -174,6 +175,8 @@ def _cell(value: Cell, place: int, decimals: int) -> str:
     numeric = number or value is None or _INTERVAL.fullmatch(text)
     kind = ' class="number"' if numeric else ""
     tag = 'th scope="row"' if place == 0 else "td"
+    if place == 0:
+        text = f"<span>{text}</span>"
     return f"<{tag}{order}{kind}>{text}</{tag.split()[0]}>"
 
 

@@ -136,7 +136,7 @@ def _trade_off(report: Any) -> list[Block]:
                 trade_off(
                     f"Privacy against accuracy, {aux}; further up is less exposed, "
                     "further right more accurate",
-                    "change of the divergence (nats)",
+                    "change (nats)",
                     (own[0].against, own[0].accuracy_before),
                     {d.name: d.accuracy for d in own},
                     changes,
@@ -160,13 +160,13 @@ def curves_section(report: Any) -> list[Block]:
     texts = {
         "agreement": (
             "Copying the victim",
-            "share of training rows called alike",
+            "share of rows called alike",
             "A copy that answers like the nearest rows that were asked about, built "
             "from what the victim tells.",
         ),
         "coverage": (
             "Reaching the training rows",
-            "share of training rows covered",
+            "share of rows covered",
             "Share of training rows that have a row that was asked about, put into "
             "their class, as near as their own fifth neighbour.",
         ),
@@ -232,7 +232,7 @@ def membership_section(report: Any) -> list[Block]:
             "half measures them; a dash means that there are too few for that rate."
         ),
         Grid(
-            f"{facts.members} training rows, {facts.non_members} held-out rows",
+            f"{facts.members:,} training rows, {facts.non_members:,} held-out rows",
             header,
             rows,
         ),

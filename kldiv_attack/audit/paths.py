@@ -314,9 +314,12 @@ def _from_table(frame: Any, name: str, role: str, label: str | None) -> Sample:
             f"{column!r} of {name} are missing."
         )
     codes, names = encode(labels.to_numpy())
-    if role != "aux" and len(names) > max(1000, len(frame) // 2):
+    decimals = labels.dtype.kind == "f" and bool((labels % 1 != 0).any())
+    if role != "aux" and (decimals or len(names) > max(1000, len(frame) // 2)):
+        what = f"{len(names)} different values in {len(frame)} rows"
         raise ValueError(
-            f"{role}: column {column!r} of {name} has {len(names)} different values in "
-            f"{len(frame)} rows, so it holds no classes. Name another with --label."
+            f"{role}: column {column!r} of {name} has "
+            f"{'numbers with decimals' if decimals else what}, so it holds no classes. "
+            "Name another with --label."
         )
     return of_frame(rest, codes, names, name)

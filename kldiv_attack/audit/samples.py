@@ -120,13 +120,8 @@ def encode(labels: NDArray[Any]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             raise ValueError("labels hold NaN or infinity.")
-        broken = labels != np.floor(labels)
-        if broken.any():
-            raise ValueError(
-                f"labels hold numbers with decimals ({labels[broken][0]:.4g}); a class "
-                "is a name or a whole number. Name the label column with --label."
-            )
-        labels = labels.astype(np.int64)
+        if (labels == np.floor(labels)).all():
+            labels = labels.astype(np.int64)
     if labels.dtype.kind == "O":
         labels = labels.astype(str)
     distinct, codes = np.unique(labels, return_inverse=True)

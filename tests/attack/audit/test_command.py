@@ -167,7 +167,7 @@ def test_score_prints_numbers(files, capsys):
         ({"--junit": "no folder/gate.xml"}, "gate.xml cannot be written"),
         ({"--json": "."}, "cannot be written"),
         ({"--release": "somebody"}, "release 'somebody'"),
-        ({"--label": "p"}, "labels hold numbers with decimals"),
+        ({"--label": "p"}, "numbers with decimals, so it holds no classes"),
         ({"--device": "toaster"}, "device='toaster': expected auto, cpu or a device"),
         ({"--seed": "-1"}, "seed=-1: expected a whole number, 0 or more"),
         ({"--held-out": "no where.csv"}, "held-out: no where.csv is no file"),
