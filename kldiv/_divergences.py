@@ -50,7 +50,8 @@ class Divergence:
     evaluated_by : {"numpy", "numba"}
         ``"numba"`` for a user's generator that was compiled.
     bounded : bool or callable
-        Whether it is finite whatever the laws are; of the order, if that depends on it.
+        Whether it is finite whatever the distributions are; of the order, if that
+        depends on it.
     linear : bool
         Whether it is a sum of mean log ratios, so that noise in single rows averages.
     degree : int
@@ -72,7 +73,7 @@ class Divergence:
     logarithmic: bool = False
 
     def is_finite(self, order: float) -> bool:
-        """Whether the divergence of this order is finite whatever the laws are."""
+        """Whether the divergence of this order is finite for all distributions."""
         return self.bounded(order) if callable(self.bounded) else self.bounded
 
     def noise(self, k: int | None, order: float) -> float:
@@ -102,7 +103,7 @@ def power_mean(x: Floats, s: float, k: int | None, mean: Mean = plain_mean) -> f
 
 
 def _log(mean: float) -> float:
-    """Log of a mean of powers, which is zero for laws far apart."""
+    """Log of a mean of powers, which is zero for distributions far apart."""
     return float(np.log(mean)) if mean > 0 else -np.inf
 
 
@@ -241,7 +242,8 @@ def of_generator(generator: Generator) -> Divergence:
             raise ValueError(
                 "the generator of an f-divergence takes ratios of densities, and their "
                 f"logs reach from {x.min():.4g} to {x.max():.4g}: beyond "
-                f"{_LARGEST_LOG_RATIO} float64 holds none. The laws are too far apart; "
+                f"{_LARGEST_LOG_RATIO} float64 holds none. The distributions are too "
+                f"far apart; "
                 "use one of the divergences that have a name."
             )
         ratios = np.exp(x)

@@ -188,8 +188,8 @@ def dither(
 ) -> tuple[FloatArray, FloatArray]:
     """Both samples with values on a grid spread evenly over the cells of the grid.
 
-    The spread laws have densities, and their divergence is exactly that of the discrete
-    laws: inside a cell both densities are constant.
+    The spread distributions have densities, and their divergence is exactly that of the
+    discrete distributions: inside a cell both densities are constant.
 
     Raises
     ------

@@ -258,7 +258,8 @@ def estimate_divergence(
     confidence_level : float or None, default=0.95
         Of the interval; None computes no standard error.
     n_permutations : int, default=0
-        Permutations for the p-value of "both samples have one law"; 0 for none.
+        Permutations for the p-value of "both samples have one distribution"; 0 for
+        none.
     random_state : None, int or Generator
         Seed of the permutations and of ``duplicates="dither"``. Otherwise the estimate
         is not random.
@@ -447,7 +448,7 @@ class KNNDivergence(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (m, n_features), (m,) or (m, ...)
-            Sample of the reference law Q.
+            Sample of the reference distribution Q.
         y : None
             Ignored.
         sample_weight : array-like of shape (m,), optional

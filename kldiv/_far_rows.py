@@ -1,9 +1,10 @@
 """Rows that lie alone, far from all others of their sample: fill values, misprints.
 
-A law with a heavy tail has rows far out too, but others on the way there. Under a power
-tail the logs of the ratios of successive distances from the middle, each times its
-rank, are independent exponential numbers of one mean (Renyi 1953), and under a lighter
-tail they do not grow; a gap of many such means is none that the tail explains.
+A distribution with a heavy tail has rows far out too, but others on the way there.
+Under a power tail the logs of the ratios of successive distances from the middle, each
+times its rank, are independent exponential numbers of one mean (Renyi 1953), and under
+a lighter tail they do not grow; a gap of many such means is none that the tail
+explains.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def far_rows_note(far_x: Mask, far_y: Mask) -> Note:
         f"{' and '.join(counts)} lie alone, more than {_RANGES:.0f} interquartile "
         "ranges from all others of their sample, and were left out: so few rows would "
         "decide the scales and the fits. Remove them if they are fill values or "
-        "misprints; if they belong to the law, the value is that of the other rows."
+        "misprints; if they belong to the distribution, the value is that of the other "
+        "rows."
     )
     return Note(text, TrustWarning, "caution", "far rows")

@@ -126,8 +126,9 @@ def prepare(
 ) -> PreparedPair:
     """Prepare two checked samples for neighbour estimators.
 
-    `finite` says that the divergence is finite whatever the laws are, which is all that
-    notes need to know about it; `robust` that rows far from all others are left out.
+    `finite` says that the divergence is finite whatever the distributions are, which is
+    all that notes need to know about it; `robust` that rows far from all others are
+    left out.
     """
     euclidean = metric == "euclidean"
     if euclidean:  # another metric may need every column in its place
@@ -201,7 +202,8 @@ def _without_far_rows(
 
 def _same_sample_note(n_rows: int) -> Note:
     return Note(
-        f"X and the reference hold the same {n_rows} rows, so their empirical laws "
+        f"X and the reference hold the same {n_rows} rows, so their empirical "
+        f"distributions "
         "are equal and the divergence is exactly 0; nothing was estimated. Compare "
         "with an independent sample.",
         SameSampleWarning,
@@ -225,7 +227,8 @@ def _duplicate_notes(
     if duplicates == "expand" and repeated:
         text = (
             f"{counts.describe()}: duplicates='expand' takes them as weight of the "
-            "laws at single points, where there is no density, and the estimate is "
+            "distributions at single points, where there is no density, and the "
+            "estimate is "
             "rough. If rows were copied or leaked, choose duplicates='drop'."
         )
         return (Note(text, DiscreteDataWarning),)
@@ -245,7 +248,8 @@ def _singular_notes(span: Span, *, finite: bool) -> tuple[Note, ...]:
     text = (
         f"the rows of {name} vary in {rank} of {span.X.shape[1]} dimensions only "
         f"(constant or dependent columns), those of {'Y' if name == 'X' else 'X'} also "
-        f"in others: between such laws {consequence}. Leave out the columns that vary "
+        f"in others: between such distributions {consequence}. Leave out the columns "
+        f"that vary "
         "in one sample only."
     )
     return (Note(text, SingularSampleWarning),)

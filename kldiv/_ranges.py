@@ -219,7 +219,7 @@ def _flat_sample(
     """Which sample lies on a plane without the other, and its dimension.
 
     The samples together span all columns. A sample on a plane that does not hold the
-    other one has weight where the other law has none.
+    other one has weight where the other distribution has none.
     """
     for name, sample, one in zip("XY", rows, moments, strict=True):
         rank = _rank_of(sample, one, size, least)

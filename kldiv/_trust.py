@@ -129,7 +129,7 @@ def _few_effective_rows(outcome: Outcome) -> tuple[str, str] | None:
     return severity, (
         f"the weights leave {n:.0f} effective rows of X and {m:.0f} of Y in {d} "
         "columns: a few heavy rows decide the value. Bring rows drawn closer to the "
-        "law that they stand for."
+        "distribution that they stand for."
     )
 
 

@@ -96,7 +96,7 @@ def make_student_pair(
     shift: float = 0.3,
     random_state: int | np.random.Generator | None = None,
 ) -> Pair:
-    """Products of Student t laws, one shifted in every column.
+    """Products of Student t distributions, one shifted in every column.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def make_lognormal_pair(
     shift: float = 0.3,
     random_state: int | np.random.Generator | None = None,
 ) -> Pair:
-    """Products of log-normal laws: skewed columns on the positive half-line.
+    """Products of log-normal distributions: skewed columns on the positive half-line.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def make_poisson_pair(
     rates: tuple[float, float] = (4.0, 5.0),
     random_state: int | np.random.Generator | None = None,
 ) -> Pair:
-    """Products of Poisson laws: counts, so that rows repeat and have no density.
+    """Products of Poisson distributions: counts, so that rows repeat.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ def make_rounded_pair(
     -------
     X, Y, true_divergence
         As :func:`make_gaussian_pair`; the divergence is that before rounding, an upper
-        bound of the divergence of the rounded laws.
+        bound of the divergence of the rounded distributions.
 
     Examples
     --------

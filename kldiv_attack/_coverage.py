@@ -98,12 +98,12 @@ class Balls:
 
 
 def expected_filling(good: NDArray[np.int64], n: int, k: int) -> Rows:
-    """Expected clipped filling of a ball by rows of the private law itself.
+    """Expected clipped filling of a ball by rows of the private distribution itself.
 
     Parameters
     ----------
     good : ndarray of int64, shape (m,)
-        Numbers of rows of that law.
+        Numbers of rows of that distribution.
     n : int
         Private rows; a ball reaches to the k-th of the other n - 1.
     k : int
@@ -112,8 +112,8 @@ def expected_filling(good: NDArray[np.int64], n: int, k: int) -> Rows:
     Returns
     -------
     ndarray of shape (m,), float64
-        Mean of min(J, k) / k. The mass of such a ball has the law Beta(k, n - k)
-        whatever the private law is, so that J is beta-binomial.
+        Mean of min(J, k) / k. The mass of such a ball has the distribution Beta(k, n -
+        k) whatever the private distribution is, so that J is beta-binomial.
     """
     few = np.arange(k)
     missing = (k - few) * betabinom.pmf(few, good[:, None], k, n - k)
@@ -138,9 +138,10 @@ def clipped_coverage(
     Returns
     -------
     float
-        Between 0 and 1. With half of the rows drawn from the law of the private rows
-        and half of them far away it is 0.5 on average. As defined it is 1 at most:
-        rows that cover more than as many rows of the private law give 1 as well.
+        Between 0 and 1. With half of the rows drawn from the distribution of the
+        private rows and half of them far away it is 0.5 on average. As defined it is 1
+        at most: rows that cover more than as many rows of the private distribution give
+        1 as well.
 
     Raises
     ------
@@ -155,9 +156,9 @@ def clipped_coverage(
     .. math:: \frac{1}{nk} \sum_i \min\Bigl(k, \sum_j 1[\lVert y_j - x_i \rVert
               \le r_i]\Bigr),
 
-    is then looked up among those that :math:`0, 1, \dots, m` rows of the private law
-    are expected to give. Plain coverage has no such scale: half of the rows cover far
-    more than half.
+    is then looked up among those that :math:`0, 1, \dots, m` rows of the private
+    distribution are expected to give. Plain coverage has no such scale: half of the
+    rows cover far more than half.
 
     References
     ----------
@@ -185,7 +186,7 @@ def clipped_density(
     Parameters
     ----------
     private : array-like of shape (n, n_features)
-        Rows of the law in question.
+        Rows of the distribution in question.
     made : array-like of shape (m, n_features)
         Rows that may follow it.
     n_neighbors : int, default=5
@@ -194,8 +195,9 @@ def clipped_density(
     Returns
     -------
     float
-        Between 0 and 1, which is the most by definition. Rows of the private law give
-        about 1, rows far away 0, a mixture of them its share of the former.
+        Between 0 and 1, which is the most by definition. Rows of the private
+        distribution give about 1, rows far away 0, a mixture of them its share of the
+        former.
 
     Raises
     ------

@@ -116,8 +116,8 @@ def coverage_excess(
     Notes
     -----
     Both kinds meet the same reconstructions, and the balls reach to the k-th neighbour
-    among both kinds together, so that rows of one law are exchangeable. The interval is
-    Newcombe's (1998, method 10).
+    among both kinds together, so that rows of one distribution are exchangeable. The
+    interval is Newcombe's (1998, method 10).
     """
     n = len(private)
     both = np.concatenate([private, held_out])

@@ -91,7 +91,7 @@ def test_few_atoms(pair):
     with pytest.raises(ValueError, match="leaves 2 rows of X"):
         kl(atoms, pair[1], duplicates="drop")
     with (
-        pytest.warns(UserWarning, match="weight of the laws at single points"),
+        pytest.warns(UserWarning, match="weight of the distributions at single points"),
         pytest.warns(UserWarning, match="the divergence is infinite"),
     ):
         kl(atoms, pair[1], duplicates="expand")

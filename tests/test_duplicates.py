@@ -84,7 +84,9 @@ def test_expand_agrees_with_the_slow_twin(copies, rng):
     X, Y = rng.normal(size=(40, 2)), rng.normal(1, 1, size=(50, 2))
     X = np.repeat(X, copies, axis=0)
     Y = np.concatenate([Y, X[:30]])
-    with pytest.warns(UserWarning, match="weight of the laws at single points"):
+    with pytest.warns(
+        UserWarning, match="weight of the distributions at single points"
+    ):
         found = kl_divergence(X, Y, duplicates="expand", correction=None, n_neighbors=3)
     assert found == pytest.approx(reference.kl_expanded(X, Y, 3), rel=OTHER_ORDER)
 

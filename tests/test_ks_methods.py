@@ -63,7 +63,9 @@ def test_laws_of_whole_rows(method, rng):
 
 def test_laws_that_do_not_fit(rng):
     X = rng.normal(size=(20, 3))
-    with pytest.raises(ValueError, match="the sample of the law has 2 features"):
+    with pytest.raises(
+        ValueError, match="the sample of the distribution has 2 features"
+    ):
         ks_test(X, stats.multivariate_normal([0, 0]), method="sliced")
 
     class OnlyDistributionFunction:
@@ -117,7 +119,7 @@ def test_constant_columns(method):
         (
             {"Y": stats.multivariate_normal([0, 0], np.eye(2))},
             ValueError,
-            "law of one number",
+            "distribution of one number",
         ),
         (
             {"X": [[1.0]], "Y": [[2.0]], "pvalue_method": "asymp"},

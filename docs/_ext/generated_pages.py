@@ -20,6 +20,8 @@ SCORE = {
         "divergence",
         "estimate_divergence",
         "KNNDivergence",
+        "RollingWindow",
+        "expected_seconds",
     ],
     "One score per class": ["ConditionalKLScorer"],
     "Kolmogorov-Smirnov": ["ks_test", "KSDistance"],
@@ -28,9 +30,11 @@ SCORE = {
 ATTACK = {
     "Data": ["load_dataset", "LabelledImages"],
     "Victims": ["train_victim", "Victim"],
+    "Judges": ["train_judge", "Judge", "NeighbourJudge", "train_panel"],
     "Attackers": ["make_attacker"],
     "Audit": ["audit", "AuditReport"],
 }
+PACKAGES = {"kldiv": SCORE, "kldiv_attack": ATTACK}
 MODULES = {
     "kldiv": ["kldiv.datasets", "kldiv.plots"],
     "kldiv_attack": ["kldiv_attack.datasets", "kldiv_attack.attackers"],
@@ -83,20 +87,47 @@ def heading(text: str, mark: str) -> list[str]:
 
 def reference_page() -> str:
     """The page that leads to both packages."""
-    lines = [*heading("Reference", "="), ".. toctree::", "   :maxdepth: 2", ""]
-    return "\n".join([*lines, "   kldiv", "   kldiv_attack"]) + "\n"
+    lines = [*heading("Reference", "="), ".. toctree::", "   :hidden:", ""]
+    lines += [*(f"   {package}" for package in PACKAGES), ""]
+    for package, groups in PACKAGES.items():
+        lines += [f":doc:`{package}`", f"   {first_line(resolve(package, ''))}", ""]
+        for title, names in grouped_names(package, groups).items():
+            lines += [f"**{title}**", ""]
+            lines += [described(package, name) for name in names]
+            lines += [""]
+    return "\n".join(lines) + "\n"
+
+
+def described(package: str, name: str) -> str:
+    """A line of a list: a public name and what it is."""
+    value = resolve(package, name)
+    role = "class" if inspect.isclass(value) else "func"
+    if not callable(value):
+        role = "data"
+    return f"* :py:{role}:`{name} <{package}.{name}>`: {first_line(value)}"
+
+
+def grouped_names(
+    package: str, groups: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """Public names by group, those of none under "Results and tools"."""
+    module = importlib.import_module(package)
+    public = [name for name in module.__all__ if resolve(package, name) is not None]
+    grouped = {name for names in groups.values() for name in names}
+    rest = [name for name in public if name not in grouped]
+    groups = {**groups, "Results and tools": rest}
+    return {
+        title: [name for name in names if name in public]
+        for title, names in groups.items()
+    }
 
 
 def api_page(package: str, groups: Mapping[str, list[str]]) -> str:
     """The reference page of one package."""
-    module = importlib.import_module(package)
-    public = [name for name in module.__all__ if resolve(package, name) is not None]
-    grouped = {name for names in groups.values() for name in names}
-    groups = {**groups, "Results and tools": [n for n in public if n not in grouped]}
     lines = [f".. _api-{package}:", "", *heading(package, "=")]
     lines += [f".. automodule:: {package}", ""]
-    for title, names in groups.items():
-        lines += listing(title, [name for name in names if name in public])
+    for title, names in grouped_names(package, groups).items():
+        lines += listing(title, names)
     for name in MODULES[package]:
         lines += module_listing(name)
     for entry in REGISTRIES[package]:
@@ -159,7 +190,8 @@ def registry_table(title: str, module: str, name: str, used: str) -> list[str]:
 def resolve(module: str, name: str) -> Any:
     """The attribute, or None where the module or the name is missing."""
     try:
-        return getattr(importlib.import_module(module), name)
+        home = importlib.import_module(module)
+        return getattr(home, name) if name else home
     except (ImportError, AttributeError):
         return None
 

@@ -36,7 +36,7 @@ def formula(X, Y, k):
 
 
 # ``"expand"`` warns that so many ties are more than it is made for; that is the point.
-warnings.filterwarnings("ignore", message=".*weight of the laws at single points")
+warnings.filterwarnings("ignore", message=".*weight of the distributions at single")
 shares = np.linspace(0, 0.5, 11)
 curves = {"formula": [], "drop": [], "expand": []}
 for share in shares:

@@ -20,7 +20,7 @@ def cell_pvalue(
     rng: np.random.Generator,
     threads: int,
 ) -> float:
-    """p-value of "both samples have one law" from cells and a graph of all columns.
+    """p-value of "both samples have one distribution" from cells and a graph.
 
     Two statistics are computed of each labelling: the likelihood ratio of the counts of
     cells, and the edge count of :func:`permutation_pvalue`, for which codes become

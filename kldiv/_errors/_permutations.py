@@ -1,4 +1,4 @@
-"""Permutation p-values of "both samples have one law"."""
+"""Permutation p-values of "both samples have one distribution"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def permutation_pvalue(
     threads: int,
     metric: str | UserMetric = "euclidean",
 ) -> float:
-    """p-value of "both samples have one law" from one search of the pooled rows.
+    """p-value of "both samples have one distribution" from one search of all rows.
 
     The statistic is the generalised edge count of Chen and Friedman (2017) on the
     k-nearest-neighbour graph: how far the numbers of edges inside X and inside Y are

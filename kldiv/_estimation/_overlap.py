@@ -28,8 +28,8 @@ def coverage_of(ratio: LogRatio) -> float:
 def apart_notes(ratio: LogRatio) -> tuple[Note, ...]:
     """Why the divergence may be infinite, if the samples lie apart.
 
-    Low coverage alone does not say so: in fifty columns a law has other laws between
-    its rows without a row of theirs in its balls.
+    Low coverage alone does not say so: in fifty columns a distribution has other
+    distributions between its rows without a row of theirs in its balls.
     """
     neighbors, settings = ratio.neighbors, ratio.settings
     nearest, ball = neighbors.block("xy")[:, 0], neighbors.block("xx")[:, -1]

@@ -89,7 +89,7 @@ def column_gaps(
 
 
 def law_gaps(task: Task, side: int) -> tuple[Array, Array, NDArray[np.int8]]:
-    """The same against a law; the law may have one parameter per column."""
+    """The same against a distribution, with one parameter per column or for all."""
     X = task.X
     n, columns = len(X), np.arange(X.shape[1])
     if task.weights is None:

@@ -88,7 +88,7 @@ class KSDistance(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (m, n_features), (m,) or (m, ...)
-            Sample of the reference law.
+            Sample of the reference distribution.
         y : None
             Ignored.
         sample_weight : array-like of shape (m,), optional
@@ -180,7 +180,7 @@ class KSDistance(BaseEstimator):
         n_permutations: int = 0,
         sample_weight: ArrayLike | None = None,
     ) -> KSResult:
-        """Test whether X follows the law of the reference.
+        """Test whether X follows the distribution of the reference.
 
         Parameters
         ----------

@@ -58,7 +58,7 @@ def ks_test(
     sample_weight: ArrayLike | None = None,
     reference_weight: ArrayLike | None = None,
 ) -> KSResult:
-    r"""Kolmogorov-Smirnov test of two samples, or of a sample against a law.
+    r"""Kolmogorov-Smirnov test of two samples, or of a sample against a distribution.
 
     Parameters
     ----------
@@ -72,7 +72,8 @@ def ks_test(
     n_permutations : int, default=0
         Random relabellings of the pooled rows. With them p-values are
         ``(b + 1) / (n_permutations + 1)``; without them ``"columns"`` and ``"rows"``
-        take p-values from the law of the statistic and the other methods give ``nan``.
+        take p-values from the distribution of the statistic and the other methods give
+        ``nan``.
     alternative : {"two-sided", "less", "greater"}, default="two-sided"
         As in :func:`scipy.stats.ks_2samp`: ``"greater"`` looks for places where the
         distribution function of X is the larger one. ``"columns"`` only.
@@ -118,10 +119,10 @@ def ks_test(
         adjusted for the number of columns.
     ``"rows"``
         The coordinates of each row of X are taken for a sample of one number and
-        compared with the law, or with all numbers in Y; the p-values are averaged. A
-        mean of p-values is not a p-value, but twice the mean is a valid bound
-        (Vovk and Wang 2020) if the coordinates of a row are independent. Its power
-        grows with the number of columns, not of rows.
+        compared with the distribution, or with all numbers in Y; the p-values are
+        averaged. A mean of p-values is not a p-value, but twice the mean is a valid
+        bound (Vovk and Wang 2020) if the coordinates of a row are independent. Its
+        power grows with the number of columns, not of rows.
     ``"sliced"``
         Mean gap along uniformly random directions.
     ``"max-sliced"``
@@ -133,8 +134,8 @@ def ks_test(
         row, averaged over centres in X and in Y; at most five columns. Each row
         belongs to the orthant with the coordinates ``<=`` its own.
 
-    Against a law the last three compare with a sample drawn from it, four times as
-    large as X; the p-value by permutation is valid all the same.
+    Against a distribution the last three compare with a sample drawn from it, four
+    times as large as X; the p-value by permutation is valid all the same.
 
     References
     ----------
@@ -211,7 +212,8 @@ def _approximate(method: str, pvalue_method: str, n_permutations: Any) -> str:
     if n_permutations:
         raise ValueError(
             f"n_permutations={n_permutations} relabels rows, and rows with weights "
-            "cannot be exchanged: they come from other laws than those compared. Use "
+            "cannot be exchanged: they come from other distributions than those "
+            "compared. Use "
             "n_permutations=0."
         )
     if pvalue_method == "exact":

@@ -1,4 +1,4 @@
-"""Laws of the one-dimensional Kolmogorov-Smirnov statistic under the null."""
+"""Distributions of the one-dimensional Kolmogorov-Smirnov statistic under the null."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def two_sample_pvalues(
 def one_sample_pvalues(
     statistic: Array, n: int, alternative: str, method: str
 ) -> tuple[Array, str]:
-    """P-values of statistics against a continuous law, and the method used."""
+    """P-values of statistics against a continuous distribution, and the method used."""
     if alternative != "two-sided":
         return np.asarray(ksone.sf(statistic, n)), "exact"
     if method == "asymp":

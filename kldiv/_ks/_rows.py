@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 def rows(task: Task) -> KSResult:
-    """The coordinates of each row of X against the law or all numbers in Y."""
+    """The coordinates of each row of X against the distribution or all numbers in Y."""
     d = task.X.shape[1]
     if task.Y is None:
         probability = task.probabilities(task.X.astype(np.float64))
@@ -52,7 +52,7 @@ def rows(task: Task) -> KSResult:
 
 
 def one_sample_row_gaps(probability: Array) -> Array:
-    """Gap of each row of probabilities to the uniform law."""
+    """Gap of each row of probabilities to the uniform distribution."""
     ascending = np.sort(probability, axis=1)
     rank = np.arange(ascending.shape[1] + 1) / ascending.shape[1]
     above, below = rank[1:] - ascending, ascending - rank[:-1]

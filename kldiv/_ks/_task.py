@@ -21,7 +21,7 @@ DRAWS_PER_ROW = 4
 
 @dataclass(frozen=True)
 class Task:
-    """Checked arguments of one test. Exactly one of Y and law is None.
+    """Checked arguments of one test. Exactly one of Y and distribution is None.
 
     Weights are None where all rows count alike; else those of X come with ones for Y,
     if that is None.
@@ -43,7 +43,7 @@ class Task:
 
     @property
     def sizes(self) -> tuple[float, float]:
-        """Rows of X and of Y that count for the law of a statistic."""
+        """Rows of X and of Y that count for the distribution of a statistic."""
         if self.weights is None:
             return len(self.X), self.m
         return self.weights.effective_rows()
@@ -54,21 +54,24 @@ class Task:
         return 0 if self.Y is None else len(self.Y)
 
     def reference(self) -> FloatArray:
-        """Y, or a sample that stands for the law."""
+        """Y, or a sample that stands for the distribution."""
         if self.Y is not None:
             return self.Y
         n, d = self.X.shape
         rows = DRAWS_PER_ROW * n
         if not hasattr(self.law, "rvs"):
             raise TypeError(
-                f"method={self.method!r} draws from the law, but {self.law!r} has no "
+                f"method={self.method!r} draws from the distribution, but {self.law!r} "
+                f"has no "
                 "rvs. Pass a frozen distribution of scipy.stats, or a sample."
             )
         # A law of whole rows knows its dimension, one of numbers is drawn per entry.
         size = rows if hasattr(self.law, "dim") else (rows, d)
         sample = self.law.rvs(size=size, random_state=self.rng)
         return check_sample(
-            np.asarray(sample, dtype=np.float64), "the sample of the law", n_features=d
+            np.asarray(sample, dtype=np.float64),
+            "the sample of the distribution",
+            n_features=d,
         )
 
     def probabilities(self, values: Array) -> Array:
@@ -76,14 +79,18 @@ class Task:
         probability = np.asarray(self.law.cdf(values), dtype=np.float64)
         if probability.shape != values.shape:
             raise ValueError(
-                f"the law gave probabilities of shape {probability.shape} for values "
-                f"of shape {values.shape}; a law of one number is needed here. Use "
-                "method='sliced', 'max-sliced' or 'fasano-franceschini' with a law of "
+                f"the distribution gave probabilities of shape {probability.shape} for "
+                f"values "
+                f"of shape {values.shape}; a distribution of one number is needed "
+                f"here. Use "
+                "method='sliced', 'max-sliced' or 'fasano-franceschini' with a "
+                "distribution of "
                 "whole rows."
             )
         if not ((probability >= 0) & (probability <= 1)).all():
             raise ValueError(
-                "the distribution function of the law gave values outside [0, 1] or "
+                "the distribution function of the distribution gave values outside [0, "
+                "1] or "
                 "NaN; check its parameters."
             )
         return probability

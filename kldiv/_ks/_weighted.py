@@ -1,8 +1,8 @@
 """Kolmogorov-Smirnov statistics of weighted rows.
 
 The distribution function of weighted rows is the share of the weight at or below a
-value. Laws of the statistic take as many rows as equal weights would be worth (Kish
-1965).
+value. Distributions of the statistic take as many rows as equal weights would be worth
+(Kish 1965).
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class Lengths:
         return Z * np.exp(factors)[:, None], found
 
     def influence(self, X: Floats) -> Floats:
-        """What leaving a fitted row out of the law of the lengths takes from it."""
+        """What the distribution of the lengths owes to each fitted row."""
         return self.marginals.influence(self._columns(X))
 
     def influence_on_shape(self, X: Floats) -> Floats:
@@ -163,7 +163,7 @@ class Lengths:
 
 
 def fit_lengths(X: Floats) -> Lengths:
-    """Lengths by the law of the log length, centre and shape by moments."""
+    """Lengths by the distribution of the log length, centre and shape by moments."""
     mean, Z, whitener, log_size = _whitened(X)
     return Lengths(mean, whitener, log_size, fit_marginals(_log_lengths(Z)))
 

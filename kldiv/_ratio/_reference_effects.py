@@ -4,8 +4,8 @@ The estimate holds sums of log densities of a reference at rows, minus log masse
 balls around them. To first order in its parameters a log mass changes by what the log
 density changes on average within the ball, and the rows inside the ball say how much
 that is. The parameters are means and covariances, so that the effect of a row is a
-quadratic function of it. Under the law of a reference the expectation of such a
-function is known, which makes it a control variate for samples drawn from the
+quadratic function of it. Under the distribution of a reference the expectation of such
+a function is known, which makes it a control variate for samples drawn from the
 reference.
 """
 

@@ -57,7 +57,7 @@ def fit_reference(X: Floats, labels: Labels | None) -> Mixture:
 
 
 def fit_again(mixture: Mixture, X: Floats) -> Mixture:
-    """The same mixture fitted to other rows of the same law, starting from it."""
+    """The same mixture fitted to other rows like these, starting from it."""
     if len(mixture.weights) == 1:
         return fit_gaussian(X)
     X = rows_to_fit(X)

@@ -1,9 +1,9 @@
 """What the weights of rows make of a log ratio.
 
-Weighted rows stand for the law sum(w_i delta(x_i)) / sum(w_i): its density at x is that
-of the rows, whatever they were drawn from, times the mean weight there over the mean
-weight of all rows. Corrections estimate the ratio of the densities of the rows. Here
-the log mean weights around each row of X are added, from the nearest rows.
+Weighted rows stand for the distribution sum(w_i delta(x_i)) / sum(w_i): its density at
+x is that of the rows, whatever they were drawn from, times the mean weight there over
+the mean weight of all rows. Corrections estimate the ratio of the densities of the
+rows. Here the log mean weights around each row of X are added, from the nearest rows.
 
 The log of a mean of k weights is too small by half their variance over the squared
 mean, over k (the delta method); that is added. Where weights follow the place, as those

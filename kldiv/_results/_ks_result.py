@@ -31,8 +31,8 @@ class KSResult(Record):
     global_statistic : float
         The largest column statistic for ``"columns"``, else `statistic`.
     global_pvalue : float
-        Valid p-value of "both laws are equal": Bonferroni over the columns, or the
-        permutation p-value of the largest column statistic; twice the mean for
+        Valid p-value of "both distributions are equal": Bonferroni over the columns, or
+        the permutation p-value of the largest column statistic; twice the mean for
         ``"rows"``; else `pvalue`.
     method : str
         The key of the method.
@@ -41,8 +41,8 @@ class KSResult(Record):
     alternative : str
         ``"two-sided"``, ``"greater"`` or ``"less"``.
     n, m : int
-        Rows of X and of Y; m is 0 against a law that was evaluated, and the number of
-        rows drawn from it where a sample stood for it.
+        Rows of X and of Y; m is 0 against a distribution that was evaluated, and the
+        number of rows drawn from it where a sample stood for it.
     n_features : int
         Columns.
     n_permutations : int

@@ -44,7 +44,7 @@ class DivergenceResult(Record):
     confidence_interval : tuple of float or None
         Lower and upper end, or None if it was not asked for.
     pvalue : float or None
-        Permutation p-value of "both samples have one law", or None.
+        Permutation p-value of "both samples have one distribution", or None.
     n, m : int
         Rows of X and of the reference that were used.
     n_features : int

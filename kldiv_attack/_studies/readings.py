@@ -54,7 +54,7 @@ def simulate(d: int, rng: np.random.Generator) -> Simulation:
 
 
 def ideal_reconstructions(data: Simulation, rng: np.random.Generator) -> Array:
-    """Fresh draws of the auxiliary law given f(x') = 0: the best that a GAN can do."""
+    """Fresh auxiliary rows given f(x') = 0: the best that a GAN can do."""
     found: list[Array] = []
     while sum(map(len, found)) < N_RECONSTRUCTIONS:
         drawn = rng.standard_normal((2 * N_RECONSTRUCTIONS, data.aux.shape[1]))

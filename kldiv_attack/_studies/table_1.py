@@ -61,11 +61,12 @@ LEVELS = {"ideal": 0.05, "cgan": 0.01}
 
 
 def half_space_divergence(d: int) -> float:
-    """Divergence of class 0 from the auxiliary law, both given f(x') = 0, in nats.
+    """Divergence of class 0 from auxiliary rows, both given f(x') = 0, in nats.
 
     f is the boundary between the two classes, the half space sum(x) < 0. Without the
-    condition on class 0 the divergence is infinite: the auxiliary law given f(x') = 0
-    is zero on the other half space, where class 0 keeps a mass of Phi(-sqrt(d)).
+    condition on class 0 the divergence is infinite: the auxiliary distribution given
+    f(x') = 0 is zero on the other half space, where class 0 keeps a mass of
+    Phi(-sqrt(d)).
     """
     root = np.sqrt(d)
     mass = stats.norm.cdf(root)
@@ -260,17 +261,20 @@ def _divergence_table(found: Mapping[str, Any]) -> str:
     lines = [
         ["printed in the paper", *(_published(row["d"], 0) for row in rows)],
         [
-            "closed form, whole auxiliary law: d/2",
+            "closed form, whole auxiliary distribution: d/2",
             *(f"{row['d'] / 2:g}" for row in rows),
         ],
         ["closed form, given f(x') = 0", *("inf" for _ in rows)],
         [
-            "closed form, both laws given f(x') = 0",
+            "closed form, both distributions given f(x') = 0",
             *(f"{half_space_divergence(row['d']):.3g}" for row in rows),
         ],
     ]
     for correction in rows[0]["estimates"][0]:
-        for key, words in (("whole", "whole law"), ("given", "given f(x') = 0")):
+        for key, words in (
+            ("whole", "whole distribution"),
+            ("given", "given f(x') = 0"),
+        ):
             values = [
                 [one[correction][key] for one in row["estimates"]] for row in rows
             ]

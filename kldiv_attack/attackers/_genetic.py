@@ -27,7 +27,7 @@ class GeneticAttacker(LatentAttacker):
     parents (crossover) and is moved a little (mutation); those that the victim is
     surest of live on.
 
-    Mutation keeps the law of the prior,
+    Mutation keeps the distribution of the prior,
     :math:`z \leftarrow \sqrt{1 - m^2}\, z + m \varepsilon`, and a code that the victim
     is sure enough of counts no more than another: the search ends where all are sure,
     before they are all alike.

@@ -67,8 +67,8 @@ def held_out_control(
     -----
     As many training rows as held-out rows are drawn from every class. The radius of a
     row's ball is the distance to its k-th neighbour among both kinds together, so that
-    under one law both kinds are exchangeable, and both are compared with the same
-    auxiliary rows. Which rows have an auxiliary row near at all is chance, and has
+    under one distribution both kinds are exchangeable, and both are compared with the
+    same auxiliary rows. Which rows have an auxiliary row near at all is chance, and has
     nothing to do with the victim; so every row is paired with itself, labels left out:
     the difference is (coverage - nearness) of training rows minus the same of held-out
     rows. The interval is Newcombe's (1998, method 10) for the shares of rows that are

@@ -1,4 +1,4 @@
-"""What rows of one law give: floors of the divergence, and p-values."""
+"""What rows of one distribution give: floors of the divergence, and p-values."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def pvalues(
     n_classes: int,
     seed: int,
 ) -> list[float | None]:
-    """p-value per class of "training rows and auxiliary rows called so have one law".
+    """p-value per class of "training and auxiliary rows have one distribution".
 
     Parameters
     ----------

@@ -47,7 +47,8 @@ VERDICTS = (
     "leaked: training rows of the class are in the auxiliary data.",
     "exposed: at least half of the training rows have an auxiliary row as near as "
     "their own neighbours (coverage); or a tenth have, and nothing tells both apart: "
-    "the interval reaches down to the floor, which is what rows of one law give, and "
+    "the interval reaches down to the floor, which is what rows of one distribution "
+    "give, and "
     "the p-value is above 0.05. Whoever owns the auxiliary rows can imitate the class.",
     "partly exposed: a tenth have, but the samples differ; or nothing tells both "
     "apart, but hardly any training row has an auxiliary row near.",
