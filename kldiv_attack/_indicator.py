@@ -178,9 +178,10 @@ def _score(
     estimator = _estimator(one)
     with warnings.catch_warnings():  # they are kept as notes of the report
         warnings.simplefilter("ignore", DivergenceWarning)
-        measured = _fill(ConditionalKLScorer(estimator, None).fit(*pair), class_names)
+        scorer = ConditionalKLScorer(estimator, None, floors=False)
+        measured = _fill(scorer.fit(*pair), class_names)
         split = _halves(pair[0], measured["n_aux"], rng)
-        same = _fill(ConditionalKLScorer(estimator, None).fit(*split), class_names)
+        same = _fill(scorer.fit(*split), class_names)
     names = list(class_names)
     return PerClassReport(
         classes=np.asarray(names),
@@ -232,7 +233,9 @@ def _score_soft(
         Z, responses = Z[rows], responses[rows]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)
-        scorer = ConditionalKLScorer(_estimator(one), None, conditioning="soft")
+        scorer = ConditionalKLScorer(
+            _estimator(one), None, conditioning="soft", floors=False
+        )
         return scorer.fit((X, y, answers), (Z, responses)).score_per_class()
 
 

@@ -335,7 +335,9 @@ def _divergences(
     rows = private.images.reshape(len(private), -1)
     features = clone(transformer).fit(rows.astype(np.float64))
     scorer = ConditionalKLScorer(
-        estimator=estimator, transformer=FunctionTransformer(features.transform)
+        estimator=estimator,
+        transformer=FunctionTransformer(features.transform),
+        floors=False,
     )
     values = np.full(private.n_classes, np.nan)
     reasons: dict[int, str] = {}

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.decomposition import PCA
 
-from kldiv._duplicates import count_duplicates, fingerprint, row_ids
+from kldiv._conditional._transformer import takes_any_unit
+from kldiv._duplicates import count_duplicates, fingerprint, hash_order, row_ids
 from kldiv._estimation._categories import checked_samples
 from kldiv._estimation._columns import Asked, renamed
 from kldiv._typing import FloatArray, Floats, Rows
@@ -39,6 +39,8 @@ class LabelledPair:
     weights: Weights | None = None
     # which of so many training rows these are, if some had a weight of zero
     places: tuple[Rows, int] | None = None
+    # whether training rows came with more than one axis
+    images: bool = False
 
     def weighted(self, of_train: Any, of_aux: Any) -> LabelledPair:
         """The pair with weights, without the rows whose weight is zero."""
@@ -78,9 +80,15 @@ class LabelledPair:
         return given
 
     @property
-    def continuous_shape(self) -> tuple[int, int]:
-        """Training rows, and columns that are not discrete for certain."""
-        return len(self.train), int((~self.asked.discrete).sum())
+    def continuous(self) -> tuple[FloatArray, FloatArray]:
+        """Both samples without the columns that are discrete for certain."""
+        codes = self.asked.discrete
+        if not codes.any():
+            return self.train, self.aux
+        train, aux = (
+            np.ascontiguousarray(rows[:, ~codes]) for rows in (self.train, self.aux)
+        )
+        return train, aux
 
     def rows_of(self, label: Any, *, all_aux: bool) -> tuple[FloatArray, FloatArray]:
         """Training rows of a class, and its auxiliary rows or all of them."""
@@ -106,11 +114,12 @@ class LabelledPair:
         codes = self.asked.discrete
         if codes.all():
             return self, counts.shared
-        train, aux = (
-            np.ascontiguousarray(rows[:, ~codes]) for rows in (self.train, self.aux)
-        )
-        if isinstance(transformer, PCA):  # it does not mind another unit
+        train, aux = self.continuous
+        if takes_any_unit(transformer):
             train, aux, _ = brought_into_range(train, aux, ("train", "aux"))
+        # last digits of sums and products hang on positions
+        order = hash_order(train), hash_order(aux)
+        train, aux = train[order[0]], aux[order[1]]
         transformer.fit(train)
         rows, n = np.concatenate([train, aux]), len(train)
         if counts.total:
@@ -121,7 +130,8 @@ class LabelledPair:
         train, aux = check_pair(
             features[:n], features[n:], ("transformed train", "transformed aux")
         )
-        return self._with_features(train, aux), counts.shared
+        as_given = train[np.argsort(order[0])], aux[np.argsort(order[1])]
+        return self._with_features(*as_given), counts.shared
 
     def _with_features(self, train: FloatArray, aux: FloatArray) -> LabelledPair:
         """The pair with these features, and after them the columns of codes."""
@@ -158,19 +168,16 @@ def labelled_pair(
     labels = check_labels(train_labels, "the labels of train", len(X))
     classes = np.unique(labels)
     aux_labels = _aux_labels(responses, len(Y), classes)
+    images = np.ndim(train_rows) > 2
+    pair = LabelledPair(X, labels, Y, aux_labels, classes, asked, images=images)
     if not soft:
-        return LabelledPair(X, labels, Y, aux_labels, classes, asked)
+        return pair
     if train_answers is None and victim is not None:
         train_answers = _ask_victim(victim, train_rows)
-    return LabelledPair(
-        X,
-        labels,
-        Y,
-        aux_labels,
-        classes,
-        asked,
-        _soft_answers(train_answers, "train", len(X), len(classes)),
-        _soft_answers(responses, "aux", len(Y), len(classes)),
+    return replace(
+        pair,
+        train_answers=_soft_answers(train_answers, "train", len(X), len(classes)),
+        aux_answers=_soft_answers(responses, "aux", len(Y), len(classes)),
     )
 
 

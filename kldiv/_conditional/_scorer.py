@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from kldiv._conditional._jobs import (
+    class_jobs,
+    half_jobs,
+    score_halves,
+    score_job,
+    unscored_error,
+)
 from kldiv._conditional._labelled_pair import (
     LabelledPair,
     labelled_pair,
-    too_few,
 )
 from kldiv._conditional._soft import SoftTerms, soft_result, soft_terms
-from kldiv._conditional._table import columns_of, notes_of_classes
+from kldiv._conditional._table import columns_of, noted, notes_of_classes
 from kldiv._conditional._transformer import make_transformer
+from kldiv._conditional._units import scale_notes
 from kldiv._errors._differences import TracedEffects
-from kldiv._estimation._columns import Asked
 from kldiv._estimators import KNNDivergence
 from kldiv._results._export import unit_of
 from kldiv._results._report import PerClassReport
 from kldiv._results._results import DivergenceResult
 from kldiv._threads import in_workers, n_workers
-from kldiv._typing import FloatArray
-from kldiv._validation import (
-    Weights,
-    check_choice,
-    check_level,
-    check_pair,
-)
+from kldiv._validation import check_choice, check_level
+from kldiv._warnings import Note, warn_of
 
 _TITLE = "Kullback-Leibler divergence per class ({unit}; small means exposed)"
-# A class with its training and auxiliary rows, and their weights.
-Job = tuple[Any, FloatArray, FloatArray, Weights | None]
 
 
 class ConditionalKLScorer(BaseEstimator):
@@ -55,9 +55,11 @@ class ConditionalKLScorer(BaseEstimator):
         Fitted once on the training rows of all classes, not on the auxiliary rows, and
         applied to both, so that reports on several auxiliary sets can be compared.
         "auto" leaves up to fifteen features as they are and takes the first fifteen
-        principal components of wider data, unless the estimator has another metric
-        than the Euclidean, which is measured on the features given; the report records
-        what it did. Columns that are discrete by name or dtype pass by it.
+        principal components of wider data, of standardised columns if their units
+        differ (images, and columns of like ranges, keep theirs), unless the estimator
+        has another metric than the Euclidean, which is measured on the features given;
+        the report records what it did. Columns that are discrete by name or dtype pass
+        by it.
     conditioning : {"hard", "soft"}, default="hard"
         "hard": auxiliary rows whose label is c, as in the paper. "soft": every
         auxiliary row, weighted by the victim's probability of c. Soft scores use all
@@ -80,6 +82,10 @@ class ConditionalKLScorer(BaseEstimator):
         Passed to joblib.
     confidence_level : float or None, default=None
         Adds standard errors and intervals of this level to the report.
+    floors : bool, default=True
+        Adds what the estimator says of two halves of the training rows of each class,
+        at most 2000, whose divergence is 0: scores no larger than this are none. Costs
+        one more estimate for each class.
 
     Attributes
     ----------
@@ -136,6 +142,7 @@ class ConditionalKLScorer(BaseEstimator):
         random_state: Any = None,
         verbose: int = 0,
         confidence_level: float | None = None,
+        floors: bool = True,
     ) -> None:
         self.estimator = estimator
         self.transformer = transformer
@@ -146,6 +153,7 @@ class ConditionalKLScorer(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.confidence_level = confidence_level
+        self.floors = floors
 
     @classmethod
     def from_paper(cls, **parameters: Any) -> ConditionalKLScorer:
@@ -218,25 +226,22 @@ class ConditionalKLScorer(BaseEstimator):
             train, aux, self.victim, soft=soft, discrete=self._discrete(final)
         ).weighted(sample_weight, reference_weight)
         self._keep_features(pair)
-        self.transformer_, described = make_transformer(
-            self.transformer, pair.continuous_shape, final.metric, self.random_state
+        features, settings = self._transformed(pair, final)
+        of_all = scale_notes(*pair.continuous, images=pair.images)
+        warn_of(of_all)
+        notes, reasons = self._score(features, final, of_all)
+        floors = self._floors(features, final) if self.floors else None
+        settings["seconds"] = round(time.perf_counter() - started, 3)
+        columns = columns_of(
+            pair,
+            self.results_,
+            self.terms_ if soft else None,
+            floors,
+            intervals=self.confidence_level is not None,
         )
-        features, shared = pair.transformed(self.transformer_)
-        notes, reasons = self._score(features, final)
-        settings = {
-            "transformer": described,
-            "conditioning": self.conditioning,
-            "estimator": repr(final),
-            "unit": unit_of(final.base),
-            "shared rows": shared,
-            **({"features": list(pair.asked.names)} if pair.asked.named else {}),
-            "seconds": round(time.perf_counter() - started, 3),
-        }
-        terms = self.terms_ if soft else None
-        intervals = self.confidence_level is not None
         self.report_ = PerClassReport(
             classes=pair.classes,
-            columns=columns_of(pair, self.results_, terms, intervals=intervals),
+            columns=columns,
             reasons=reasons,
             settings=settings,
             title=_TITLE.format(**settings),
@@ -264,9 +269,10 @@ class ConditionalKLScorer(BaseEstimator):
         Returns
         -------
         PerClassReport
-            Columns ``kl`` (nats), ``n_train``, ``n_aux``, ``coverage``,
-            ``n_duplicates``, ``trust``; with a confidence level ``standard_error``,
-            ``kl_low``, ``kl_high``; for soft conditioning the three terms.
+            Columns ``kl`` (nats), ``floor`` (nats, NaN where halves are too small),
+            ``n_train``, ``n_aux``, ``coverage``, ``n_duplicates``, ``trust``; with a
+            confidence level ``standard_error``, ``kl_low``, ``kl_high``; for soft
+            conditioning the three terms.
         """
         check_is_fitted(self)
         return self.report_
@@ -300,39 +306,57 @@ class ConditionalKLScorer(BaseEstimator):
             return final.discrete
         return "auto"
 
-    def _jobs(
-        self, pair: LabelledPair, n_neighbors: int
-    ) -> tuple[list[Job], dict[Any, str]]:
-        """Classes to score with their rows, and why the others cannot be scored."""
-        jobs: list[Job] = []
-        reasons: dict[Any, str] = {}
-        soft = self.conditioning == "soft"
-        for label in pair.classes.tolist():
-            train, aux = pair.rows_of(label, all_aux=soft)
-            reason = too_few(len(train), len(aux), n_neighbors)
-            if reason:
-                reasons[label] = reason
-            else:
-                weights = pair.weights_of(label, all_aux=soft)
-                jobs.append((label, train, aux, weights))
-        if reasons and self.on_unscored == "raise":
-            listed = "; ".join(f"class {c}: {r}" for c, r in reasons.items())
-            raise ValueError(
-                f"{len(reasons)} of {len(pair.classes)} classes cannot be scored "
-                f"({listed}). Lower n_neighbors, drop those classes, or choose "
-                "on_unscored='nan'."
-            )
-        return jobs, reasons
+    def _transformed(
+        self, pair: LabelledPair, final: KNNDivergence
+    ) -> tuple[LabelledPair, dict[str, Any]]:
+        """The pair with new features, and how they are made and scored."""
+        self.transformer_, described = make_transformer(
+            self.transformer,
+            pair.continuous[0],
+            final.metric,
+            self.random_state,
+            images=pair.images,
+        )
+        features, shared = pair.transformed(self.transformer_)
+        return features, {
+            "transformer": described,
+            "conditioning": self.conditioning,
+            "estimator": repr(final),
+            "unit": unit_of(final.base),
+            "shared rows": shared,
+            **({"features": list(pair.asked.names)} if pair.asked.named else {}),
+        }
+
+    def _floors(self, pair: LabelledPair, final: KNNDivergence) -> dict[Any, float]:
+        """Divergence between halves of the training rows of each class."""
+        jobs = half_jobs(pair, final.n_neighbors)
+        n_jobs = n_workers(self.n_jobs)
+        score = partial(score_halves, beside_others=n_jobs > 1)
+        asked = [(self.estimator, job, pair.asked) for job in jobs]
+        found = in_workers(score, asked, n_jobs, self.verbose)
+        unit = 1.0 if final.base is None else float(np.log(final.base))
+        labels = (label for label, *_ in jobs)
+        return {c: one / unit for c, one in zip(labels, found, strict=True)}
 
     def _score(
-        self, pair: LabelledPair, final: KNNDivergence
+        self, pair: LabelledPair, final: KNNDivergence, of_all: tuple[Note, ...]
     ) -> tuple[dict[Any, str], dict[Any, str]]:
         """Keep the results; what stands against them, and why others were not had."""
-        jobs, reasons = self._jobs(pair, final.n_neighbors)
+        soft = self.conditioning == "soft"
+        jobs, reasons = class_jobs(pair, final.n_neighbors, soft=soft)
+        if reasons and self.on_unscored == "raise":
+            raise unscored_error(reasons, len(pair.classes))
         n_jobs = n_workers(self.n_jobs)
-        asked = [(*job, pair.asked, n_jobs > 1) for job in jobs]
-        results = in_workers(self._score_class, asked, n_jobs, self.verbose)
-        scored = dict(zip((label for label, *_ in jobs), results, strict=True))
+        score = partial(
+            score_job,
+            confidence_level=self.confidence_level,
+            beside_others=n_jobs > 1,
+        )
+        asked = [(self.estimator, job, pair.asked) for job in jobs]
+        results = in_workers(score, asked, n_jobs, self.verbose)
+        labels = (label for label, *_ in jobs)
+        results = [noted(result, of_all) for result in results]
+        scored = dict(zip(labels, results, strict=True))
         notes = notes_of_classes(scored)
         self.results_: dict[Any, DivergenceResult] = scored
         self.terms_: dict[Any, SoftTerms] = {}
@@ -363,32 +387,3 @@ class ConditionalKLScorer(BaseEstimator):
                 aux_rows=result.effects.y.identity(aux),
             )
         return pairings
-
-    def _score_class(
-        self,
-        label: Any,
-        train: FloatArray,
-        aux: FloatArray,
-        weights: Weights | None,
-        asked: Asked | None,
-        beside_others: bool,
-    ) -> DivergenceResult:
-        estimator = KNNDivergence() if self.estimator is None else self.estimator
-        estimator = clone(estimator)
-        try:
-            if isinstance(estimator, Pipeline):
-                head = estimator[:-1].fit(aux)
-                train, aux = head.transform(train), head.transform(aux)
-                estimator, asked = estimator[-1], None
-            estimator.set_params(base=None)  # terms are added up in nats
-            if beside_others:  # classes are the parallel level
-                estimator.set_params(n_jobs=None)
-            result: DivergenceResult = estimator._estimate_checked(
-                *check_pair(train, aux),
-                asked,
-                confidence_level=self.confidence_level,
-                weights=weights,
-            )
-        except ValueError as error:
-            raise ValueError(f"class {label}: {error}") from error
-        return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,19 @@ def columns_of(
     pair: LabelledPair,
     results: Results,
     terms: Mapping[Any, SoftTerms] | None,
+    floors: Mapping[Any, float] | None,
     *,
     intervals: bool,
 ) -> dict[str, NDArray[Any]]:
     """The columns of the report; NaN where a class was not scored.
 
-    `terms` are those of soft scores, None for hard ones.
+    `terms` are those of soft scores, None for hard ones; `floors` None if not wanted.
     """
     classes = pair.classes.tolist()
     n_train, n_aux = pair.sizes()
     columns: dict[str, NDArray[Any]] = {
         "kl": _field(classes, results, "value"),
+        **({} if floors is None else {"floor": _gather(classes, floors)}),
         "n_train": n_train,
         "n_aux": n_aux,
         "coverage": _field(classes, results, "coverage"),
@@ -87,6 +90,16 @@ def _gather(classes: list[Any], values: Mapping[Any, float | None]) -> Floats:
     """One number per class, NaN where there is none."""
     numbers = [values.get(c) for c in classes]
     return np.array([np.nan if v is None else v for v in numbers], dtype=np.float64)
+
+
+def noted(result: DivergenceResult, notes: tuple[Note, ...]) -> DivergenceResult:
+    """A result with notes on all classes, which were told and which nothing exceeds."""
+    if not notes:
+        return result
+    said = {note.name for note in notes}
+    own = [note for note in result.notes if note.name not in said]
+    told = [Note(str(note), None, note.severity, note.name) for note in notes]
+    return replace(result, notes=(*told, *own), trust=notes[0].severity)
 
 
 def notes_of_classes(results: Results) -> dict[Any, str]:

@@ -115,6 +115,7 @@ def _score_class(name: str, own: Rows, called: Rows, level: float) -> ClassScore
                 KNNDivergence(duplicates="drop"),
                 transformer=None,
                 confidence_level=level,
+                floors=False,
             )
             pair = [(rows, np.full(len(rows), name)) for rows in (own, called)]
             report = scorer.fit(*pair).report()

@@ -1,0 +1,108 @@
+"""Which rows are compared for a class, and how one comparison is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from kldiv._conditional._labelled_pair import LabelledPair, too_few
+from kldiv._estimation._columns import Asked
+from kldiv._estimators import KNNDivergence
+from kldiv._order import row_order
+from kldiv._results._results import DivergenceResult
+from kldiv._typing import FloatArray
+from kldiv._validation import Weights, check_pair
+
+#: A class with its training and auxiliary rows, and their weights.
+Job = tuple[Any, FloatArray, FloatArray, Weights | None]
+
+# Rows of a class that are halved; more cost time and hardly move the floor.
+_MOST_ROWS = 2000
+
+
+def class_jobs(
+    pair: LabelledPair, n_neighbors: int, *, soft: bool
+) -> tuple[list[Job], dict[Any, str]]:
+    """Classes to score with their rows, and why the others cannot be scored."""
+    jobs: list[Job] = []
+    reasons: dict[Any, str] = {}
+    for label in pair.classes.tolist():
+        train, aux = pair.rows_of(label, all_aux=soft)
+        reason = too_few(len(train), len(aux), n_neighbors)
+        if reason:
+            reasons[label] = reason
+        else:
+            weights = pair.weights_of(label, all_aux=soft)
+            jobs.append((label, train, aux, weights))
+    return jobs, reasons
+
+
+def unscored_error(reasons: dict[Any, str], n_classes: int) -> ValueError:
+    """Which classes cannot be scored, where that is an error."""
+    listed = "; ".join(f"class {c}: {r}" for c, r in reasons.items())
+    return ValueError(
+        f"{len(reasons)} of {n_classes} classes cannot be scored ({listed}). Lower "
+        "n_neighbors, drop those classes, or choose on_unscored='nan'."
+    )
+
+
+def half_jobs(pair: LabelledPair, n_neighbors: int) -> list[Job]:
+    """One half of the training rows of each class against the other.
+
+    Contents of rows decide which half they are in, not their positions.
+    """
+    jobs: list[Job] = []
+    for label in pair.classes.tolist():
+        of_class = np.flatnonzero(pair.train_labels == label)
+        rows = of_class[row_order(pair.train[of_class])[:_MOST_ROWS]]
+        first, second = rows[::2], rows[1::2]
+        if too_few(len(first), len(second), n_neighbors):
+            continue
+        weights = pair.weights
+        if weights is not None:
+            weights = Weights(weights.of_x, weights.of_x).taken(first, second)
+        jobs.append((label, pair.train[first], pair.train[second], weights))
+    return jobs
+
+
+def score_job(
+    estimator: Any,
+    job: Job,
+    asked: Asked | None,
+    *,
+    confidence_level: float | None = None,
+    beside_others: bool = False,
+) -> DivergenceResult:
+    """The divergence of one class, in nats; `beside_others` on one thread."""
+    label, train, aux, weights = job
+    estimator = KNNDivergence() if estimator is None else clone(estimator)
+    try:
+        if isinstance(estimator, Pipeline):
+            head = estimator[:-1].fit(aux)
+            train, aux = head.transform(train), head.transform(aux)
+            estimator, asked = estimator[-1], None
+        estimator.set_params(base=None)  # terms are added up in nats
+        if beside_others:  # classes are the parallel level
+            estimator.set_params(n_jobs=None)
+        result: DivergenceResult = estimator._estimate_checked(
+            *check_pair(train, aux),
+            asked,
+            confidence_level=confidence_level,
+            weights=weights,
+        )
+    except ValueError as error:
+        raise ValueError(f"class {label}: {error}") from error
+    return result
+
+
+def score_halves(
+    estimator: Any, job: Job, asked: Asked | None, *, beside_others: bool = False
+) -> float:
+    """The divergence of two halves in nats; NaN where there is none to be had."""
+    try:
+        return score_job(estimator, job, asked, beside_others=beside_others).value
+    except ValueError:  # rows repeat, say, which the score itself has told
+        return float("nan")
