@@ -15,6 +15,7 @@ from kldiv._estimation._categories import checked_samples
 from kldiv._estimation._columns import Asked, renamed
 from kldiv._typing import FloatArray, Floats, Rows
 from kldiv._validation import (
+    PROBABILITY_TOLERANCE,
     Weights,
     as_array,
     brought_into_range,
@@ -164,6 +165,8 @@ def labelled_pair(
     aux_rows, responses = _unpack(aux, "aux", labelled=victim is None)
     if responses is None:
         responses = _ask_victim(victim, aux_rows)
+    for pair, name in (((train_rows, train_labels), "train"), (aux, "aux")):
+        _refuse_swapped(pair, name)
     X, Y, asked = checked_samples(train_rows, aux_rows, discrete, ("train", "aux"))
     labels = check_labels(train_labels, "the labels of train", len(X))
     classes = np.unique(labels)
@@ -255,6 +258,23 @@ def _aux_labels(responses: Any, n_rows: int, classes: NDArray[Any]) -> NDArray[A
             "victim's answers, not the auxiliary data's own labels."
         )
     return labels
+
+
+def _refuse_swapped(pair: Any, name: str) -> None:
+    """Raise ValueError for labels and rows in the wrong order."""
+    if not isinstance(pair, tuple) or len(pair) < 2:
+        return
+    rows, labels = (tuple(getattr(one, "shape", ())) for one in pair[:2])
+    if len(rows) != 1 or len(labels) != 2 or labels[-1] < 2:
+        return
+    answers = as_array(pair[1], name)
+    numbers = name == "aux" and answers.dtype.kind in "fiu"
+    if numbers and np.allclose(answers.sum(axis=1), 1, atol=PROBABILITY_TOLERANCE):
+        return  # one feature, and probabilities of the classes
+    raise ValueError(
+        f"{name} has a vector first and {labels[-1]} columns second, so it seems to be "
+        "(y, X); (X, y) is needed, rows before labels."
+    )
 
 
 def _without_answers(train: Any) -> tuple[Any, Any]:

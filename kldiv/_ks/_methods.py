@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kldiv._ks._columns import ALTERNATIVES, columns
+from kldiv._ks._integers import ranks_of
 from kldiv._ks._orthants import fasano_franceschini
 from kldiv._ks._pvalues import PVALUE_METHODS
 from kldiv._ks._rows import rows
@@ -160,10 +161,14 @@ def ks_test(
     _check_options(method, alternative, pvalue_method, n_permutations)
     given = X = whole_frame(X)
     law, Y = (Y, None) if hasattr(Y, "cdf") else (None, whole_frame(Y))
-    if law is None:
+    ranks = ranks_of(X, Y) if method == "columns" and law is None else None
+    if ranks is not None:
+        X, Y = ranks.X, ranks.Y
+    elif law is None:
         X, Y = check_pair(X, Y)
     else:
         X = check_sample(X, "X")
+        _refuse_discrete(law)
         _refuse_permutations(method, n_permutations)
     X, Y, weights = _weighted(X, Y, sample_weight, reference_weight)
     options = method, pvalue_method, n_permutations
@@ -182,7 +187,8 @@ def ks_test(
         rng=np.random.default_rng(random_state),
         names=column_names(given),
     )
-    return (METHODS if weights is None else WEIGHTED)[method](task)
+    result = (METHODS if weights is None else WEIGHTED)[method](task)
+    return result if ranks is None else ranks.undone(result)
 
 
 def _weighted(
@@ -222,6 +228,17 @@ def _approximate(method: str, pvalue_method: str, n_permutations: Any) -> str:
             "rows have approximate p-values. Use pvalue_method='asymp'."
         )
     return "asymp"
+
+
+def _refuse_discrete(law: Any) -> None:
+    """Raise ValueError for a law with jumps, at which the p-values do not hold."""
+    if hasattr(law, "pmf") or hasattr(getattr(law, "dist", None), "pmf"):
+        called = getattr(getattr(law, "dist", law), "name", type(law).__name__)
+        raise ValueError(
+            f"Y is a discrete distribution ({called}); the law of the gap is known for "
+            "continuous ones only. Compare counts with scipy.stats.chisquare, or give "
+            "a large sample of the distribution as Y with n_permutations=999."
+        )
 
 
 def _refuse_permutations(method: str, n_permutations: int) -> None:

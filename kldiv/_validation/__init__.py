@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kldiv._validation._arrays import (
+    PROBABILITY_TOLERANCE,
     as_array,
     as_rows,
     check_finite,
@@ -39,6 +40,7 @@ from kldiv._validation._weights import (
 )
 
 __all__ = [
+    "PROBABILITY_TOLERANCE",
     "WEIGHT_NAMES",
     "Weights",
     "as_array",

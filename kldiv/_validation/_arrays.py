@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 
 from kldiv._blocks._collections import brought_here, is_collection, refuse_delayed
 from kldiv._typing import FloatArray
 from kldiv._validation._frames import host_array, whole_frame
+from kldiv._validation._objects import (
+    array_of,
+    holds_words,
+    is_missing,
+    numbers_of,
+    refuse_no_sample,
+    refuse_sparse,
+)
+from kldiv._warnings import DivergenceWarning
 
 # A probability row may miss one by this much (float16 softmax of 1000 classes).
 PROBABILITY_TOLERANCE = 1e-3
+_EXACT = 2**53  # up to here float64 holds every integer
 
 
 def as_array(values: Any, name: str) -> NDArray[Any]:
     """Array of a list, data frame, Series or torch tensor, on the CPU."""
-    return np.asarray(on_host(values, name))
+    return array_of(on_host(values, name), name)
 
 
 def on_host(values: Any, name: str) -> Any:
@@ -28,12 +38,7 @@ def on_host(values: Any, name: str) -> Any:
 
     What scikit-learn's own checks take: data frames keep their column names.
     """
-    if issparse(values) or getattr(values, "is_sparse", False) is True:
-        raise TypeError(
-            f"{name} is a sparse matrix; dense rows are needed because neighbour "
-            f"distances use every column. Call {name}.toarray(), or reduce the "
-            "columns first with sklearn.decomposition.TruncatedSVD."
-        )
+    refuse_sparse(values, name)
     if is_collection(values):
         values = brought_here(values, name)
     _refuse_masked(values, name)
@@ -42,8 +47,12 @@ def on_host(values: Any, name: str) -> Any:
         if str(values.dtype) == "torch.bfloat16":  # NumPy has no such number
             values = values.float()
         return values.numpy()
-    if hasattr(values, "__array_namespace__") and not isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray):
+        return values
+    foreign = hasattr(values, "__dlpack__") and not hasattr(values, "__array__")
+    if foreign or hasattr(values, "__array_namespace__"):
         return host_array(values, name)
+    refuse_no_sample(values, name)
     return whole_frame(values)
 
 
@@ -51,8 +60,12 @@ def as_rows(values: Any, name: str) -> Any:
     """`on_host`, but a vector as a column and further axes (images) flattened."""
     values = on_host(values, name)
     if hasattr(values, "columns"):  # a data frame keeps its names
+        if any(getattr(kind, "kind", "") in ("m", "M") for kind in values.dtypes):
+            numbers_of(array_of(values, name), name, values)
         return values
-    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    array = array_of(values, name)
+    if array.dtype.kind in "mMSU" or holds_words(array):
+        return numbers_of(array, name, values)
     if array.ndim in (0, 2) or array.size == 0:
         return values
     return array.reshape(-1, 1) if array.ndim == 1 else array.reshape(len(array), -1)
@@ -109,17 +122,48 @@ def check_same_columns(X: Any, Y: Any, names: tuple[str, str]) -> None:
     for sample, name in zip((X, Y), names, strict=True):
         refuse_delayed(sample, name)
     first, second = column_names(X), column_names(Y)
-    if first is None or second is None or first == second:
+    if first is None or second is None:
+        _refuse_reordered(X, Y, names)
+        return
+    if first == second:
         return
     if sorted(first) == sorted(second):
-        difference = "the same columns in another order"
-    else:
-        odd = sorted(set(first) ^ set(second))
-        difference = f"columns that only one of them has: {', '.join(odd[:10])}"
-    raise ValueError(
-        f"{names[0]} and {names[1]} hold {difference}; both need the same columns in "
-        f"the same order. Select {names[1]}[list({names[0]}.columns)]."
+        raise _reordered(names)
+    lacking, added = (
+        [name for name in one if name not in other]
+        for one, other in ((first, second), (second, first))
     )
+    raise ValueError(
+        f"{names[0]} and {names[1]} need the same columns in the same order; "
+        f"{_only(names[0], lacking)}{_only(names[1], added)}"
+        + (
+            f"If these mean the same, rename them: {names[1]}.rename(columns=...)."
+            if len(lacking) == len(added)
+            else "Leave out what one of them lacks."
+        )
+    )
+
+
+def _only(name: str, columns: list[str]) -> str:
+    return f"only {name} has {', '.join(columns[:10])}. " if columns else ""
+
+
+def _reordered(names: tuple[str, str]) -> ValueError:
+    return ValueError(
+        f"{names[0]} and {names[1]} hold the same columns in another order; both need "
+        f"the same columns in the same order. Select {names[1]}[list({names[0]}"
+        ".columns)]."
+    )
+
+
+def _refuse_reordered(X: Any, Y: Any, names: tuple[str, str]) -> None:
+    """Numbers as names say nothing, except where the same stand in another order."""
+    first, second = (getattr(sample, "columns", None) for sample in (X, Y))
+    if first is None or second is None or len(first) != len(second):
+        return
+    ours, theirs = list(first), list(second)
+    if ours != theirs and set(ours) == set(theirs):
+        raise _reordered(names)
 
 
 def check_sample(
@@ -156,7 +200,7 @@ def check_sample(
             "imaginary parts as columns."
         )
     if array.dtype.kind not in "fiub":
-        array = _object_to_float(array, name)
+        array = numbers_of(array, name, sample)
     if array.ndim == 0:
         raise ValueError(f"{name} is a single number; rows of observations are needed.")
     array = array.reshape(-1, 1) if array.ndim == 1 else array
@@ -170,23 +214,13 @@ def check_sample(
             f"{name} has {array.shape[1]} features, but the other sample has "
             f"{n_features}; both need the same columns in the same order."
         )
+    _note_rounding(array, name)
     target = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
     array = np.ascontiguousarray(array, dtype=target)
     if not array.flags.aligned:  # part of a packed record, say
         array = array.copy()
     check_finite(array, name)
     return array
-
-
-def _object_to_float(array: NDArray[Any], name: str) -> NDArray[Any]:
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} has dtype {array.dtype}, which does not convert to numbers "
-            f"({error}). Encode categories as numbers first; divergences take them "
-            "as they are if discrete= names the columns."
-        ) from error
 
 
 def check_finite(array: FloatArray, name: str) -> None:
@@ -218,6 +252,21 @@ def check_pair(
     return X, Y
 
 
+def _note_rounding(array: NDArray[Any], name: str) -> None:
+    """Warn where float64 cannot hold integers as they are."""
+    if array.dtype not in (np.int64, np.uint64):
+        return
+    low, high = int(array.min()), int(array.max())
+    if max(-low, high) > _EXACT:
+        warnings.warn(
+            f"{name} holds integers up to {max(-low, high)}, and float64 rounds those "
+            f"beyond 2**53: rows may become equal. Subtract a number first, for "
+            f"instance {name} - {low}, from both samples.",
+            DivergenceWarning,
+            stacklevel=2,
+        )
+
+
 def check_labels(labels: Any, name: str, n_rows: int) -> NDArray[Any]:
     """Check that `labels` is one label per row."""
     array = as_array(labels, name)
@@ -230,7 +279,38 @@ def check_labels(labels: Any, name: str, n_rows: int) -> NDArray[Any]:
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinite labels; remove those rows.")
+    if array.dtype.kind == "O":
+        _check_label_objects(array, name)
+    if _continuous(array):
+        raise ValueError(
+            f"{name} holds numbers with fractions, {len(np.unique(array))} different "
+            f"ones in {n_rows} rows; labels name the classes. Cut a target into "
+            "classes first, for instance with pandas.qcut."
+        )
     return array
+
+
+def _check_label_objects(labels: NDArray[Any], name: str) -> None:
+    """Raise ValueError for missing labels and TypeError for some without an order."""
+    missing = [row for row, label in enumerate(labels) if is_missing(label)]
+    if missing:
+        raise ValueError(
+            f"{name} holds {len(missing)} missing labels ({labels[missing[0]]!r}), the "
+            f"first in row {missing[0]}; remove those rows."
+        )
+    kinds = sorted({type(label).__name__ for label in labels})
+    if len(kinds) > 1 and "str" in kinds:
+        raise TypeError(
+            f"{name} mixes {' and '.join(kinds)}; one kind is needed. Call "
+            "astype(str), for instance."
+        )
+
+
+def _continuous(labels: NDArray[Any]) -> bool:
+    """Whether these are values of a target and no names of classes."""
+    if labels.dtype.kind != "f" or (labels == np.floor(labels)).all():
+        return False
+    return len(np.unique(labels)) > max(20, len(labels) // 4)
 
 
 def check_probabilities(

@@ -73,9 +73,11 @@ def host_array(values: Any, name: str) -> NDArray[Any]:
         return array
     for read in (np.asarray, np.from_dlpack):
         try:
-            return np.asarray(read(values))
+            array = np.asarray(read(values))
         except (TypeError, ValueError, RuntimeError, BufferError):
             continue
+        if array.ndim or array.dtype != object:  # else the object itself, in a box
+            return array
     place = getattr(values, "device", "a device")
     raise TypeError(
         f"{name} is an array of {type(values).__module__.partition('.')[0]} on "
