@@ -46,20 +46,26 @@ def ranks_of(X: Any, Y: Any) -> Ranks | None:
     """Ranks of both samples if they hold integers that float64 would round."""
     samples = []
     for sample in (X, Y):
-        if not isinstance(sample, np.ndarray | list) and not hasattr(sample, "iloc"):
+        known = isinstance(sample, np.ndarray) or hasattr(sample, "iloc")
+        if np.ma.isMaskedArray(sample) or not (known or _all_integers(sample)):
             return None
-        if np.ma.is_masked(sample):
-            return None
-        try:
-            array = np.asarray(sample)
-        except ValueError:  # rows of different lengths
-            return None
+        array = np.asarray(sample)
         if array.dtype.kind not in "iu" or not 0 < array.ndim <= 2 or not array.size:
             return None
         samples.append(array.reshape(len(array), -1))
     x, y = samples
     largest = max(max(abs(int(a.min())), abs(int(a.max()))) for a in samples)
     return None if largest <= _EXACT or x.shape[1] != y.shape[1] else Ranks(x, y)
+
+
+def _all_integers(sample: Any) -> bool:
+    """Whether a list holds Python's integers alone, or rows of one length of them."""
+    if not isinstance(sample, list) or not sample:
+        return False
+    if all(isinstance(row, list) for row in sample):
+        widths = {len(row) for row in sample}
+        return len(widths) == 1 and all(map(_all_integers, sample))
+    return all(type(value) is int for value in sample)
 
 
 def _pooled(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
