@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kldiv._ks._columns import ALTERNATIVES, columns
-from kldiv._ks._integers import ranks_of
+from kldiv._ks._integers import Ranks, ranks_of
 from kldiv._ks._orthants import fasano_franceschini
 from kldiv._ks._pvalues import PVALUE_METHODS
 from kldiv._ks._rows import rows
@@ -161,14 +161,8 @@ def ks_test(
     _check_options(method, alternative, pvalue_method, n_permutations)
     given = X = whole_frame(X)
     law, Y = (Y, None) if hasattr(Y, "cdf") else (None, whole_frame(Y))
-    ranks = ranks_of(X, Y) if method == "columns" and law is None else None
-    if ranks is not None:
-        X, Y = ranks.X, ranks.Y
-    elif law is None:
-        X, Y = check_pair(X, Y)
-    else:
-        X = check_sample(X, "X")
-        _refuse_discrete(law)
+    X, Y, ranks = _checked(X, Y, law, method)
+    if law is not None:
         _refuse_permutations(method, n_permutations)
     X, Y, weights = _weighted(X, Y, sample_weight, reference_weight)
     options = method, pvalue_method, n_permutations
@@ -189,6 +183,19 @@ def ks_test(
     )
     result = (METHODS if weights is None else WEIGHTED)[method](task)
     return result if ranks is None else ranks.undone(result)
+
+
+def _checked(
+    X: Any, Y: Any, law: Any, method: str
+) -> tuple[FloatArray, FloatArray | None, Ranks | None]:
+    """Checked samples, which are ranks where float64 would round them."""
+    if law is not None:
+        _refuse_discrete(law)
+        return check_sample(X, "X"), None, None
+    ranks = ranks_of(X, Y) if method == "columns" else None
+    if ranks is not None:
+        return ranks.X, ranks.Y, ranks
+    return *check_pair(X, Y), None
 
 
 def _weighted(
