@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from kldiv._validation._objects import (
     refuse_no_sample,
     refuse_sparse,
 )
-from kldiv._warnings import DivergenceWarning
 
 # A probability row may miss one by this much (float16 softmax of 1000 classes).
 PROBABILITY_TOLERANCE = 1e-3
@@ -214,7 +212,6 @@ def check_sample(
             f"{name} has {array.shape[1]} features, but the other sample has "
             f"{n_features}; both need the same columns in the same order."
         )
-    _note_rounding(array, name)
     target = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
     array = np.ascontiguousarray(array, dtype=target)
     if not array.flags.aligned:  # part of a packed record, say
@@ -252,19 +249,18 @@ def check_pair(
     return X, Y
 
 
-def _note_rounding(array: NDArray[Any], name: str) -> None:
-    """Warn where float64 cannot hold integers as they are."""
-    if array.dtype not in (np.int64, np.uint64):
-        return
-    low, high = int(array.min()), int(array.max())
-    if max(-low, high) > _EXACT:
-        warnings.warn(
-            f"{name} holds integers up to {max(-low, high)}, and float64 rounds those "
-            f"beyond 2**53: rows may become equal. Subtract a number first, for "
-            f"instance {name} - {low}, from both samples.",
-            DivergenceWarning,
-            stacklevel=2,
-        )
+def rounding_of(sample: Any, name: str) -> str:
+    """What to say where float64 cannot hold the integers of a sample, else nothing."""
+    if getattr(sample, "dtype", None) not in (np.int64, np.uint64) or not len(sample):
+        return ""
+    low, high = int(np.min(sample)), int(np.max(sample))
+    if max(-low, high) <= _EXACT:
+        return ""
+    return (
+        f"{name} holds integers up to {max(-low, high)}, and float64 rounds those "
+        f"beyond 2**53: rows may become equal. Subtract a number first, for instance "
+        f"{name} - {low}, from both samples."
+    )
 
 
 def check_labels(labels: Any, name: str, n_rows: int) -> NDArray[Any]:
