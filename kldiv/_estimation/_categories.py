@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,10 @@ from kldiv._validation import (
     check_same_columns,
     check_sample,
     column_names,
+    rounding_of,
     whole_frame,
 )
+from kldiv._warnings import DivergenceWarning
 
 #: What a column of categories holds, in the order of its codes.
 Levels = dict[int, tuple[Any, ...]]
@@ -73,6 +76,9 @@ def checked_samples(
     called = column_names(X)
     columns = sorted({*category_columns(X, discrete), *category_columns(Y, discrete)})
     if not columns:
+        for sample, name in zip((X, Y), names, strict=True):
+            if told := rounding_of(sample, name):
+                warnings.warn(told, DivergenceWarning, stacklevel=4)
         X, Y = check_pair(X, Y, names)
         return X, Y, asked_of(discrete, X.shape[1], called)
     levels: Levels = {}

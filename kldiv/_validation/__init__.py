@@ -14,6 +14,7 @@ from kldiv._validation._arrays import (
     check_sample,
     column_names,
     refuse_two_vectors,
+    rounding_of,
 )
 from kldiv._validation._frames import whole_frame
 from kldiv._validation._magnitudes import (
@@ -67,5 +68,6 @@ __all__ = [
     "n_threads",
     "refuse_two_vectors",
     "restored",
+    "rounding_of",
     "whole_frame",
 ]
