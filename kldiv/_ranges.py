@@ -147,6 +147,9 @@ def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
     size = np.where(size > 0, size, 1.0)
     least = _rounding(X, Y, mean, size)
     pooled = (pooled - mean) / size
+    values = np.linalg.eigvalsh(pooled @ pooled.T)
+    if values[1] > _CLEAR * values[-1]:  # the first one is that of the mean
+        return Span(X, Y, None)
     _, singular, directions = svd_of(pooled)
     varies = singular > least
     if not 0 < varies.sum() < len(pooled) - 1:
@@ -199,6 +202,17 @@ def _singular_values(rows: Floats, directions: Floats) -> tuple[Floats, Floats]:
     """
     _, singular, within = svd_of(qr(rows @ directions, mode="r", check_finite=False)[0])
     return singular, within
+
+
+def principal_scores(centred: Floats) -> Floats:
+    """Coordinates of rows that are fewer than columns along what they span."""
+    values, left = np.linalg.eigh(centred @ centred.T)
+    if values[1] > _CLEAR * values[-1]:
+        return np.asarray(left[:, 1:] * np.sqrt(values[1:]))
+    triangle = np.asarray(np.linalg.qr(centred.T, mode="r"))
+    left, sizes, _ = svd_of(triangle.T)
+    spanned = sizes > len(centred) * np.finfo(float).eps * sizes[0]
+    return np.asarray(left[:, spanned] * sizes[spanned])
 
 
 def svd_of(matrix: Floats) -> tuple[Floats, Floats, Floats]:

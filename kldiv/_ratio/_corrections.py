@@ -11,6 +11,7 @@ from kldiv._ratio._correction import (
     GaussianReferences,
     MixtureReferences,
 )
+from kldiv._ratio._few_rows import in_spanned_columns
 from kldiv._ratio._judge import judged_ratio
 from kldiv._ratio._learned import ClassifierRatio, MarginalReferences
 from kldiv._ratio._log_ratio import LogRatio, Settings
@@ -51,7 +52,11 @@ def choose_corrections(
         return (correction,)
     if min(n, m) < _ROWS_TO_FIT or metric != "euclidean":
         return ("adaptive",) if d <= 5 else (None,)
-    return CANDIDATES if d <= _COLUMNS_TO_FIT else ("common", "gaussian", "classifier")
+    if d <= _COLUMNS_TO_FIT:
+        return CANDIDATES
+    if n + m <= d:  # a covariance says which plane the rows span, and little else
+        return ("common", "classifier")
+    return ("common", "gaussian", "classifier")
 
 
 def reference_correction(pair: PreparedPair, metric: str | UserMetric) -> str | None:
@@ -70,6 +75,8 @@ def estimate_log_ratio(
     names = choose_corrections(
         correction, len(pair.X), len(pair.Y), pair.dimension, settings.metric
     )
+    if names[0] not in (None, "adaptive"):  # which look at the rows as they are
+        pair = in_spanned_columns(pair, settings.scale)
     if len(names) == 1:
         return weighed(CORRECTIONS[names[0]].log_ratio(pair, settings), pair)
     candidates = {name: CORRECTIONS[name] for name in names}
