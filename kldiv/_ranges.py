@@ -204,17 +204,6 @@ def _singular_values(rows: Floats, directions: Floats) -> tuple[Floats, Floats]:
     return singular, within
 
 
-def principal_scores(centred: Floats) -> Floats:
-    """Coordinates of rows that are fewer than columns along what they span."""
-    values, left = np.linalg.eigh(centred @ centred.T)
-    if values[1] > _CLEAR * values[-1]:
-        return np.asarray(left[:, 1:] * np.sqrt(values[1:]))
-    triangle = np.asarray(np.linalg.qr(centred.T, mode="r"))
-    left, sizes, _ = svd_of(triangle.T)
-    spanned = sizes > len(centred) * np.finfo(float).eps * sizes[0]
-    return np.asarray(left[:, spanned] * sizes[spanned])
-
-
 def svd_of(matrix: Floats) -> tuple[Floats, Floats, Floats]:
     """Thin singular value decomposition, by the slower algorithm if need be."""
     try:

@@ -8,8 +8,7 @@ import pytest
 
 from kldiv import ConditionalKLScorer, estimate_divergence, kl_divergence
 from kldiv._preparation import prepare
-from kldiv._ranges import principal_scores
-from kldiv._ratio._few_rows import in_spanned_columns
+from kldiv._ratio._few_rows import in_spanned_columns, principal_scores
 
 
 def prepared(X, Y):
