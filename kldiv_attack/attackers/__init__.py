@@ -14,6 +14,7 @@ from kldiv_attack.attackers._gmi import GMIAttacker
 from kldiv_attack.attackers._known import Blur, Mask
 from kldiv_attack.attackers._label_only import LabelOnlyAttacker
 from kldiv_attack.attackers._mi_face import MIFaceAttacker
+from kldiv_attack.attackers._plg_mi import PLGMIAttacker
 from kldiv_attack.attackers._preimage_gan import PreImageGANAttacker
 from kldiv_attack.attackers._recorder import Recorder
 from kldiv_attack.attackers._retrieval import RetrievalAttacker
@@ -29,6 +30,7 @@ __all__ = [
     "LabelOnlyAttacker",
     "MIFaceAttacker",
     "Mask",
+    "PLGMIAttacker",
     "PreImageGANAttacker",
     "QueryAccess",
     "Recorder",
@@ -48,6 +50,7 @@ ATTACKERS: dict[str, type[Attacker]] = {
     "gmi": GMIAttacker,
     "label_only": LabelOnlyAttacker,
     "mi_face": MIFaceAttacker,
+    "plg_mi": PLGMIAttacker,
     "preimage_gan": PreImageGANAttacker,
     "retrieval": RetrievalAttacker,
 }
