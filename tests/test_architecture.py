@@ -31,6 +31,7 @@ LONG_FUNCTIONS = {
     "kldiv_attack.attackers._cgan_training.__init__": MODEL,
     "kldiv_attack.attackers._genetic.__init__": PARAMETERS,
     "kldiv_attack.attackers._gmi.__init__": PARAMETERS,
+    "kldiv_attack.attackers._lomma.__init__": PARAMETERS,
     "kldiv_attack.attackers._plg_mi.__init__": PARAMETERS,
     "kldiv_attack.attackers._preimage_gan.__init__": PARAMETERS,
     "kldiv_attack.audit.charts.scatter": DRAWING,

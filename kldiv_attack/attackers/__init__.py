@@ -13,6 +13,7 @@ from kldiv_attack.attackers._genetic import GeneticAttacker
 from kldiv_attack.attackers._gmi import GMIAttacker
 from kldiv_attack.attackers._known import Blur, Mask
 from kldiv_attack.attackers._label_only import LabelOnlyAttacker
+from kldiv_attack.attackers._lomma import LOMMAAttacker
 from kldiv_attack.attackers._mi_face import MIFaceAttacker
 from kldiv_attack.attackers._plg_mi import PLGMIAttacker
 from kldiv_attack.attackers._preimage_gan import PreImageGANAttacker
@@ -27,6 +28,7 @@ __all__ = [
     "CGANAttacker",
     "GMIAttacker",
     "GeneticAttacker",
+    "LOMMAAttacker",
     "LabelOnlyAttacker",
     "MIFaceAttacker",
     "Mask",
@@ -49,6 +51,7 @@ ATTACKERS: dict[str, type[Attacker]] = {
     "genetic": GeneticAttacker,
     "gmi": GMIAttacker,
     "label_only": LabelOnlyAttacker,
+    "lomma": LOMMAAttacker,
     "mi_face": MIFaceAttacker,
     "plg_mi": PLGMIAttacker,
     "preimage_gan": PreImageGANAttacker,

@@ -19,7 +19,7 @@ from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._stepping import Draws, drawn
 from kldiv_attack.attackers._training import own_victim, train
 from kldiv_attack.attackers._updates import draw_shifts, frozen_copy, translate
-from kldiv_attack.attackers._wasserstein import WassersteinAttacker, WassersteinTraining
+from kldiv_attack.attackers._wasserstein import GMITraining, WassersteinAttacker
 from kldiv_attack.datasets import LabelledImages, check_labels
 
 CHUNK = 500  # noise vectors that are improved together
@@ -268,9 +268,7 @@ class GMIAttacker(WassersteinAttacker):
         place = resolve_device(self.device)
         self.network_ = frozen_copy(network, place)
         self.n_gradients_ = 0
-        training = GMITraining(self, torch.from_numpy(images).to(place))
-        if snapshot is not None:
-            training.restore(snapshot[1])
+        training = self._begin_training(torch.from_numpy(images).to(place), snapshot)
         train(
             self,
             training,
@@ -283,6 +281,12 @@ class GMIAttacker(WassersteinAttacker):
         )
         self.generator_ = training.finish()
         self.critic_ = training.critic.eval().requires_grad_(False)
+
+    def _begin_training(self, images: Tensor, snapshot: Snapshot | None) -> GMITraining:
+        training = GMITraining(self, images)
+        if snapshot is not None:
+            training.restore(snapshot[1])
+        return training
 
     def _invert(self, label: int, n: int, random_state: int) -> NDArray[np.float32]:
         source = self._source_of(label, random_state)
@@ -369,27 +373,12 @@ class GMIAttacker(WassersteinAttacker):
         """What the victim and the known part object to, per image."""
         cost = images.new_zeros(len(images))
         if self.identity:
-            wrong = F.cross_entropy(self.network_(shown), labels, reduction="none")
-            cost = cost + self.identity * wrong
+            cost = cost + self.identity * self._wrong(shown, labels)
         if side is not None:
             apart = (side[0](images) - side[1]).flatten(1).square().mean(1)
             cost = cost + self.known * apart
         return cost
 
-
-class GMITraining(WassersteinTraining):
-    """A generator without conditions, taught by the public images alone."""
-
-    def __init__(self, settings: GMIAttacker, images: Tensor):
-        super().__init__(settings, images, 0, {})
-
-    def step(self, draws: Draws) -> Tensor:
-        """Update critic, generator and running mean; return the losses."""
-        return super().step(draws)[:2]
-
-    def grid(self) -> NDArray[np.float32]:
-        """Images from noise that never changes, ten for every class."""
-        n_classes = len(self.settings.classes_)
-        noise = self.settings._uniform(10 * n_classes, torch.Generator().manual_seed(0))
-        images = self.images(noise, torch.empty(0))
-        return images.reshape(n_classes, 10, *images.shape[1:])
+    def _wrong(self, shown: Tensor, labels: Tensor) -> Tensor:
+        """What the victim objects to, per image."""
+        return F.cross_entropy(self.network_(shown), labels, reduction="none")

@@ -1,5 +1,6 @@
 """PLG-MI: a conditional GAN of pseudo labels that the victim's margin teaches."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._rules import AMOUNT, POSITIVE, Pair, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._cgan_training import CGANSettings, CGANTraining
 from kldiv_attack.attackers._pairs import Pairs
@@ -18,7 +20,6 @@ from kldiv_attack.attackers._stepping import Draws, drawn
 from kldiv_attack.attackers._training import own_victim, train
 from kldiv_attack.attackers._updates import draw_shifts, frozen_copy, translate
 from kldiv_attack.datasets import LabelledImages
-from kldiv_attack.datasets._base import check_whole
 
 CHUNK = 500  # codes that are improved together
 
@@ -119,17 +120,13 @@ class PLGMIAttacker(CGANSettings):
     """
 
     access = "gradients"
-    _wholes: ClassVar[tuple[str, ...]] = (
-        "steps",
-        "top",
-        "batch_size",
-        "n_noise",
-        "width",
-        "min_responses",
-    )
-    _fractions = ("ema", "momentum")
-    _positives = ("latent_rate",)
-    _amounts = ("margin",)
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "iterations": Whole(0),
+        "top": Whole(),
+        "margin": AMOUNT,
+        "latent_rate": POSITIVE,
+        "learning_rate": Pair(POSITIVE),
+    }
 
     loss = "hinge"
     critic_steps = None
@@ -198,7 +195,6 @@ class PLGMIAttacker(CGANSettings):
         images: NDArray[np.float32],
         recorder: Recorder | None,
     ) -> None:
-        self._check_parameters()
         snapshot = self._resume(recorder)
         images, answers = self._answers(victim, images, snapshot)
         self._learn(
@@ -207,14 +203,9 @@ class PLGMIAttacker(CGANSettings):
 
     def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
         """The owner of the images has no victim: one is trained on them."""
-        self._check_parameters()
         answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
         network = own_victim(data, self.device, self.random_state)
         self._learn(data.images, answers, network, 0, recorder, self._resume(recorder))
-
-    def _check_parameters(self) -> None:
-        self._check_numbers()
-        check_whole("iterations", self.iterations, 0)
 
     def _learn(
         self,

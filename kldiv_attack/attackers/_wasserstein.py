@@ -197,3 +197,21 @@ class WassersteinTraining(TrainingState):
 
         recalibrate(self.average, inputs)
         return self.average
+
+
+class GMITraining(WassersteinTraining):
+    """A generator without conditions, taught by the public images alone."""
+
+    def __init__(self, settings: WassersteinAttacker, images: Tensor):
+        super().__init__(settings, images, 0, {})
+
+    def step(self, draws: Draws) -> Tensor:
+        """Update critic, generator and running mean; return the losses."""
+        return super().step(draws)[:2]
+
+    def grid(self) -> NDArray[np.float32]:
+        """Images from noise that never changes, ten for every class."""
+        n_classes = len(self.settings.classes_)
+        noise = self.settings._uniform(10 * n_classes, torch.Generator().manual_seed(0))
+        images = self.images(noise, torch.empty(0))
+        return images.reshape(n_classes, 10, *images.shape[1:])

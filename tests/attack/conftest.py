@@ -27,6 +27,8 @@ SMALL = {
     "searches": 4,
     "points": 6,
     "population": 4,
+    "models": 1,
+    "top": 30,
 }
 
 
