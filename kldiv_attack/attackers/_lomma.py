@@ -214,7 +214,7 @@ class LOMMAAttacker(GMIAttacker):
         """Mean and total variance of a model's features of public images."""
         parts = [self._look(model, some)[1] for some in images.split(CHUNK)]  # type: ignore[no-untyped-call]
         features = torch.cat(parts)
-        variance = features.var(0, unbiased=False).sum()
+        variance = (features - features.mean(0)).square().mean(0).sum()
         return features.mean(0), torch.where(variance > 0, variance, 1.0)
 
     def _look(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
