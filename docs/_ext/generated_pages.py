@@ -102,9 +102,10 @@ def described(package: str, name: str) -> str:
     """A line of a list: a public name and what it is."""
     value = resolve(package, name)
     role = "class" if inspect.isclass(value) else "func"
-    if not callable(value):
-        role = "data"
-    return f"* :py:{role}:`{name} <{package}.{name}>`: {first_line(value)}"
+    text = first_line(value)
+    if isinstance(value, Mapping):
+        role, text = "data", "by name: " + ", ".join(f"``{key}``" for key in value)
+    return f"* :py:{role}:`{name} <{package}.{name}>`: {text}"
 
 
 def grouped_names(

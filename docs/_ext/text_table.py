@@ -27,7 +27,7 @@ class TextTable(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """The table, of class "measured"."""
+        """The table, of the classes "measured" and "numbers"."""
         lines = [line.strip() for line in self.content if line.strip(" -")]
         rows = [re.split(r" {2,}", line) for line in lines]
         width = len(rows[0])
@@ -38,7 +38,7 @@ class TextTable(SphinxDirective):
         group += [nodes.colspec("", colwidth=1) for _ in rows[0]]
         group += nodes.thead("", self.row(rows[0]))
         group += nodes.tbody("", *map(self.row, rows[1:]))
-        return [nodes.table("", group, classes=["measured"])]
+        return [nodes.table("", group, classes=["measured", "numbers"])]
 
     @staticmethod
     def row(cells: list[str]) -> nodes.row:
