@@ -191,8 +191,14 @@ def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | 
     return Effects(*samples)
 
 
-def _effects_of_weighted(ratios: Sequence[LogRatio], functional: Functional) -> Effects:
+def _effects_of_weighted(
+    ratios: Sequence[LogRatio], functional: Functional
+) -> Effects | None:
     """Effects of weighted rows; what several corrections differ by is added."""
+    first = ratios[0]
+    fewest = min(len(first.X), len(first.Y)) // (first.neighbors.n_neighbors + 1)
+    if fewest < _GROUPS[-1] and not (first.parts or first.row_effects):
+        return None
     x, y = weighted_effects(ratios, functional)
     samples = [
         SampleEffects(np.tile(one - one.mean(), (N_SUBSETS, 1)), which)

@@ -7,35 +7,29 @@ rows. Here the log mean weights around each row of X are added, from the nearest
 
 The log of a mean of k weights is too small by half their variance over the squared
 mean, over k (the delta method); that is added. Where weights follow the place, as those
-of importance samples do, a mean over neighbours would smooth them out. So a quadratic
-function of the columns is fitted to the log weights, if it predicts weights of rows
-left out, and neighbours are asked for what it misses.
+of importance samples do, a mean over neighbours would smooth them out: a function of
+the columns is taken off before (kldiv/_ratio/_weight_trend.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import logsumexp
 
 from kldiv._neighbors import search
 from kldiv._preparation import PreparedPair
+from kldiv._ratio._coordinates import coordinates
 from kldiv._ratio._log_ratio import LocalWeights, LogRatio, Weighting
-from kldiv._typing import FloatArray, Floats
+from kldiv._ratio._weight_trend import trends_of
+from kldiv._typing import Floats
 from kldiv._validation import Weights
 
 # These take densities, and weights, for constant in the ball of k neighbours.
 _CONSTANT_IN_BALLS = (None, "adaptive")
 # Neighbours whose weights are averaged after a trend was taken off.
 _NEIGHBORS = 20
-# Share by which a trend must lower the squared error at rows left out.
-_CLEAR_GAIN = 0.02
-# Rows to which a trend is fitted, for each of its terms; most of them; terms.
-_ROWS_PER_TERM, _ROWS_TO_FIT, _MOST_TERMS = 4, 5000, 400
-_LARGEST_LEVERAGE = 0.999
-_ROWS_AT_A_TIME = 4096
 
 
 def weighed(ratio: LogRatio, pair: PreparedPair) -> LogRatio:
@@ -43,7 +37,7 @@ def weighed(ratio: LogRatio, pair: PreparedPair) -> LogRatio:
     weights = pair.weights
     if weights is None:
         return ratio
-    weighting = weighting_of(ratio, weights)
+    weighting = weighting_of(ratio, pair, weights)
     more = weighting.x.log_means - weighting.y.log_means
 
     def with_weights(one: LogRatio) -> LogRatio:
@@ -53,34 +47,42 @@ def weighed(ratio: LogRatio, pair: PreparedPair) -> LogRatio:
     return replace(with_weights(ratio), parts=parts)
 
 
-def weighting_of(ratio: LogRatio, weights: Weights) -> Weighting:
-    """Mean weights around the rows of X, in the coordinates of a ratio."""
+def weighting_of(ratio: LogRatio, pair: PreparedPair, weights: Weights) -> Weighting:
+    """Mean weights around the rows of X.
+
+    In the balls of the ratio, or where columns count alike and are as they were given.
+    """
     settings, n, m = ratio.settings, len(ratio.X), len(ratio.Y)
-    constant = ratio.correction in _CONSTANT_IN_BALLS
-    k = settings.n_neighbors
+    X, Y = ratio.X, ratio.Y
+    constant = ratio.correction in _CONSTANT_IN_BALLS or settings.metric != "euclidean"
+    k, blocks = settings.n_neighbors, ["xx", "xy"]
     if not constant:
-        k = min(max(_NEIGHBORS, k), n - 1, m)
+        common = coordinates(pair.X, pair.Y, "standard")
+        X, Y = pair.with_equal_rows(common.X, common.Y)
+        k = min(max(_NEIGHBORS, k), n - 1, m - 1)
+        blocks.append("yy")
     near = search(
-        ratio.X,
-        ratio.Y,
+        X,
+        Y,
         k,
+        blocks=blocks,
         metric=settings.metric,
         threads=settings.threads,
         return_indices=True,
     )
     of_x, of_y = weights.of_x, weights.of_y
     around = []
-    for rows, mass, found in (
-        (ratio.X, of_x, near.xx_indices),
-        (ratio.Y, of_y, near.xy_indices),
+    for rows, mass, found, own in (
+        (X, of_x, near.xx_indices, near.xx_indices),
+        (Y, of_y, near.xy_indices, near.yy_indices),
     ):
         assert found is not None
-        nearest = found.astype(np.intp)
+        nearest, logs = found.astype(np.intp), np.log(mass)
         trends = np.zeros(len(rows)), np.zeros(n)
-        if not constant and settings.metric == "euclidean":
-            trends = trends_of(rows, mass, ratio.X)
-        logs = np.log(mass)[nearest] + trends[1][:, None] - trends[0][nearest]
-        around.append((nearest, logs))
+        if not constant and own is not None:
+            trends = trends_of(rows, logs, own.astype(np.intp), X)
+        local = logs[nearest] + trends[1][:, None] - trends[0][nearest]
+        around.append((nearest, local))
     overall = _without_each(of_x), log_mean(np.log(of_y)[None])
     x, y = (
         LocalWeights(log_mean(logs) - total, nearest, _shares(logs))
@@ -115,93 +117,3 @@ def _without_each(weights: Floats) -> Floats:
 def _shares(logs: Floats) -> Floats:
     shares: Floats = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
     return shares
-
-
-@dataclass(frozen=True)
-class Trend:
-    """A polynomial of the columns.
-
-    Attributes
-    ----------
-    centre, size : ndarray of shape (d,)
-        Where columns have mean zero and variance one.
-    degree : {0, 1, 2}
-        Of the polynomial.
-    coefficients : ndarray
-        Of its terms.
-    """
-
-    centre: Floats
-    size: Floats
-    degree: int
-    coefficients: Floats
-
-    def at(self, rows: FloatArray) -> Floats:
-        """Values at rows, shape (n,)."""
-        values = np.empty(len(rows))
-        for part in _parts(len(rows)):
-            z = (rows[part].astype(np.float64) - self.centre) / self.size
-            values[part] = _terms(z, self.degree) @ self.coefficients
-        return values
-
-
-def trends_of(
-    rows: FloatArray, weights: Floats, others: FloatArray
-) -> tuple[Floats, Floats]:
-    """Trend of the log weights, at the rows that have them and at others."""
-    if (weights == weights[0]).all():
-        return np.zeros(len(rows)), np.zeros(len(others))
-    trend = fit_trend(rows, np.log(weights))
-    return trend.at(rows), trend.at(others)
-
-
-def fit_trend(rows: FloatArray, logs: Floats) -> Trend:
-    """The polynomial that predicts log weights of rows left out best.
-
-    Leave-one-out errors of least squares follow from the leverages of the rows (PRESS,
-    Allen 1974).
-    """
-    if len(rows) > _ROWS_TO_FIT:
-        some = np.linspace(0, len(rows) - 1, _ROWS_TO_FIT).astype(np.intp)
-        rows, logs = rows[some], logs[some]
-    U = rows.astype(np.float64)
-    centre, size = U.mean(axis=0), U.std(axis=0)
-    size = np.where(size > 0, size, 1.0)
-    best, least = Trend(centre, size, 0, logs.mean(keepdims=True)), np.inf
-    for degree in (0, 1, 2):
-        n_terms = _n_terms(U.shape[1], degree)
-        if n_terms > _MOST_TERMS or len(U) < _ROWS_PER_TERM * n_terms:
-            break
-        terms = _terms((U - centre) / size, degree)
-        basis, values, rest = np.linalg.svd(terms, full_matrices=False)
-        kept = values > 1e-10 * values[0]
-        basis, along = basis[:, kept], rest[kept] / values[kept, None]
-        leverage = np.einsum("ij,ij->i", basis, basis)
-        missed = logs - basis @ (basis.T @ logs)
-        error = float(
-            ((missed / (1 - np.minimum(leverage, _LARGEST_LEVERAGE))) ** 2).mean()
-        )
-        if error < least * (1 - _CLEAR_GAIN):
-            coefficients = along.T @ (basis.T @ logs)
-            best, least = Trend(centre, size, degree, coefficients), error
-    return best
-
-
-def _n_terms(d: int, degree: int) -> int:
-    return (1, 1 + d, 1 + d + d * (d + 1) // 2)[degree]
-
-
-def _terms(z: Floats, degree: int) -> Floats:
-    """Powers and products of standardised columns up to a degree."""
-    columns = [np.ones((len(z), 1))]
-    if degree > 0:
-        columns.append(z)
-    if degree > 1:
-        i, j = np.triu_indices(z.shape[1])
-        columns.append(z[:, i] * z[:, j])
-    return np.concatenate(columns, axis=1)
-
-
-def _parts(n_rows: int) -> Iterator[slice]:
-    for first in range(0, n_rows, _ROWS_AT_A_TIME):
-        yield slice(first, first + _ROWS_AT_A_TIME)

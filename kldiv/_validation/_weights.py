@@ -77,6 +77,8 @@ def check_weights(weights: Any, name: str, n_rows: int) -> Floats:
     array = as_array(weights, name)
     if array.dtype.kind not in "fiub":
         try:
+            if array.dtype.kind == "c":
+                raise TypeError("complex numbers have no order")
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise TypeError(
@@ -94,7 +96,8 @@ def check_weights(weights: Any, name: str, n_rows: int) -> Floats:
         raise ValueError(
             f"{name} holds {bad.size} weights that are negative, NaN or infinite, the "
             f"first in row {bad[0]} ({array[bad[0]]:g}); a weight says how many rows "
-            "a row stands for. Give 0 to rows that do not count."
+            "a row stands for. Give 0 to rows that do not count, and for logs of "
+            "weights that overflow exp(logs - logs.max())."
         )
     if not array.any():
         raise ValueError(
