@@ -17,7 +17,7 @@ _BLOCK_BYTES = 1 << 20
 _ROWS_TO_LOOK_AT, _FEWEST_ROWS = 200, 16
 _VALUES_PER_ROW, _COARSE_SHARE = 1 / 8, 1 / 5
 # Gaps between the values of a column on a grid are multiples of the step up to this.
-_GRID_TOLERANCE = 0.01
+_GRID_TOLERANCE, _MOST_TOLERANCE = 0.01, 0.2
 
 
 def row_ids(*samples: FloatArray) -> Rows:
@@ -182,10 +182,22 @@ def grid_steps(X: FloatArray, Y: FloatArray) -> Floats:
         gaps = gaps[gaps > 8 * np.finfo(values.dtype).eps * np.abs(values).max()]
         if gaps.size == 0:
             continue
-        multiples = gaps / gaps.min()
-        if (np.abs(multiples - np.round(multiples)) < _GRID_TOLERANCE).all():
-            steps[column] = gaps.min()
+        # the smallest gap is rounded, and all of them together say more
+        step = gaps.sum() / np.round(gaps / gaps.min()).sum()
+        multiples = gaps / step
+        off = np.abs(multiples - np.round(multiples))
+        if (off < _grid_tolerance(values, step)).all():
+            steps[column] = step
     return steps
+
+
+def _grid_tolerance(values: FloatArray, step: float) -> float:
+    """How far a gap may be from a multiple of the step, in steps."""
+    if (values.astype(np.float32) != values).any():
+        return _GRID_TOLERANCE
+    # values that came in single precision were rounded to it, whatever holds them now
+    rounding = float(np.finfo(np.float32).eps * np.abs(values).max())
+    return min(max(_GRID_TOLERANCE, 2 * rounding / step), _MOST_TOLERANCE)
 
 
 def dither(
