@@ -13,7 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 import kldiv_attack
 from kldiv import PerClassReport
-from kldiv_attack import AuditReport, load_dataset, train_victim
+from kldiv_attack import AuditReport, audit, load_dataset, train_victim
 from kldiv_attack._files import RunError
 from kldiv_attack.audit.asking import BATCH
 from kldiv_attack.audit.scoring import ClassScore, table_of, verdict
@@ -44,6 +44,21 @@ def test_a_leaky_model_is_called_so(run, train, public):
     for i, j in pairs:
         np.testing.assert_array_equal(train[0][i], aux[j])
     assert "1 has training rows in the auxiliary data (1)" in report.sentence
+
+
+def test_images_that_were_trained_on_are_found_among_public_ones(tmp_path):
+    train = load_dataset("digits", part="train")
+    public = load_dataset("glyphs", split="digits", n_per_class=20).images
+    fours = np.flatnonzero(train.labels == 4)[:2]
+
+    def victim(images):
+        return images.reshape(len(images), -1)[:, :10].argmax(1)
+
+    aux = np.concatenate([public, train.images[fours]])
+    report = audit(victim, train, aux, tmp_path / "out")
+    leaked = [c for c, word in report.verdicts.items() if word == "leaked"]
+    assert leaked == ["4"]
+    assert report.leaks[0].counts == [0, 0, 0, 0, 2, 0, 0, 0, 0, 0]
 
 
 def test_repeats_of_discrete_rows_are_no_leak(run, rng):
