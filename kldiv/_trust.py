@@ -6,7 +6,7 @@ how bad that is. The verdict of a result is the worst of its notes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ _BEYOND, _ROWS_BEYOND = 0.02, 10
 _CORRELATED, _VERY_CORRELATED, _SURE = 0.2, 0.5, 5.0
 _APART, _RELATIVELY_APART = 0.1, 0.2
 _NO_DIFFERENCE = 0.1
+_MISFIT, _RELATIVE_MISFIT = 0.25, 0.5
 # Columns that are copied together, so that each of them is read in one piece.
 _COLUMNS_AT_ONCE = 32
 
@@ -44,8 +45,10 @@ class Outcome:
         Of the plane that holds their rows.
     candidates : sequence of (str, float, float)
         Name, weight and value of each estimate that was averaged.
-    held : bool
-        Whether single rows that would have decided the value were held back.
+    doubts : mapping of str to object
+        "held": whether single rows that would have decided the value were held back.
+        "misfit": how far balls move references, in nats. "proven": lower confidence
+        limit from rows that no fit has seen, in nats.
     facts : mapping of str to object
         Fields of the result so far.
     level_asked : bool
@@ -58,7 +61,7 @@ class Outcome:
     Y: FloatArray
     dimension: int
     candidates: Sequence[tuple[str, float, float]]
-    held: bool
+    doubts: Mapping[str, Any]
     facts: dict[str, Any]
     level_asked: bool
     unbounded: bool
@@ -247,12 +250,34 @@ def _candidates_apart(outcome: Outcome) -> tuple[str, str] | None:
 
 
 def _single_rows(outcome: Outcome) -> tuple[str, str] | None:
-    if not outcome.held:
+    if not outcome.doubts.get("held"):
         return None
     return "caution", (
         "single rows of X lie so far out that each would decide the value, and were "
         "held back: in tails as heavy as these may be more of the divergence than the "
         "sample shows."
+    )
+
+
+def _misfit(outcome: Outcome) -> tuple[str, str] | None:
+    """References that the rows in balls contradict (mean log masses about zero)."""
+    misfit, value = outcome.doubts.get("misfit", 0.0), outcome.facts["value"]
+    if misfit <= max(_MISFIT, _RELATIVE_MISFIT * abs(value)):
+        return None
+    return "caution", (
+        f"the fitted references are off by {misfit:.2f} nats in the balls around the "
+        "rows, which correct only part of it where columns are many."
+    )
+
+
+def _more_proven(outcome: Outcome) -> tuple[str, str] | None:
+    interval = outcome.facts.get("confidence_interval")
+    proven = outcome.doubts.get("proven", -np.inf)
+    if interval is None or proven <= interval[1]:
+        return None
+    return "do not use", (
+        f"rows that no fit has seen prove at least {proven:.2f} nats, and the interval "
+        f"ends at {interval[1]:.2f}: the estimate is too small."
     )
 
 
@@ -338,6 +363,16 @@ NOTES: dict[str, Check] = {
         "log ratio of a row against those of the others",
         "20 interquartile ranges away, and 0.05 nat of the mean: caution",
         _single_rows,
+    ),
+    "misfit": Check(
+        "log masses of references against rows in balls, both samples added up",
+        "above 0.25 nat and half of the value: caution",
+        _misfit,
+    ),
+    "more is proven": Check(
+        "lower confidence limit from rows unseen against the interval",
+        "above its upper end: do not use",
+        _more_proven,
     ),
     "beyond the evidence": Check(
         "value against the log of the rows of Y",

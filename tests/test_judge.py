@@ -9,7 +9,7 @@ from kldiv import DiscreteDataWarning, datasets, estimate_divergence
 from kldiv._ratio._classifier import log_loss
 from kldiv._ratio._correction import Evidence
 from kldiv._ratio._corrections import CANDIDATES
-from kldiv._ratio._judge import judged_ratio, weights_of
+from kldiv._ratio._judge import judged_ratio, proven_by, weights_of
 from kldiv._ratio._log_ratio import Settings
 from tests.ratios import log_ratio
 
@@ -84,7 +84,10 @@ def test_what_candidates_differ_by_is_in_the_standard_error():
     assert found.standard_error**2 > between
 
 
-def test_only_candidates_with_weight_are_estimated():
+def test_only_candidates_with_weight_are_estimated(rng):
+    X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    estimate = log_ratio(X, Y, correction="common")
+
     class Candidate:
         def __init__(self, ratios):
             self.ratios = ratios
@@ -95,7 +98,7 @@ def test_only_candidates_with_weight_are_estimated():
         def estimate(self):
             if self.ratios is wrong:
                 raise AssertionError("an estimate that nobody needs")
-            return "right"
+            return estimate
 
     class Pair:
         X = np.zeros(200)
@@ -103,7 +106,17 @@ def test_only_candidates_with_weight_are_estimated():
     right = np.repeat([2.0, -2.0], 200)
     wrong = -right
     candidates = {"right": Candidate(right), "wrong": Candidate(wrong)}
-    assert judged_ratio(candidates, Pair(), Settings(5)) == "right"
+    found = judged_ratio(candidates, Pair(), Settings(5))
+    assert found.values is estimate.values
+
+
+def test_rows_unseen_prove_no_more_than_there_is(rng):
+    X, Y = rng.normal(1, 1, 2000), rng.normal(size=2000)
+    truth = np.concatenate([X, Y]) - 0.5
+    assert 0.35 < proven_by(truth, 2000) < 0.5
+    # neither what claims too much nor noise proves anything
+    assert proven_by(20 * truth, 2000) < 0.5
+    assert proven_by(rng.normal(size=4000), 2000) < 0
 
 
 @pytest.mark.parametrize("correction", ["auto", "marginal", "classifier"])

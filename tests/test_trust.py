@@ -7,7 +7,7 @@ import pytest
 
 import kldiv
 from kldiv import ConditionalKLScorer, DivergenceResult, estimate_divergence
-from kldiv._trust import NOTES, TRUST
+from kldiv._trust import NOTES, TRUST, Outcome, notes_of
 
 PAGE = Path(__file__).parent.parent / "docs" / "user_guide" / "trust.rst"
 
@@ -84,6 +84,23 @@ def test_single_rows_of_a_heavy_tail_are_held_back_and_said(seed):
     # E log p/q is 0.97, most of it from rows that Y does not reach
     low, high = result.confidence_interval
     assert low < 0.97 < high
+
+
+def test_references_that_do_not_fit(rng):
+    X, Y = rng.random((500, 2)), rng.random((400, 2))
+    X, Y = (np.column_stack([np.cos(6 * Z), np.sin(6 * Z)]) for Z in (X, Y))
+    rings = estimate_divergence(X, Y, correction="gaussian")
+    assert "misfit" in names_of(rings)
+    fits = estimate_divergence(*gaussians(0), correction="gaussian")
+    assert "misfit" not in names_of(fits)
+
+
+@pytest.mark.parametrize(("end", "said"), [(0.9, True), (1.1, False)])
+def test_an_interval_below_what_is_proven(end, said):
+    facts = {"value": 0.8, "confidence_interval": (0.7, end), "notes": ()}
+    doubts = {"proven": 1.0}
+    outcome = Outcome(*gaussians(0), 2, [], doubts, facts, True, True)
+    assert bool(notes_of(outcome, ("more is proven",))) == said
 
 
 def test_more_than_the_rows_can_prove():

@@ -196,7 +196,7 @@ def ratio_facts(ratio: LogRatio) -> dict[str, Any]:
         "n_components": ratio.n_components,
         "weights": {str(one.correction): w for w, one in ratio.parts},
         "values": [one.mean for _, one in ratio.parts],
-        "held": ratio.held,
+        "doubts": {one: getattr(ratio, one) for one in ("held", "misfit", "proven")},
     }
 
 
@@ -215,7 +215,7 @@ def outcome_notes(
         Y,
         dimension,
         list(zip(weights, weights.values(), values, strict=True)),
-        facts.pop("held", False),
+        facts.pop("doubts", {}),
         facts,
         level_asked,
         not options.entry.is_finite(options.order),

@@ -221,7 +221,8 @@ def _facts(chain: Chain, entry: Divergence) -> dict[str, Any]:
     several = {"weights": weights, "values": [values[w] / weights[w] for w in weights]}
     if len(weights) < 2:
         several = {"weights": {}, "values": []}
-    return facts | several | sizes | {"coverage": covered / n}
+    doubts = {"held": any(part.ratios[0].held for part in estimated)}
+    return facts | several | sizes | {"coverage": covered / n, "doubts": doubts}
 
 
 def _pvalue(

@@ -184,10 +184,10 @@ class GaussianReferences(Correction):
         neighbors, balls = search_balls(X, Y, pair.dimension, settings)
         k, threads = settings.n_neighbors, settings.threads
         references = fit_references(common.X, common.Y, balls, plan, k, threads)
-        values = references.log_p(common.X, balls, len(X), threads)
-        values -= references.log_q(common.X, balls, len(Y), threads)
+        log_p = references.log_p(common.X, balls, len(X), threads)
+        log_q = references.log_q(common.X, balls, len(Y), threads)
         return LogRatio(
-            values,
+            log_p - log_q,
             X,
             Y,
             balls,
@@ -197,6 +197,7 @@ class GaussianReferences(Correction):
             settings,
             plan.n_components,
             references,
+            misfit=references.misfit(common.X, log_p, log_q),
         )
 
     def leaves_out_groups(self, ratio: LogRatio) -> bool:

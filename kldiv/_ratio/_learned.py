@@ -123,9 +123,10 @@ class _Side:
         return self.layers.log_density_left_out(self.rows, self.gaussian)
 
     def fit_error(self, other: _Side) -> float:
-        """Half of what both fits owe to the rows that they have seen."""
+        """What both fits owe to the rows that they have seen, of which half is taken
+        out: it may be too much, or not enough."""
         owed = [one.layers.influence(one.rows).mean() for one in (self, other)]
-        return float(np.hypot(*owed)) / 2
+        return float(np.hypot(*owed))
 
     def effects(self, judged: Floats, weights: Floats) -> Floats:
         """Effects of the fitted rows on a weighted sum of log densities elsewhere."""

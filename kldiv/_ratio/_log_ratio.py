@@ -114,6 +114,11 @@ class LogRatio:
         Weights and log ratios that this one is the mean of, if it is one.
     held : bool
         Whether values of single rows that lie where no other does were held back.
+    misfit : float
+        Mean log ratio of the masses that references and samples have in the balls,
+        absolute values of both samples added up: about zero if references are right.
+    proven : float
+        What rows that no fit has seen prove: a lower confidence limit in nats.
     weighting : Weighting or None
         What the weights of rows made of it, where they do not all count alike.
     """
@@ -132,6 +137,8 @@ class LogRatio:
     fit_error: float = 0.0
     parts: tuple[tuple[float, LogRatio], ...] = ()
     held: bool = False
+    misfit: float = 0.0
+    proven: float = -np.inf
     weighting: Weighting | None = None
 
     @property

@@ -116,6 +116,14 @@ class References:
         log_q = self.of_y.log_ratio_to_ball(X, balls.nu, threads)
         return log_q + digamma(balls.k_nu) - digamma(m + 1) - self.y_bias
 
+    def misfit(self, X: Floats, log_p: Floats, log_q: Floats) -> float:
+        """How far balls move the log densities of both references at the rows of X."""
+        sides = (self.of_x, log_p, self.x_bias), (self.of_y, log_q, self.y_bias)
+        return sum(
+            abs(float((seen - of.log_density(X)).mean()) + bias)
+            for of, seen, bias in sides
+        )
+
 
 def fit_references(
     X: Floats, Y: Floats, balls: Balls, plan: Plan, k: int, threads: int
