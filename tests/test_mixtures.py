@@ -70,3 +70,22 @@ def test_mixture_of_narrow_clusters_far_apart(rng):
         np.testing.assert_allclose(
             fitted.means[c], X[labels == c].mean(axis=0), rtol=ITERATED
         )
+
+
+def test_the_next_row_of_few_is_judged_as_the_law_of_its_uncertainty(rng):
+    """Twelve columns and sixty rows a component: a Gaussian is far too sure."""
+    d, m = 12, 120
+    means = np.repeat([[0.0], [8.0]], d, axis=1)
+    labels = np.arange(m) % 2
+    fitted = _mixtures.fit_mixture(means[labels] + rng.normal(size=(m, d)), labels, 5.0)
+    which = rng.integers(2, size=2000)
+    unseen = means[which] + rng.normal(size=(2000, d))
+    plain = fitted.log_density(unseen).mean()
+    predicted = fitted.log_predictive(unseen, m, 5.0)
+    assert predicted.mean() > plain + 0.1
+    # a density: weighed by another one it adds up to one
+    draws = np.vstack([means + 2 * rng.normal(size=(2, d)) for _ in range(20000)])
+    squares = ((draws[:, None] - means) ** 2).sum(axis=2) / 8
+    own = np.log(np.exp(-squares).mean(axis=1)) - d / 2 * np.log(8 * np.pi)
+    mass = np.exp(fitted.log_predictive(draws, m, 5.0) - own).mean()
+    assert mass == pytest.approx(1, abs=0.1)

@@ -25,6 +25,7 @@ from kldiv._ratio._references import (
     fit_reference,
     fit_references,
     left_out_densities,
+    unseen_density,
 )
 from kldiv._ratio._selection import COMPONENTS, Plan, choose_coordinates
 from kldiv._ratio._votes import neighbor_votes
@@ -164,8 +165,10 @@ class GaussianReferences(Correction):
         labels = plan.labels or (None, None)
         of_x = fit_reference(common.X, labels[0])
         of_y = fit_reference(common.Y, labels[1])
-        at_x = left_out_densities(common.X, of_x) - of_y.log_density(common.X)
-        at_y = of_x.log_density(common.Y) - left_out_densities(common.Y, of_y)
+        at_x = left_out_densities(common.X, of_x)
+        at_x -= unseen_density(of_y, common.X, len(common.Y))
+        at_y = unseen_density(of_x, common.Y, len(common.X))
+        at_y -= left_out_densities(common.Y, of_y)
         return Evidence(
             np.concatenate(
                 [at_x[judged_rows(len(at_x))], at_y[judged_rows(len(at_y))]]

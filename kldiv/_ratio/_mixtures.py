@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
-from scipy.special import logsumexp
+from scipy.special import gammaln, logsumexp
 
 from kldiv._kernels._ball_mass import mixture_balls
 from kldiv._ratio._coordinates import ROWS_TO_WHITEN
@@ -22,7 +22,7 @@ from kldiv._typing import FloatArray, Floats, Labels, Singles
 
 Whitener = tuple[np.float32, Singles, Singles]
 
-_STEPS, _ROWS_TO_FIT = 30, 3000
+_STEPS, ROWS_TO_FIT = 30, 3000
 # Gain of the mean log likelihood in a step below which fitting stops.
 _MINIMUM_GAIN = 1e-3
 # A row whose share in a component is smaller does not count there.
@@ -31,6 +31,8 @@ _SMALLEST_SHARE = np.float32(1e-3)
 # in every eighth step only.
 _FAR, _STEPS_BETWEEN = np.float32(12), 8
 _ROWS_AT_A_TIME = 512
+# Degrees of freedom of a component that has hardly more rows than columns.
+_FEWEST_DEGREES = 3.0
 # Share of the largest variance that moments in single precision can tell from zero.
 _SINGLE_PRECISION = 1e-6
 
@@ -79,6 +81,25 @@ class Mixture:
         further = (n / (n - 1)) ** 2 * lengths / left
         constant = np.log(self.eigenvalues[0]).sum() + d * np.log(2 * np.pi)
         return -0.5 * (further + np.log(left) + constant)
+
+    def log_predictive(self, X: Floats, n_rows: int, pseudo_rows: float) -> Floats:
+        """Log density of the next row, after `n_rows` that were fitted, shape (n,).
+
+        Covariances of few rows are not known: instead of a Gaussian each component is
+        the Student law that has their uncertainty in it (the posterior predictive under
+        the prior of Jeffreys, with so many rows more). Pseudo-rows count as rows.
+        """
+        d = X.shape[1]
+        logs = self.log_components(X) - np.log(self.weights)
+        logs += 0.5 * (np.log(self.eigenvalues).sum(axis=1) + d * np.log(2 * np.pi))
+        counts = self.weights * n_rows
+        degrees = np.maximum(counts + pseudo_rows - d + 1, _FEWEST_DEGREES)
+        wider = (counts + pseudo_rows) * (1 + 1 / counts) / degrees
+        sizes = gammaln((degrees + d) / 2) - gammaln(degrees / 2)
+        sizes -= 0.5 * (np.log(self.eigenvalues).sum(axis=1) + d * np.log(wider))
+        sizes -= 0.5 * d * np.log(degrees * np.pi)
+        logs = sizes - (degrees + d) / 2 * np.log1p(-2 * logs / (wider * degrees))
+        return logsumexp(logs + np.log(self.weights), axis=1)
 
     def effects(self, rows: Floats, judged: Floats, weights: Floats) -> Floats:
         """Effects of the fitted rows on a weighted sum of log densities elsewhere.
@@ -358,6 +379,6 @@ def smooth(
 
 def rows_to_fit(values: NDArray[Any]) -> NDArray[Any]:
     """As many rows as a mixture needs, at equal steps: more cost time, not accuracy."""
-    if len(values) <= _ROWS_TO_FIT:
+    if len(values) <= ROWS_TO_FIT:
         return values
-    return values[np.linspace(0, len(values) - 1, _ROWS_TO_FIT).astype(np.intp)]
+    return values[np.linspace(0, len(values) - 1, ROWS_TO_FIT).astype(np.intp)]

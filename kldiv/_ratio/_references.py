@@ -24,6 +24,7 @@ from kldiv._neighbors import search
 from kldiv._ratio._balls import Balls
 from kldiv._ratio._clusters import Hierarchy, quarters
 from kldiv._ratio._mixtures import (
+    ROWS_TO_FIT,
     Mixture,
     fit_gaussian,
     fit_mixture,
@@ -79,8 +80,16 @@ def left_out_densities(X: Floats, reference: Mixture) -> Floats:
         rows = rows_to_fit(X[~judged])
         most = min(max(COMPONENTS), len(rows) // ROWS_PER_COMPONENT)
         labels = Hierarchy(rows, most).labels(n_components)
-        densities[judged] = fit_mixture(rows, labels, SMOOTHING).log_density(X[judged])
+        fitted = fit_mixture(rows, labels, SMOOTHING)
+        densities[judged] = unseen_density(fitted, X[judged], len(rows))
     return densities
+
+
+def unseen_density(reference: Mixture, X: Floats, n_rows: int) -> Floats:
+    """Log density at rows that were not among the `n_rows` fitted."""
+    if len(reference.weights) == 1:
+        return reference.log_density(X)
+    return reference.log_predictive(X, min(n_rows, ROWS_TO_FIT), SMOOTHING)
 
 
 @dataclass(frozen=True)
