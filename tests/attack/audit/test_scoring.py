@@ -49,7 +49,7 @@ def test_other_reasons_still_take_the_score_away(rng):
     [
         (-1.0, 0.3, 0.5, "exposed"),
         (-1.0, 0.3, None, "exposed"),
-        (-1.0, 0.3, 0.005, "partly exposed"),  # wide interval, yet plainly not one law
+        (-1.0, 0.3, 0.005, "partly exposed"),  # wide interval, yet plainly apart
         (-1.0, 0.05, 0.5, "partly exposed"),
         (-1.0, 0.05, 0.005, "apart"),
         (1.0, 0.6, 0.005, "exposed"),
