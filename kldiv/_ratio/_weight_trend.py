@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.preprocessing import SplineTransformer
 
 from kldiv._typing import FloatArray, Floats, Rows
 
@@ -143,6 +142,9 @@ def _quadratic(Z: Floats) -> Terms:
 
 def _splines(Z: Floats) -> Terms:
     """Cubic splines of single columns, straight beyond the outermost knots."""
+    # a tenth of a second that only weighted rows should wait for
+    from sklearn.preprocessing import SplineTransformer
+
     levels = np.linspace(0, 1, _N_KNOTS)
     knots = np.quantile(Z, levels, axis=0)
     even = Z.min(axis=0) + levels[:, None] * np.ptp(Z, axis=0)
