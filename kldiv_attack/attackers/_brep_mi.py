@@ -113,7 +113,7 @@ class BREPMIAttacker(LatentAttacker):
     Examples
     --------
     >>> from kldiv_attack import load_dataset, make_attacker, train_victim
-    >>> victim = train_victim(load_dataset("digits", part="train"), epochs=2)
+    >>> victim = train_victim(load_dataset("digits"), epochs=3, batch_size=32)
     >>> victim.answers = "labels"
     >>> public = load_dataset("digits", part="test")
     >>> attacker = make_attacker(

@@ -108,7 +108,7 @@ class GeneticAttacker(LatentAttacker):
     Examples
     --------
     >>> from kldiv_attack import load_dataset, make_attacker, train_victim
-    >>> victim = train_victim(load_dataset("digits", part="train"), epochs=2)
+    >>> victim = train_victim(load_dataset("digits"), epochs=3, batch_size=32)
     >>> public = load_dataset("digits", part="test")
     >>> attacker = make_attacker(
     ...     "genetic", steps=2, iterations=2, searches=2, population=4, min_responses=1

@@ -112,7 +112,7 @@ class PLGMIAttacker(CGANSettings):
     Examples
     --------
     >>> from kldiv_attack import load_dataset, make_attacker, train_victim
-    >>> victim = train_victim(load_dataset("digits", part="train"), epochs=2)
+    >>> victim = train_victim(load_dataset("digits"), epochs=3, batch_size=32)
     >>> public = load_dataset("digits", part="test")
     >>> attacker = make_attacker("plg_mi", steps=2, iterations=2, min_responses=1)
     >>> attacker.fit(victim, public.images).invert([3, 8], 2).shape
