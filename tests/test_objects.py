@@ -50,7 +50,11 @@ OBJECTS = {
     "mapping": ({"a": [1.0]}, TypeError, "is a dict.*pandas.DataFrame"),
     "set": ({1.0, 2.0}, TypeError, "is a set"),
     "generator": ((x for x in X), TypeError, "read only once.*list"),
-    "ragged": ([[1.0, 2.0], [3.0]], ValueError, r"different lengths \(1 to 2\)"),
+    "ragged": (
+        [[1.0, 2.0], [3.0]],
+        ValueError,
+        r"different lengths or depths \(1 to 2 entries\)",
+    ),
     "dates": (MOMENTS, TypeError, "holds dates or times in row 0.*in one unit"),
     "lengths": (MOMENTS - MOMENTS[0], TypeError, "holds dates or times"),
     "dates of Python": ([datetime.date(2020, 1, 2)] * 9, TypeError, "dates or times"),

@@ -59,10 +59,10 @@ def array_of(values: Any, name: str) -> NDArray[Any]:
     except ValueError as error:
         if not isinstance(values, list | tuple):
             raise
-        lengths = sorted({np.size(row) for row in values})
+        sizes = sorted({len(row) if hasattr(row, "__len__") else 1 for row in values})
         raise ValueError(
-            f"{name} has rows of different lengths ({lengths[0]} to {lengths[-1]}); "
-            "every row needs a number for every column."
+            f"{name} has rows of different lengths or depths ({sizes[0]} to "
+            f"{sizes[-1]} entries); every row needs a number for every column."
         ) from error
 
 
