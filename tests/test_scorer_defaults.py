@@ -170,3 +170,13 @@ def test_low_coverage_is_a_caution(rng):
     assert report["coverage"][0] < 0.5
     assert report["trust"][0] != "good"
     assert report["kl"][0] == pytest.approx(kl_divergence(X, A))
+
+
+def test_halves_alone_are_the_floors_of_the_report(rng):
+    (X, y), (A, _) = labelled(rng, 20), labelled(rng, 20)
+    scorer = ConditionalKLScorer()
+    halves = scorer.score_halves((X, y))
+    assert not hasattr(scorer, "classes_")
+    floors = scorer.fit((X, y), (A, y)).report()["floor"]
+    np.testing.assert_array_equal([halves[0], halves[1]], floors)
+    assert scorer.score_halves((X[:70], y[:70])).keys() == {0}

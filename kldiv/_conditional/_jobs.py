@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,12 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from kldiv._conditional._labelled_pair import LabelledPair, too_few
+from kldiv._errors._differences import TracedEffects
 from kldiv._estimation._columns import Asked
 from kldiv._estimators import KNNDivergence
 from kldiv._order import row_order
 from kldiv._results._results import DivergenceResult
+from kldiv._threads import in_workers
 from kldiv._typing import FloatArray
 from kldiv._validation import Weights, check_pair
 
@@ -96,6 +100,40 @@ def score_job(
     except ValueError as error:
         raise ValueError(f"class {label}: {error}") from error
     return result
+
+
+def floors_of(
+    estimator: Any,
+    final: KNNDivergence,
+    pair: LabelledPair,
+    n_jobs: int,
+    verbose: int,
+) -> dict[Any, float]:
+    """Divergence between halves of the training rows of each class, by its label."""
+    jobs = half_jobs(pair, final.n_neighbors)
+    score = partial(score_halves, beside_others=n_jobs > 1)
+    asked = [(estimator, job, pair.asked) for job in jobs]
+    found = in_workers(score, asked, n_jobs, verbose)
+    unit = 1.0 if final.base is None else float(np.log(final.base))
+    labels = (label for label, *_ in jobs)
+    return {c: one / unit for c, one in zip(labels, found, strict=True)}
+
+
+def pairings_of(
+    results: Mapping[Any, DivergenceResult], pair: LabelledPair, *, soft: bool
+) -> dict[Any, TracedEffects]:
+    """What rows did to the scores, and which rows, where that is known."""
+    pairings = {}
+    for c, result in results.items():
+        if result.effects is None:
+            continue
+        train, aux = pair.fingerprints(c, all_aux=soft)
+        pairings[c] = TracedEffects(
+            result.effects,
+            train_rows=result.effects.x.identity(train),
+            aux_rows=result.effects.y.identity(aux),
+        )
+    return pairings
 
 
 def score_halves(

@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from kldiv._conditional._jobs import (
     class_jobs,
-    half_jobs,
-    score_halves,
+    floors_of,
+    pairings_of,
     score_job,
     unscored_error,
 )
@@ -27,7 +27,6 @@ from kldiv._conditional._soft import SoftTerms, soft_result, soft_terms
 from kldiv._conditional._table import columns_of, noted, notes_of_classes
 from kldiv._conditional._transformer import make_transformer
 from kldiv._conditional._units import scale_notes
-from kldiv._errors._differences import TracedEffects
 from kldiv._estimators import KNNDivergence
 from kldiv._results._export import unit_of
 from kldiv._results._report import PerClassReport
@@ -230,7 +229,7 @@ class ConditionalKLScorer(BaseEstimator):
         of_all = scale_notes(*pair.continuous, images=pair.images)
         warn_of(of_all)
         notes, reasons = self._score(features, final, of_all)
-        floors = self._floors(features, final) if self.floors else None
+        floors = self._halves(features, final) if self.floors else None
         settings["seconds"] = round(time.perf_counter() - started, 3)
         columns = columns_of(
             pair,
@@ -246,9 +245,30 @@ class ConditionalKLScorer(BaseEstimator):
             settings=settings,
             title=_TITLE.format(**settings),
             notes=notes,
-            pairing=self._pair(pair),
+            pairing=pairings_of(self.results_, pair, soft=soft),
         )
         return self
+
+    def score_halves(self, train: Any) -> dict[Any, float]:
+        """Divergence between halves of each class of one sample: the truth is 0.
+
+        Parameters
+        ----------
+        train : pair (X, y) or Bunch
+            Rows and labels, as in :meth:`fit`.
+
+        Returns
+        -------
+        dict
+            Class label to what the column ``floor`` of the report holds, without
+            classes that are too small to be halved.
+        """
+        final = self._checked_estimator()
+        pair = labelled_pair(
+            train, train, None, soft=False, discrete=self._discrete(final)
+        )
+        transformer, _ = self._new_transformer(pair, final)
+        return self._halves(pair.transformed(transformer)[0], final)
 
     def score_per_class(self) -> NDArray[np.float64]:
         """The divergence of each class, aligned with ``classes_``.
@@ -310,13 +330,7 @@ class ConditionalKLScorer(BaseEstimator):
         self, pair: LabelledPair, final: KNNDivergence
     ) -> tuple[LabelledPair, dict[str, Any]]:
         """The pair with new features, and how they are made and scored."""
-        self.transformer_, described = make_transformer(
-            self.transformer,
-            pair.continuous[0],
-            final.metric,
-            self.random_state,
-            images=pair.images,
-        )
+        self.transformer_, described = self._new_transformer(pair, final)
         features, shared = pair.transformed(self.transformer_)
         return features, {
             "transformer": described,
@@ -327,16 +341,15 @@ class ConditionalKLScorer(BaseEstimator):
             **({"features": list(pair.asked.names)} if pair.asked.named else {}),
         }
 
-    def _floors(self, pair: LabelledPair, final: KNNDivergence) -> dict[Any, float]:
-        """Divergence between halves of the training rows of each class."""
-        jobs = half_jobs(pair, final.n_neighbors)
+    def _new_transformer(
+        self, pair: LabelledPair, final: KNNDivergence
+    ) -> tuple[Any, str]:
+        rows, given = pair.continuous[0], (final.metric, self.random_state)
+        return make_transformer(self.transformer, rows, *given, images=pair.images)
+
+    def _halves(self, pair: LabelledPair, final: KNNDivergence) -> dict[Any, float]:
         n_jobs = n_workers(self.n_jobs)
-        score = partial(score_halves, beside_others=n_jobs > 1)
-        asked = [(self.estimator, job, pair.asked) for job in jobs]
-        found = in_workers(score, asked, n_jobs, self.verbose)
-        unit = 1.0 if final.base is None else float(np.log(final.base))
-        labels = (label for label, *_ in jobs)
-        return {c: one / unit for c, one in zip(labels, found, strict=True)}
+        return floors_of(self.estimator, final, pair, n_jobs, self.verbose)
 
     def _score(
         self, pair: LabelledPair, final: KNNDivergence, of_all: tuple[Note, ...]
@@ -373,17 +386,3 @@ class ConditionalKLScorer(BaseEstimator):
         ratios = {c: one.log_ratio for c, one in self.results_.items()}
         self.log_ratio_ = pair.at_given_rows(ratios)
         return notes, reasons
-
-    def _pair(self, pair: LabelledPair) -> dict[Any, TracedEffects]:
-        """What rows did to the scores, and which rows, where that is known."""
-        pairings = {}
-        for c, result in self.results_.items():
-            if result.effects is None:
-                continue
-            train, aux = pair.fingerprints(c, all_aux=self.conditioning == "soft")
-            pairings[c] = TracedEffects(
-                result.effects,
-                train_rows=result.effects.x.identity(train),
-                aux_rows=result.effects.y.identity(aux),
-            )
-        return pairings

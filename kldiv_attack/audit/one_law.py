@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv import DivergenceWarning, estimate_divergence
+from kldiv import (
+    ConditionalKLScorer,
+    DivergenceWarning,
+    KNNDivergence,
+    estimate_divergence,
+)
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.content import ClassTable
-from kldiv_attack.audit.scoring import score, table_of
 
 Rows = NDArray[np.float64]
 
@@ -26,7 +30,6 @@ def floors(
     train: Rows,
     labels: NDArray[np.int64],
     class_names: Sequence[str],
-    seed: int,
     *,
     n_jobs: int | None = None,
     bar: Any = None,
@@ -39,39 +42,25 @@ def floors(
         Features and classes of the training rows.
     class_names : sequence of str
         Names of the classes.
-    seed : int
-        Of the halves.
     n_jobs : int, optional
         Classes scored at a time.
-    bar : progress bar, optional
-        Told of every class that is done.
+    bar : tqdm, optional
+        Told of the classes once all are done.
 
     Returns
     -------
     list of float or None
-        In nats, of at most ``MOST_ROWS`` rows; None where a half cannot be scored.
+        In nats, as ``ConditionalKLScorer.score_halves`` has them; None where a half
+        cannot be scored.
     """
-    rng = np.random.default_rng(seed)
-    halves: tuple[list[Any], list[Any]] = ([], [])
-    for c in range(len(class_names)):
-        rows = rng.permutation(np.flatnonzero(labels == c))[:MOST_ROWS]
-        halves[0].append(rows[::2])
-        halves[1].append(rows[1::2])
-    first, second = (np.concatenate(half) for half in halves)
-    scores = score(
-        train[first],
-        labels[first],
-        train[second],
-        Answers(labels[second]),
-        class_names,
-        n_jobs=n_jobs,
-        bar=bar,
+    scorer = ConditionalKLScorer(
+        KNNDivergence(duplicates="drop"), transformer=None, n_jobs=n_jobs
     )
-    table = table_of(scores, class_names, victim="", defence="", aux="")
-    return [
-        table.value("kl", c) if table.evaluable(c) else None
-        for c in range(len(class_names))
-    ]
+    halves = scorer.score_halves((train, labels))
+    if bar is not None:
+        bar.update(len(np.unique(labels)))
+    found = (halves.get(c, np.nan) for c in range(len(class_names)))
+    return [None if np.isnan(one) else one for one in found]
 
 
 def pvalues(

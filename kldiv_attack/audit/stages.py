@@ -160,7 +160,7 @@ class Work:
             total=total, desc="score", unit="class", disable=not self.verbose
         ) as bar:
             floor = floors(
-                space.train, self.labels, self.names, self.seed,
+                space.train, self.labels, self.names,
                 n_jobs=self.n_jobs, bar=bar,
             )  # fmt: skip
             for (model, a, defence, answers), mark in zip(jobs, marks, strict=True):
