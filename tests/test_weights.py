@@ -196,6 +196,16 @@ def test_weights_that_are_no_numbers():
     X, Y, *_ = samples()
     with pytest.raises(TypeError, match="sample_weight has dtype"):
         kl_divergence(X, Y, sample_weight=["heavy"] * len(X))
+    with pytest.raises(TypeError, match="sample_weight has dtype complex128"):
+        kl_divergence(X, Y, sample_weight=np.full(len(X), 1j))
+
+
+def test_a_handful_of_weighted_rows_has_no_interval():
+    X, Y, wx, _ = samples()
+    options = {"sample_weight": wx[:12], "correction": None}
+    result = estimate_divergence(X[:12], Y, **options)
+    assert result.standard_error is None
+    assert result.trust == "do not use"
 
 
 def test_what_takes_no_weights_says_why():
