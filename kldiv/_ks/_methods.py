@@ -238,11 +238,12 @@ def _approximate(method: str, pvalue_method: str, n_permutations: Any) -> str:
 
 
 def _refuse_discrete(law: Any) -> None:
-    """Raise ValueError for a law with jumps, at which the p-values do not hold."""
+    """Raise ValueError for a distribution with jumps: its p-values do not hold."""
     if hasattr(law, "pmf") or hasattr(getattr(law, "dist", None), "pmf"):
         called = getattr(getattr(law, "dist", law), "name", type(law).__name__)
         raise ValueError(
-            f"Y is a discrete distribution ({called}); the law of the gap is known for "
+            f"Y is a discrete distribution ({called}); the distribution of the gap is "
+            f"known for "
             "continuous ones only. Compare counts with scipy.stats.chisquare, or give "
             "a large sample of the distribution as Y with n_permutations=999."
         )

@@ -86,8 +86,9 @@ class Mixture:
         """Log density of the next row, after `n_rows` that were fitted, shape (n,).
 
         Covariances of few rows are not known: instead of a Gaussian each component is
-        the Student law that has their uncertainty in it (the posterior predictive under
-        the prior of Jeffreys, with so many rows more). Pseudo-rows count as rows.
+        the Student distribution that has their uncertainty in it (the posterior
+        predictive under the prior of Jeffreys, with so many rows more). Pseudo-rows
+        count as rows.
         """
         d = X.shape[1]
         logs = self.log_components(X) - np.log(self.weights)

@@ -17,7 +17,8 @@ def refuse_no_sample(values: Any, name: str) -> None:
     if isinstance(values, str | bytes):
         kind = f"the text {values[:40]!r}"
         advice = (
-            "Read a file first, for instance with pandas.read_csv. For a law give its "
+            "Read a file first, for instance with pandas.read_csv. For a distribution "
+            "give its "
             "object, for instance scipy.stats.norm."
         )
     elif isinstance(values, Mapping | Set):
@@ -29,7 +30,8 @@ def refuse_no_sample(values: Any, name: str) -> None:
     elif callable(values) and not hasattr(values, "__array__"):
         kind = f"a function ({getattr(values, '__name__', kind)})"
         advice = (
-            "For a law give the object that has the function cdf, for instance "
+            "For a distribution give the object that has the function cdf, for "
+            "instance "
             "scipy.stats.norm(0, 1) and not its cdf."
         )
     if advice:

@@ -103,12 +103,12 @@ class LOMMAAttacker(GMIAttacker):
 
     Notes
     -----
-    The paper draws :math:`p` of every step from a normal law around :math:`\bar p`; the
-    expected distance from such draws differs from that to the mean by a constant, so
-    the mean takes their place. :math:`\sigma^2` is the total variance of the features
-    over the public images, so that :math:`\lambda_r` means the same for every network.
-    A victim's features are what its last linear layer receives; a network without such
-    a layer needs ``regularisation=0``.
+    The paper draws :math:`p` of every step from a normal distribution around
+    :math:`\bar p`; the expected distance from such draws differs from that to the mean
+    by a constant, so the mean takes their place. :math:`\sigma^2` is the total variance
+    of the features over the public images, so that :math:`\lambda_r` means the same for
+    every network. A victim's features are what its last linear layer receives; a
+    network without such a layer needs ``regularisation=0``.
 
     References
     ----------
