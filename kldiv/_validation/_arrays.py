@@ -251,8 +251,11 @@ def check_pair(
 
 def rounding_of(sample: Any, name: str) -> str:
     """What to say where float64 cannot hold the integers of a sample, else nothing."""
-    if getattr(sample, "dtype", None) not in (np.int64, np.uint64) or not len(sample):
+    # dtypes of other libraries warn when they are compared with those of NumPy
+    kind = str(getattr(sample, "dtype", "")).rpartition(".")[2]
+    if kind not in ("int64", "uint64") or not len(sample):
         return ""
+    sample = as_array(sample, name)
     low, high = int(np.min(sample)), int(np.max(sample))
     if max(-low, high) <= _EXACT:
         return ""
