@@ -26,7 +26,7 @@ _OTHER_SCALE = 100.0
 _SHARP, _ROWS_FOR_EDGES = 0.55, 200
 _BEYOND, _ROWS_BEYOND = 0.02, 10
 _CORRELATED, _VERY_CORRELATED, _SURE = 0.2, 0.5, 5.0
-_APART, _RELATIVELY_APART = 0.1, 0.2
+_APART, _RELATIVELY_APART, _CLAIMS_MORE = 0.1, 0.2, 1.0
 _NO_DIFFERENCE = 0.1
 _MISFIT, _RELATIVE_MISFIT = 0.25, 0.5
 # Columns that are copied together, so that each of them is read in one piece.
@@ -46,9 +46,8 @@ class Outcome:
     candidates : sequence of (str, float, float)
         Name, weight and value of each estimate that was averaged.
     doubts : mapping of str to object
-        "held": whether single rows that would have decided the value were held back.
-        "misfit": how far balls move references, in nats. "proven": lower confidence
-        limit from rows that no fit has seen, in nats.
+        "held": whether single rows that would decide the value were held back; and
+        "misfit", "proven", "claimed" as a `LogRatio` has them, in nats.
     facts : mapping of str to object
         Fields of the result so far.
     level_asked : bool
@@ -235,6 +234,12 @@ def _next_row_correlation(sample: FloatArray) -> float:
 
 def _candidates_apart(outcome: Outcome) -> tuple[str, str] | None:
     """Candidates that evidence cannot tell apart, and that differ."""
+    claimed, value = outcome.doubts.get("claimed", -np.inf), outcome.facts["value"]
+    if claimed > value + max(_CLAIMS_MORE, abs(value)):
+        return "caution", (
+            f"another estimate, which rows unseen do not refute, says {claimed:.1f} "
+            "nats: distributions that far apart can look like these samples."
+        )
     if not outcome.candidates:
         return None
     names, weights, values = zip(*outcome.candidates, strict=True)
@@ -355,8 +360,8 @@ NOTES: dict[str, Check] = {
         _dependent_rows,
     ),
     "candidates apart": Check(
-        "standard deviation between the estimates that evidence leaves",
-        "above 0.1 nat and 20 % of the value: caution",
+        "estimates that evidence leaves: their spread, and the largest at rows unseen",
+        "above 0.1 nat and 20 % of the value; 1 nat and 100 % above it: caution",
         _candidates_apart,
     ),
     "single rows": Check(

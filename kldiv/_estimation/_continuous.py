@@ -196,7 +196,9 @@ def ratio_facts(ratio: LogRatio) -> dict[str, Any]:
         "n_components": ratio.n_components,
         "weights": {str(one.correction): w for w, one in ratio.parts},
         "values": [one.mean for _, one in ratio.parts],
-        "doubts": {one: getattr(ratio, one) for one in ("held", "misfit", "proven")},
+        "doubts": {
+            one: getattr(ratio, one) for one in ("held", "misfit", "proven", "claimed")
+        },
     }
 
 

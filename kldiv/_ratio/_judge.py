@@ -6,14 +6,20 @@ its log loss is a proper score: nothing has a smaller expected loss than the tru
 The best candidate gets weight one, another one less the surer its loss is larger, by
 the standard error of the difference. Weights are scaled to sum to one; what the
 candidates differ by is part of the standard error of their mean.
+
+Log loss also counts how far ratios overstate themselves row by row, which the means of
+densities that were fitted to few rows make good, and says little of ratios that are too
+small everywhere. So candidates are compared once more with ratios on a scale that other
+rows have set: one that surely tells more than all others then is taken alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._classifier import judged_rows, log_loss
@@ -29,6 +35,10 @@ _SMALLEST_WEIGHT = 0.05
 _RANGES_AWAY, _MOVES_MEAN = 20.0, 0.05
 # Standard errors between what unseen rows say and what they prove.
 _SURE = 2.0
+# Standard errors by which a candidate surely tells rows apart better than another.
+_SURELY_MORE = 5.0
+# Ratios this many interquartile ranges away say no more than those; parts of the rows.
+_FARTHEST, _FOLDS = 10.0, 5
 
 
 def judged_ratio(
@@ -39,6 +49,10 @@ def judged_ratio(
     judged = len(judged_rows(len(pair.X)))
     losses = np.array([log_loss(one.log_ratios, judged) for one in evidence.values()])
     weights = weights_of(losses)
+    ratios = [one.log_ratios for one in evidence.values()]
+    behind = behind_the_best(ratios, judged)
+    if (np.sort(behind)[1:] > _SURELY_MORE).all():
+        weights = np.eye(len(weights))[behind.argmin()]
     parts = [
         (float(weight), one.estimate())
         for weight, one in zip(weights, evidence.values(), strict=True)
@@ -46,8 +60,13 @@ def judged_ratio(
     ]
     parts = _without_single_rows(parts)
     proven = max(proven_by(one.log_ratios, judged) for one in evidence.values())
+    claimed = max(
+        float(one[:judged].mean())
+        for one, far in zip(ratios, behind, strict=True)
+        if far <= _SURELY_MORE
+    )
     if len(parts) == 1:
-        return replace(parts[0][1], proven=proven)
+        return replace(parts[0][1], proven=proven, claimed=claimed)
     values = np.sum([weight * part.values for weight, part in parts], axis=0)
     return replace(
         max(parts, key=lambda one: one[0])[1],
@@ -57,7 +76,36 @@ def judged_ratio(
         held=any(part.held for _, part in parts),
         misfit=sum(weight * part.misfit for weight, part in parts),
         proven=proven,
+        claimed=claimed,
     )
+
+
+def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:
+    """By how many standard errors each tells rows apart worse, once scales are set.
+
+    Zero is the best, whose loss is the smallest.
+    """
+    losses = np.array([_loss_on_scale(ratios, n) for ratios in log_ratios])
+    more = losses - losses[losses.sum(axis=1).argmin()]
+    error = np.sqrt(more.shape[1]) * more.std(axis=1)
+    return np.divide(more.sum(axis=1), error, out=np.zeros(len(more)), where=error > 0)
+
+
+def _loss_on_scale(log_ratios: Floats, n: int) -> Floats:
+    """Log loss of each row; shift and scale of its ratio are fitted to other rows."""
+    of_x = np.arange(len(log_ratios)) < n
+    size = np.subtract(*np.quantile(log_ratios, [0.75, 0.25]))
+    ratios = (log_ratios / size if size > 0 else log_ratios)[:, None]
+    ratios = np.clip(ratios - np.median(ratios), -_FARTHEST, _FARTHEST)
+    losses = np.empty(len(log_ratios))
+    for fold in range(_FOLDS):
+        unseen = np.arange(len(ratios)) % _FOLDS == fold
+        # the penalty ends the search where the rows are told apart without a miss
+        scale = LogisticRegression(C=100.0, solver="newton-cholesky")
+        scale.fit(ratios[~unseen], of_x[~unseen])
+        logits = scale.decision_function(ratios[unseen])
+        losses[unseen] = np.logaddexp(0, np.where(of_x[unseen], -logits, logits))
+    return losses
 
 
 def proven_by(log_ratios: Floats, n: int) -> float:

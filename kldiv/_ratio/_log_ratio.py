@@ -119,6 +119,9 @@ class LogRatio:
         absolute values of both samples added up: about zero if references are right.
     proven : float
         What rows that no fit has seen prove: a lower confidence limit in nats.
+    claimed : float
+        Largest mean at rows of X that no fit has seen, in nats, of the candidates that
+        do not surely tell rows apart worse than the best once scales are set.
     weighting : Weighting or None
         What the weights of rows made of it, where they do not all count alike.
     """
@@ -139,6 +142,7 @@ class LogRatio:
     held: bool = False
     misfit: float = 0.0
     proven: float = -np.inf
+    claimed: float = -np.inf
     weighting: Weighting | None = None
 
     @property
