@@ -115,11 +115,14 @@ def proven_by(log_ratios: Floats, n: int) -> float:
     Varadhan 1983). T is capped where exp T would hang on few rows of Y.
     """
     capped = np.minimum(log_ratios, np.log(len(log_ratios) - n) / 2)
-    at_x, factors = capped[:n], np.exp(capped[n:])
+    at_x, at_y = capped[:n], capped[n:]
+    largest = at_y.max()  # far from X no ratio may be left that exp can tell from zero
+    factors = np.exp(at_y - largest)
     error = np.hypot(
         at_x.std() / np.sqrt(n), factors.std() / factors.mean() / np.sqrt(len(factors))
     )
-    return float(at_x.mean() - np.log(factors.mean()) - _SURE * error)
+    log_mean = largest + np.log(factors.mean())
+    return float(at_x.mean() - log_mean - _SURE * error)
 
 
 def _without_single_rows(
