@@ -96,10 +96,9 @@ def test_what_numba_cannot_compile_runs_in_numpy(pair):
 
 
 def test_changed_globals_are_seen(pair, monkeypatch):
-    options = {"correction": None, "confidence_level": None}
-    first = divergence(*pair, divergence=weighted, **options)
+    first = divergence(*pair, divergence=weighted, correction=None)
     monkeypatch.setattr(sys.modules[__name__], "WEIGHT", 3.0)
-    second = divergence(*pair, divergence=weighted, **options)
+    second = divergence(*pair, divergence=weighted, correction=None)
     assert second == pytest.approx(1.5 * first)
 
 
@@ -107,8 +106,9 @@ def test_closures_are_told_apart(pair):
     def scaled(factor):
         return lambda ratio: factor * ratio * np.log(ratio)
 
-    options = {"correction": None, "confidence_level": None}
-    one, two = (divergence(*pair, divergence=scaled(f), **options) for f in (1.0, 2.0))
+    one, two = (
+        divergence(*pair, divergence=scaled(f), correction=None) for f in (1.0, 2.0)
+    )
     assert two == pytest.approx(2 * one)
 
 

@@ -119,6 +119,13 @@ def test_rows_unseen_prove_no_more_than_there_is(rng):
     assert proven_by(rng.normal(size=4000), 2000) < 0
 
 
+@pytest.mark.parametrize("at_y", [-500.0, -2000.0, -1e6])
+def test_what_is_proven_of_samples_far_apart(at_y):
+    """No exp T of a row of Y is a number above zero."""
+    ratios = np.repeat([2000.0, at_y], 100)
+    assert proven_by(ratios, 100) == pytest.approx(np.log(100) / 2 - at_y)
+
+
 @pytest.mark.parametrize("correction", ["auto", "marginal", "classifier"])
 def test_flags_and_columns_that_are_almost_the_same(correction, rng):
     X, Y = rng.normal(0.5, 1, (300, 3)), rng.normal(size=(200, 3))

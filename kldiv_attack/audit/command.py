@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kldiv_attack._rules import Whole, check_value
 from kldiv_attack._set_options import parameters_of
 from kldiv_attack.audit.result import AuditReport, write_text
 
@@ -58,7 +59,7 @@ def run_audit(options: argparse.Namespace) -> int:
         any_scale=options.any_scale,
         resume=options.resume,
         restart=options.restart,
-        random_state=options.seed,
+        random_state=check_value("seed", options.seed, Whole(0)),
         device=options.device,
         n_jobs=options.n_jobs,
         verbose=0 if options.quiet else 1,
@@ -100,7 +101,7 @@ def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> in
         attack_parameters=parameters,
         data=options.data,
         restart=options.restart,
-        random_state=options.seed,
+        random_state=check_value("seed", options.seed, Whole(0)),
         verbose=0 if options.quiet else 1,
     )
     _print(_summary(report, Path(options.out)))

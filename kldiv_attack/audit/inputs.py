@@ -54,8 +54,6 @@ def read_inputs(
 ) -> Inputs:
     if budget is not None and budget < 1:
         raise ValueError(f"budget={budget}: expected at least 1.")
-    if seed < 0:
-        raise ValueError(f"seed={seed}: expected a whole number, 0 or more.")
     _check_device(device)
     common: dict[str, Any] = {"label": label, "root": data}
     private, public, outside = _samples(train, aux, held_out, any_scale, common)

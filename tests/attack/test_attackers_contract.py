@@ -3,6 +3,7 @@
 import gc
 import inspect
 import json
+import sys
 import weakref
 
 import numpy as np
@@ -588,7 +589,8 @@ def test_broken_networks_are_refused(make, public, network, message):
 # Manners
 
 
-def test_progress_bars_only_when_asked(make, victim, public, capsys):
+def test_progress_bars_only_when_asked(make, victim, public, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     make(verbose=1).fit(victim, public.images).invert([0], 2)
     assert "%|" in capsys.readouterr().err
     make().fit(victim, public.images).invert([0], 2)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -275,7 +276,8 @@ def test_random_affine_keeps_the_image_at_strength_zero():
     assert float((random_affine(images, 1.0, source) - images).abs().max()) > 0.1
 
 
-def test_progress_bar_and_validation_log(train, test, capsys, caplog):
+def test_progress_bar_and_validation_log(train, test, capsys, caplog, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     few = train.subset(slice(0, 128))
     with caplog.at_level("INFO"):
         train_victim(few, epochs=2, val=test, verbose=1)

@@ -169,7 +169,7 @@ def test_score_prints_numbers(files, capsys):
         ({"--release": "somebody"}, "release 'somebody'"),
         ({"--label": "p"}, "numbers with decimals, so it holds no classes"),
         ({"--device": "toaster"}, "device='toaster': expected auto, cpu or a device"),
-        ({"--seed": "-1"}, "seed=-1: expected a whole number, 0 or more"),
+        ({"--seed": "-1"}, "seed=-1: expected a whole number >= 0"),
         ({"--held-out": "no where.csv"}, "held-out: no where.csv is no file"),
     ],
 )
