@@ -117,6 +117,10 @@ def test_rows_unseen_prove_no_more_than_there_is(rng):
     # neither what claims too much nor noise proves anything
     assert proven_by(20 * truth, 2000) < 0.5
     assert proven_by(rng.normal(size=4000), 2000) < 0
+    # nor do m rows prove more than about log m, however far away they are
+    for far in (20, 1000, 1e6):
+        apart = np.repeat([far, -far], 200)
+        assert 0.9 * np.log(200) < proven_by(apart, 200) <= np.log(200) + 1e-9
 
 
 @pytest.mark.parametrize("at_y", [-500.0, -2000.0, -1e6])

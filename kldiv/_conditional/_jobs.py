@@ -61,10 +61,11 @@ def half_jobs(pair: LabelledPair, n_neighbors: int) -> list[Job]:
     jobs: list[Job] = []
     for label in pair.classes.tolist():
         of_class = np.flatnonzero(pair.train_labels == label)
+        halved = min(len(of_class), _MOST_ROWS)
+        if too_few(halved - halved // 2, halved // 2, n_neighbors):
+            continue
         rows = of_class[row_order(pair.train[of_class])[:_MOST_ROWS]]
         first, second = rows[::2], rows[1::2]
-        if too_few(len(first), len(second), n_neighbors):
-            continue
         weights = pair.weights
         if weights is not None:
             weights = Weights(weights.of_x, weights.of_x).taken(first, second)

@@ -20,14 +20,15 @@ _NEGATIVE = 0.2
 def share_a_unit(rows: FloatArray) -> bool:
     """Whether the columns of a sample look as if they were measured in one unit."""
     low, high = rows.min(axis=0), rows.max(axis=0)
-    ranges = high.astype(np.float64) - low
+    # a quarter of the ranges, of which no sum of two passes the largest number
+    ranges = high.astype(np.float64) / 4 - low.astype(np.float64) / 4
     ranges, low = ranges[ranges > 0], low[ranges > 0]
-    if not ranges.size or ranges.max() <= _RANGES * ranges.min():
+    if not ranges.size or ranges.max() / _RANGES <= ranges.min():
         return True
     # pixels at the edge of images hardly vary, but all are as dark as others
     most_common = np.unique(low, return_counts=True)[1].max()
     common = most_common >= _PIXELS * low.size
-    return bool(common and ranges.max() <= _RANGES * np.median(ranges))
+    return bool(common and ranges.max() / _RANGES <= np.median(ranges))
 
 
 def scale_notes(
@@ -44,12 +45,12 @@ def scale_notes(
             return ()
         spans = [f"from {low:.3g} to {high:.3g}" for low, high in boxes]
     else:
-        lengths = [
-            np.sqrt((rows.astype(float) ** 2).mean(axis=0)) for rows in (train, aux)
-        ]
-        known = (lengths[0] > 0) & (lengths[1] > 0)
-        times = np.log(lengths[0][known] / lengths[1][known])
-        if not known.any() or abs(np.median(times)) <= np.log(_SCALES):
+        sizes_of = [_quartile_sizes(rows) for rows in (train, aux)]
+        known = (sizes_of[0] > 0).all(axis=0) & (sizes_of[1] > 0).all(axis=0)
+        logs = [np.log(found[:, known]) for found in sizes_of]
+        times = np.median(logs[0] - logs[1], axis=1) if known.any() else np.zeros(2)
+        # a class or two far away from all others move one of the quartiles only
+        if max(times.min(), -times.max()) <= np.log(_SCALES):
             return ()
         spans = [_middle_of(rows[:, known]) for rows in (train, aux)]
     text = (
@@ -67,7 +68,17 @@ def _times(one: float, other: float) -> float:
     return most / least if least > 0 else 1.0
 
 
+def _quartile_sizes(rows: FloatArray) -> Floats:
+    """Quartiles of the sizes of values that are not 0, by column; 0 without any."""
+    sizes = np.sort(np.abs(rows), axis=0).astype(np.float64)
+    zeros = (sizes == 0).sum(axis=0)
+    last = len(sizes) - 1
+    ranks = np.stack([zeros + (last - zeros) * share // 4 for share in (1, 3)])
+    return np.take_along_axis(sizes, ranks, axis=0)
+
+
 def _middle_of(rows: Floats | FloatArray) -> str:
     """The middle half of a typical column, in words."""
-    low, high = np.median(np.quantile(rows, [0.25, 0.75], axis=0), axis=1)
+    quartiles = np.quantile(rows, [0.25, 0.75], axis=0)
+    low, high = np.quantile(quartiles, 0.5, axis=1)
     return f"mostly from {low:.3g} to {high:.3g}"

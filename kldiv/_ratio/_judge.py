@@ -103,7 +103,9 @@ def _loss_on_scale(log_ratios: Floats, n: int) -> Floats:
         # the penalty ends the search where the rows are told apart without a miss
         scale = LogisticRegression(C=100.0, solver="newton-cholesky")
         scale.fit(ratios[~unseen], of_x[~unseen])
-        logits = scale.decision_function(ratios[unseen])
+        # turned round they tell which fold a row was left out with, not what it is
+        slope = max(float(scale.coef_[0, 0]), 0.0)
+        logits = scale.intercept_ + slope * ratios[unseen, 0]
         losses[unseen] = np.logaddexp(0, np.where(of_x[unseen], -logits, logits))
     return losses
 
@@ -112,17 +114,16 @@ def proven_by(log_ratios: Floats, n: int) -> float:
     """Lower confidence limit of the divergence, from log ratios at rows unseen.
 
     No function T has a larger E_P T - log E_Q exp T than the divergence (Donsker and
-    Varadhan 1983). T is capped where exp T would hang on few rows of Y.
+    Varadhan 1983). T is bounded on both sides: exp T must not hang on few rows of Y,
+    nor can m of them prove more than about log m.
     """
-    capped = np.minimum(log_ratios, np.log(len(log_ratios) - n) / 2)
-    at_x, at_y = capped[:n], capped[n:]
-    largest = at_y.max()  # far from X no ratio may be left that exp can tell from zero
-    factors = np.exp(at_y - largest)
+    most = np.log(len(log_ratios) - n) / 2
+    bounded = np.clip(log_ratios, -most, most)
+    at_x, factors = bounded[:n], np.exp(bounded[n:])
     error = np.hypot(
         at_x.std() / np.sqrt(n), factors.std() / factors.mean() / np.sqrt(len(factors))
     )
-    log_mean = largest + np.log(factors.mean())
-    return float(at_x.mean() - log_mean - _SURE * error)
+    return float(at_x.mean() - np.log(factors.mean()) - _SURE * error)
 
 
 def _without_single_rows(
