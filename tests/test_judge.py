@@ -9,7 +9,12 @@ from kldiv import DiscreteDataWarning, datasets, estimate_divergence
 from kldiv._ratio._classifier import log_loss
 from kldiv._ratio._correction import Evidence
 from kldiv._ratio._corrections import CANDIDATES
-from kldiv._ratio._judge import judged_ratio, proven_by, weights_of
+from kldiv._ratio._judge import (
+    behind_the_best,
+    judged_ratio,
+    proven_by,
+    weights_of,
+)
 from kldiv._ratio._log_ratio import Settings
 from tests.ratios import log_ratio
 
@@ -128,6 +133,22 @@ def test_what_is_proven_of_samples_far_apart(at_y):
     """No exp T of a row of Y is a number above zero."""
     ratios = np.repeat([2000.0, at_y], 100)
     assert proven_by(ratios, 100) == pytest.approx(np.log(100) / 2 - at_y)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e30, 1e300])
+def test_huge_ratios_of_samples_that_leave_each_other(size, rng):
+    """Squares overflow, and nothing is left of exp of a ratio."""
+    n, m = 200, 150
+    known = size * np.concatenate([rng.uniform(1, 2, n), -rng.uniform(1, 2, m)])
+    nothing, wrong = rng.normal(size=n + m), -known
+    assert proven_by(known, n) > size
+    assert proven_by(wrong, n) < -size
+    np.testing.assert_array_equal(
+        weights_of(losses_of([nothing, known, wrong], n)), [0.0, 1.0, 0.0]
+    )
+    behind = behind_the_best([nothing, known, known / 2], n)
+    assert behind[0] > 5
+    assert behind[1:] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("correction", ["auto", "marginal", "classifier"])

@@ -87,7 +87,7 @@ def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:
     """
     losses = np.array([_loss_on_scale(ratios, n) for ratios in log_ratios])
     more = losses - losses[losses.sum(axis=1).argmin()]
-    error = np.sqrt(more.shape[1]) * more.std(axis=1)
+    error = np.sqrt(more.shape[1]) * _deviation(more)
     return np.divide(more.sum(axis=1), error, out=np.zeros(len(more)), where=error > 0)
 
 
@@ -95,8 +95,9 @@ def _loss_on_scale(log_ratios: Floats, n: int) -> Floats:
     """Log loss of each row; shift and scale of its ratio are fitted to other rows."""
     of_x = np.arange(len(log_ratios)) < n
     size = np.subtract(*np.quantile(log_ratios, [0.75, 0.25]))
-    ratios = (log_ratios / size if size > 0 else log_ratios)[:, None]
-    ratios = np.clip(ratios - np.median(ratios), -_FARTHEST, _FARTHEST)
+    size = size if size > 0 else 1.0
+    away, reach = log_ratios - np.median(log_ratios), _FARTHEST * size
+    ratios = np.clip(away, -reach, reach)[:, None] / size
     losses = np.empty(len(log_ratios))
     for fold in range(_FOLDS):
         unseen = np.arange(len(ratios)) % _FOLDS == fold
@@ -121,7 +122,8 @@ def proven_by(log_ratios: Floats, n: int) -> float:
     bounded = np.clip(log_ratios, -most, most)
     at_x, factors = bounded[:n], np.exp(bounded[n:])
     error = np.hypot(
-        at_x.std() / np.sqrt(n), factors.std() / factors.mean() / np.sqrt(len(factors))
+        _deviation(at_x) / np.sqrt(n),
+        factors.std() / factors.mean() / np.sqrt(len(factors)),
     )
     return float(at_x.mean() - np.log(factors.mean()) - _SURE * error)
 
@@ -165,7 +167,7 @@ def weights_of(losses: Floats) -> Floats:
     """Weights of candidates from their losses at the same rows, (candidates, rows)."""
     totals = losses.sum(axis=1)
     more = losses - losses[totals.argmin()]
-    error = np.sqrt(more.shape[1]) * more.std(axis=1)
+    error = np.sqrt(more.shape[1]) * _deviation(more)
     # a loss that is larger by the same at every row is larger for sure
     certain = np.where(more.sum(axis=1) > 0, np.inf, 0.0)
     surplus = np.divide(more.sum(axis=1), error, out=certain, where=error > 0)
@@ -173,3 +175,10 @@ def weights_of(losses: Floats) -> Floats:
     weights /= weights.sum()
     weights[weights < _SMALLEST_WEIGHT] = 0.0
     return weights / weights.sum()
+
+
+def _deviation(values: Floats) -> Floats:
+    """Standard deviation along the last axis, of numbers whose squares may overflow."""
+    exponent = np.frexp(np.abs(values).max(axis=-1, keepdims=True))[1]
+    scaled: Floats = np.ldexp(values, -exponent).std(axis=-1)
+    return np.ldexp(scaled, exponent[..., 0])
