@@ -120,7 +120,9 @@ def test_ratios_that_name_the_fold_of_a_row_are_no_evidence(rng):
     fold = np.repeat([-0.05, 0.05], 30) + 0.001 * rng.normal(size=60)
     noise = rng.normal(size=60)
     assert np.abs(behind_the_best([fold, noise], 30)).max() < 3
-    assert behind_the_best([-fold, noise], 30)[1] > 5
+    assert (behind_the_best([-fold, noise], 30)[1:] > 5).all()
+    fold_alone, nothing = behind_the_best([fold], 30)
+    assert fold_alone == nothing == 0
 
 
 def test_rows_unseen_prove_no_more_than_there_is(rng):
@@ -156,7 +158,8 @@ def test_huge_ratios_of_samples_that_leave_each_other(size, rng):
     )
     behind = behind_the_best([nothing, known, known / 2], n)
     assert behind[0] > 5
-    assert behind[1:] == pytest.approx(0, abs=1e-6)
+    assert behind[1:3] == pytest.approx(0, abs=1e-6)
+    assert behind[3] > 5
 
 
 @pytest.mark.parametrize("correction", ["auto", "marginal", "classifier"])
@@ -180,3 +183,16 @@ def test_no_single_row_of_a_heavy_tail_decides(seed):
     result = estimate_divergence(X, Y)
     assert abs(result.value - truth) < max(0.1, 4 * result.standard_error)
     assert result.standard_error < 0.1
+
+
+def test_a_noisy_density_that_knows_more_is_taken_alone(rng):
+    """Log loss prefers ratios that are too small to those that overstate themselves."""
+    n = 2000
+    truth = np.concatenate([rng.normal(2, 2, n), rng.normal(-2, 2, n)])
+    noisy = truth + rng.normal(0, 6, 2 * n)
+    small = 0.05 * truth + rng.normal(0, 0.6, 2 * n)
+    losses = losses_of([noisy, small], n)
+    assert weights_of(losses).argmax() == 1
+    behind = behind_the_best([noisy, small], n)
+    assert behind[0] == 0
+    assert (behind[1:] > 5).all()

@@ -19,6 +19,7 @@ from kldiv._validation import as_array, check_same_columns, check_sample
 # and data read ahead.
 _OF_SEARCH, _OF_COPIES, _OF_NEIGHBOR, _OF_ROW = 25, 24, 80, 128
 _DEFAULT_LIMIT = 1 << 28
+_ROWS_TO_CHECK = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class ChunkedRows:
 
 
 def check_chunked(X: Any, Y: Any) -> tuple[ChunkedRows, ChunkedRows]:
-    """Two samples that can be read in chunks; their numbers are checked then.
+    """Two samples that can be read in chunks; rows elsewhere are checked when read.
 
     Raises
     ------
@@ -62,6 +63,10 @@ def check_chunked(X: Any, Y: Any) -> tuple[ChunkedRows, ChunkedRows]:
     x, y = (ChunkedRows(_sliceable(S, n), n) for S, n in ((X, "X"), (Y, "Y")))
     check_sample(np.zeros((min(1, len(x)), x.shape[1])), "X")
     check_sample(np.zeros((min(1, len(y)), y.shape[1])), "Y", n_features=x.shape[1])
+    for rows in (x, y):
+        if type(rows.source) is np.ndarray:  # in memory: refused before any search
+            for start in range(0, len(rows), _ROWS_TO_CHECK):
+                rows.read(start, start + _ROWS_TO_CHECK)
     return x, y
 
 

@@ -10,7 +10,8 @@ candidates differ by is part of the standard error of their mean.
 Log loss also counts how far ratios overstate themselves row by row, which the means of
 densities that were fitted to few rows make good, and says little of ratios that are too
 small everywhere. So candidates are compared once more with ratios on a scale that other
-rows have set: one that surely tells more than all others then is taken alone.
+rows have set: one that surely tells more than all others then, and more than nothing,
+is taken alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
 from kldiv._preparation import PreparedPair
@@ -51,8 +53,8 @@ def judged_ratio(
     weights = weights_of(losses)
     ratios = [one.log_ratios for one in evidence.values()]
     behind = behind_the_best(ratios, judged)
-    if (np.sort(behind)[1:] > _SURELY_MORE).all():
-        weights = np.eye(len(weights))[behind.argmin()]
+    if (np.sort(behind)[1:] > _SURELY_MORE).all() and behind[:-1].min() == 0:
+        weights = np.eye(len(weights))[behind[:-1].argmin()]
     parts = [
         (float(weight), one.estimate())
         for weight, one in zip(weights, evidence.values(), strict=True)
@@ -62,7 +64,7 @@ def judged_ratio(
     proven = max(proven_by(one.log_ratios, judged) for one in evidence.values())
     claimed = max(
         float(one[:judged].mean())
-        for one, far in zip(ratios, behind, strict=True)
+        for one, far in zip(ratios, behind[:-1], strict=True)
         if far <= _SURELY_MORE
     )
     if len(parts) == 1:
@@ -83,9 +85,11 @@ def judged_ratio(
 def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:
     """By how many standard errors each tells rows apart worse, once scales are set.
 
-    Zero is the best, whose loss is the smallest.
+    Zero is the best, whose loss is the smallest. The last one is the ratio that says
+    the same of all rows.
     """
-    losses = np.array([_loss_on_scale(ratios, n) for ratios in log_ratios])
+    nothing = np.zeros(len(log_ratios[0]))
+    losses = np.array([_loss_on_scale(one, n) for one in (*log_ratios, nothing)])
     more = losses - losses[losses.sum(axis=1).argmin()]
     error = np.sqrt(more.shape[1]) * _deviation(more)
     return np.divide(more.sum(axis=1), error, out=np.zeros(len(more)), where=error > 0)
@@ -102,11 +106,12 @@ def _loss_on_scale(log_ratios: Floats, n: int) -> Floats:
     for fold in range(_FOLDS):
         unseen = np.arange(len(ratios)) % _FOLDS == fold
         # the penalty ends the search where the rows are told apart without a miss
-        scale = LogisticRegression(C=100.0, solver="newton-cholesky")
+        scale = LogisticRegression(C=100.0, max_iter=1000)
         scale.fit(ratios[~unseen], of_x[~unseen])
-        # turned round they tell which fold a row was left out with, not what it is
-        slope = max(float(scale.coef_[0, 0]), 0.0)
-        logits = scale.intercept_ + slope * ratios[unseen, 0]
+        logits = scale.decision_function(ratios[unseen])
+        if scale.coef_[0, 0] <= 0:
+            # turned round they tell which fold a row was left out with, not what it is
+            logits[:] = logit(of_x[~unseen].mean())
         losses[unseen] = np.logaddexp(0, np.where(of_x[unseen], -logits, logits))
     return losses
 
