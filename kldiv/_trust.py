@@ -360,7 +360,7 @@ NOTES: dict[str, Check] = {
         _dependent_rows,
     ),
     "candidates apart": Check(
-        "estimates that evidence leaves: their spread, and the largest at rows unseen",
+        "estimates that evidence leaves: spread, and largest at rows unseen",
         "above 0.1 nat and 20 % of the value; 1 nat and 100 % above it: caution",
         _candidates_apart,
     ),

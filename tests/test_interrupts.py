@@ -22,7 +22,8 @@ def patience():
 
 
 PROLOGUE = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells hide it from jobs
 import numpy as np
 from kldiv import *
 rng = np.random.default_rng(0)
@@ -159,7 +160,6 @@ def test_what_a_handler_raises_comes_out():
     code = (
         PROLOGUE
         + """
-import signal
 class Late(Exception): pass
 def late(number, frame): raise Late
 signal.signal(signal.SIGALRM, late)
