@@ -20,7 +20,7 @@ def fit_again(found, of_x, rows):
     """Coefficients with the penalty and the features of a fitted classifier."""
     start = np.zeros(found.features.shape[1])
     seen = found.features[rows], of_x[rows]
-    return _classifier._maximise(*seen, found.penalty, start)
+    return _classifier.fit_logistic(*seen, found.penalty, start)
 
 
 def test_log_loss_by_hand():

@@ -92,7 +92,7 @@ def fit_classifier(X: Floats, Y: Floats) -> Classifier:
         coefficients = np.zeros(features.shape[1])
         seen = features[fitted], of_x[fitted]
         for penalty in _PENALTIES:
-            coefficients = _maximise(*seen, penalty, coefficients)
+            coefficients = fit_logistic(*seen, penalty, coefficients)
             tried = _describe(features, of_x, fitted, penalty, coefficients)
             loss = log_loss(tried.held_out, len(X)).mean()
             if best is None or loss < best[0]:
@@ -159,7 +159,7 @@ def _spline_features(z: Floats, n_bends: int) -> Floats:
     return np.concatenate([z[:, None], splines @ bends], axis=1)
 
 
-def _maximise(features: Floats, of_x: Mask, penalty: float, start: Floats) -> Floats:
+def fit_logistic(features: Floats, of_x: Mask, penalty: float, start: Floats) -> Floats:
     """Newton's method for the penalised logistic likelihood; the constant is free."""
     weights = np.full(features.shape[1], penalty)
     weights[0] = _RIDGE

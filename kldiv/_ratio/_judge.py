@@ -21,10 +21,9 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.special import logit
-from sklearn.linear_model import LogisticRegression
 
 from kldiv._preparation import PreparedPair
-from kldiv._ratio._classifier import judged_rows, log_loss
+from kldiv._ratio._classifier import fit_logistic, judged_rows, log_loss
 from kldiv._ratio._correction import Correction
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._typing import Floats, Mask
@@ -41,6 +40,8 @@ _SURE = 2.0
 _SURELY_MORE = 5.0
 # Ratios this many interquartile ranges away say no more than those; parts of the rows.
 _FARTHEST, _FOLDS = 10.0, 5
+# Ends the search for a scale where the rows are told apart without a miss.
+_SCALE_PENALTY = 0.01
 
 
 def judged_ratio(
@@ -101,15 +102,16 @@ def _loss_on_scale(log_ratios: Floats, n: int) -> Floats:
     size = np.subtract(*np.quantile(log_ratios, [0.75, 0.25]))
     size = size if size > 0 else 1.0
     away, reach = log_ratios - np.median(log_ratios), _FARTHEST * size
-    ratios = np.clip(away, -reach, reach)[:, None] / size
+    ratios = np.clip(away, -reach, reach) / size
+    features = np.column_stack([np.ones(len(ratios)), ratios])
     losses = np.empty(len(log_ratios))
     for fold in range(_FOLDS):
         unseen = np.arange(len(ratios)) % _FOLDS == fold
-        # the penalty ends the search where the rows are told apart without a miss
-        scale = LogisticRegression(C=100.0, max_iter=1000)
-        scale.fit(ratios[~unseen], of_x[~unseen])
-        logits = scale.decision_function(ratios[unseen])
-        if scale.coef_[0, 0] <= 0:
+        fitted = fit_logistic(
+            features[~unseen], of_x[~unseen], _SCALE_PENALTY, np.zeros(2)
+        )
+        logits = features[unseen] @ fitted
+        if fitted[1] <= 0:
             # turned round they tell which fold a row was left out with, not what it is
             logits[:] = logit(of_x[~unseen].mean())
         losses[unseen] = np.logaddexp(0, np.where(of_x[unseen], -logits, logits))
@@ -127,7 +129,7 @@ def proven_by(log_ratios: Floats, n: int) -> float:
     bounded = np.clip(log_ratios, -most, most)
     at_x, factors = bounded[:n], np.exp(bounded[n:])
     error = np.hypot(
-        _deviation(at_x) / np.sqrt(n),
+        at_x.std() / np.sqrt(n),
         factors.std() / factors.mean() / np.sqrt(len(factors)),
     )
     return float(at_x.mean() - np.log(factors.mean()) - _SURE * error)
