@@ -25,6 +25,7 @@ from kldiv_attack.attackers._updates import (
     generate,
     gradient_penalty,
     held,
+    largest_shift,
     move,
     recalibrate,
     translate,
@@ -114,8 +115,7 @@ class CGANTraining(TrainingState):
         self.critic_steps = settings.critic_steps or self.loss.critic_steps
         normalise = settings.spectral_norm
         shape = settings.image_shape_
-        shift = settings.translation
-        self.shift = min(shape[1:]) // 10 if shift is None else shift
+        self.shift = largest_shift(settings.translation, shape)
         # Whether anything asks the attacker's own copy of the victim.
         self.uses_surrogate = bool(settings.consistency) or settings.candidates > 1
         with seeded(settings.random_state):

@@ -8,23 +8,26 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from kldiv_attack._classifier import resolve_device
+from kldiv_attack._progress import progress
 from kldiv_attack._rules import AMOUNT, POSITIVE, Pair, Rule, Whole
-from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._cgan_training import CGANSettings, CGANTraining
 from kldiv_attack.attackers._pairs import Pairs
 from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._stepping import Draws, drawn
-from kldiv_attack.attackers._training import own_victim, train
-from kldiv_attack.attackers._updates import draw_shifts, frozen_copy, translate
-from kldiv_attack.datasets import LabelledImages
+from kldiv_attack.attackers._training import NetworkTaughtAttacker, train
+from kldiv_attack.attackers._updates import (
+    draw_shifts,
+    frozen_copy,
+    largest_shift,
+    translate,
+)
 
 CHUNK = 500  # codes that are improved together
 
 
-class PLGMIAttacker(CGANSettings):
+class PLGMIAttacker(NetworkTaughtAttacker, CGANSettings):
     r"""Conditional GAN of pseudo labels, taught by the victim's gradient.
 
     The public images of which the victim is surest are taken for images of the class,
@@ -189,24 +192,6 @@ class PLGMIAttacker(CGANSettings):
         finally:
             self.iterations = kept
 
-    def _fit(
-        self,
-        victim: QueryAccess,
-        images: NDArray[np.float32],
-        recorder: Recorder | None,
-    ) -> None:
-        snapshot = self._resume(recorder)
-        images, answers = self._answers(victim, images, snapshot)
-        self._learn(
-            images, answers, victim.network, victim.n_queries, recorder, snapshot
-        )
-
-    def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
-        """The owner of the images has no victim: one is trained on them."""
-        answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
-        network = own_victim(data, self.device, self.random_state)
-        self._learn(data.images, answers, network, 0, recorder, self._resume(recorder))
-
     def _learn(
         self,
         images: NDArray[np.float32],
@@ -263,7 +248,7 @@ class PLGMIAttacker(CGANSettings):
         """Codes on their way to a wide margin; returns their images."""
         place = next(self.generator_.parameters()).device
         n = len(codes)
-        shift = shift_of(self)
+        shift = largest_shift(self.translation, self.image_shape_)
         labels = torch.full((n,), label, device=place)
         asked = torch.eye(len(self.classes_), device=place)[labels]
         codes = codes.to(place).requires_grad_(True)
@@ -273,7 +258,7 @@ class PLGMIAttacker(CGANSettings):
             del number
             return {"shifts": draw_shifts(n, shift, source)}
 
-        for now in tqdm(
+        for now in progress(
             drawn(draw, range(self.iterations), place),
             desc="search",
             total=self.iterations,
@@ -288,12 +273,6 @@ class PLGMIAttacker(CGANSettings):
         with torch.no_grad():
             found: NDArray[np.float32] = self.generator_(codes, asked).cpu().numpy()
         return found
-
-
-def shift_of(settings: CGANSettings) -> int:
-    """Largest shift of an image in pixels."""
-    tenth: int = min(settings.image_shape_[1:]) // 10
-    return tenth if settings.translation is None else settings.translation
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:

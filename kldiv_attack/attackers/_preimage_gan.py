@@ -13,17 +13,15 @@ from torch.nn import functional as F
 
 from kldiv_attack._classifier import resolve_device
 from kldiv_attack._rules import AMOUNT, Flag, Rule
-from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._pairs import Pairs
 from kldiv_attack.attackers._recorder import Recorder, Snapshot
 from kldiv_attack.attackers._stepping import Draws
-from kldiv_attack.attackers._training import own_victim, train
+from kldiv_attack.attackers._training import NetworkTaughtAttacker, train
 from kldiv_attack.attackers._updates import frozen_copy, generate
 from kldiv_attack.attackers._wasserstein import WassersteinAttacker, WassersteinTraining
-from kldiv_attack.datasets import LabelledImages
 
 
-class PreImageGANAttacker(WassersteinAttacker):
+class PreImageGANAttacker(NetworkTaughtAttacker, WassersteinAttacker):
     r"""Generator taught by a critic of public images and by the victim's gradient.
 
     The critic sees images alone and keeps them like the public ones; what makes
@@ -170,24 +168,6 @@ class PreImageGANAttacker(WassersteinAttacker):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
-
-    def _fit(
-        self,
-        victim: QueryAccess,
-        images: NDArray[np.float32],
-        recorder: Recorder | None,
-    ) -> None:
-        snapshot = self._resume(recorder)
-        images, answers = self._answers(victim, images, snapshot)
-        self._learn(
-            images, answers, victim.network, victim.n_queries, recorder, snapshot
-        )
-
-    def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
-        """The owner of the images has no victim: one is trained on them."""
-        answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
-        network = own_victim(data, self.device, self.random_state)
-        self._learn(data.images, answers, network, 0, recorder, self._resume(recorder))
 
     def _invert(self, label: int, n: int, random_state: int) -> NDArray[np.float32]:
         noise = self._uniform(n, self._source_of(label, random_state))

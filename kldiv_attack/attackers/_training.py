@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -150,6 +151,39 @@ class GANAttacker(TrainedAttacker):
                 f"and at least 8, got {height} x {width}; pad or resize the images and "
                 "train the victim on them."
             )
+
+
+class NetworkTaughtAttacker(GANAttacker):
+    """A GAN that answers to the public images and the victim's gradient teach."""
+
+    @abstractmethod
+    def _learn(
+        self,
+        images: NDArray[np.float32],
+        answers: NDArray[np.float32],
+        network: nn.Module,
+        n_queries: int,
+        recorder: Recorder | None,
+        snapshot: Snapshot | None,
+    ) -> None: ...
+
+    def _fit(
+        self,
+        victim: QueryAccess,
+        images: NDArray[np.float32],
+        recorder: Recorder | None,
+    ) -> None:
+        snapshot = self._resume(recorder)
+        images, answers = self._answers(victim, images, snapshot)
+        self._learn(
+            images, answers, victim.network, victim.n_queries, recorder, snapshot
+        )
+
+    def _fit_ideal(self, data: LabelledImages, recorder: Recorder | None) -> None:
+        """The owner of the images has no victim: one is trained on them."""
+        answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
+        network = own_victim(data, self.device, self.random_state)
+        self._learn(data.images, answers, network, 0, recorder, self._resume(recorder))
 
 
 def own_victim(

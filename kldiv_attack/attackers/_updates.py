@@ -152,6 +152,11 @@ def log_odds(
     return np.concatenate(blocks)
 
 
+def largest_shift(translation: int | None, image_shape: Sequence[int]) -> int:
+    """Most pixels that images are moved by: a tenth of the smaller side by default."""
+    return min(image_shape[1:]) // 10 if translation is None else translation
+
+
 def draw_shifts(n: int, most: int, source: torch.Generator) -> Tensor:
     """Shifts for :func:`translate`, shape (n, 2, 1), from 0 to twice ``most``."""
     if most == 0:

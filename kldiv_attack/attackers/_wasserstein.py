@@ -24,6 +24,7 @@ from kldiv_attack.attackers._updates import (
     generate,
     gradient_penalty,
     held,
+    largest_shift,
     move,
     recalibrate,
     translate,
@@ -50,8 +51,7 @@ class WassersteinAttacker(GANAttacker):
 
     @property
     def _shift(self) -> int:
-        tenth: int = min(self.image_shape_[1:]) // 10
-        return tenth if self.translation is None else self.translation
+        return largest_shift(self.translation, self.image_shape_)
 
     def _uniform(self, n: int, source: torch.Generator) -> Tensor:
         """Noise of n images, uniform in [-1, 1]."""
