@@ -240,11 +240,10 @@ def of_generator(generator: Generator) -> Divergence:
     ) -> float:
         if np.abs(x).max() > _LARGEST_LOG_RATIO:
             raise ValueError(
-                "the generator of an f-divergence takes ratios of densities, and their "
-                f"logs reach from {x.min():.4g} to {x.max():.4g}: beyond "
+                "the generator of an f-divergence takes ratios of densities, and "
+                f"their logs reach from {x.min():.4g} to {x.max():.4g}: beyond "
                 f"{_LARGEST_LOG_RATIO} float64 holds none. The distributions are too "
-                f"far apart; "
-                "use one of the divergences that have a name."
+                "far apart; use one of the divergences that have a name."
             )
         ratios = np.exp(x)
         with np.errstate(all="ignore"):  # what the user's function meets is told below

@@ -203,9 +203,8 @@ def _without_far_rows(
 def _same_sample_note(n_rows: int) -> Note:
     return Note(
         f"X and the reference hold the same {n_rows} rows, so their empirical "
-        f"distributions "
-        "are equal and the divergence is exactly 0; nothing was estimated. Compare "
-        "with an independent sample.",
+        "distributions are equal and the divergence is exactly 0; nothing was "
+        "estimated. Compare with an independent sample.",
         SameSampleWarning,
     )
 
@@ -228,8 +227,8 @@ def _duplicate_notes(
         text = (
             f"{counts.describe()}: duplicates='expand' takes them as weight of the "
             "distributions at single points, where there is no density, and the "
-            "estimate is "
-            "rough. If rows were copied or leaked, choose duplicates='drop'."
+            "estimate is rough. If rows were copied or leaked, choose "
+            "duplicates='drop'."
         )
         return (Note(text, DiscreteDataWarning),)
     return ()
@@ -247,10 +246,9 @@ def _singular_notes(span: Span, *, finite: bool) -> tuple[Note, ...]:
     )
     text = (
         f"the rows of {name} vary in {rank} of {span.X.shape[1]} dimensions only "
-        f"(constant or dependent columns), those of {'Y' if name == 'X' else 'X'} also "
-        f"in others: between such distributions {consequence}. Leave out the columns "
-        f"that vary "
-        "in one sample only."
+        f"(constant or dependent columns), those of {'Y' if name == 'X' else 'X'} "
+        f"also in others: between such distributions {consequence}. Leave out the "
+        "columns that vary in one sample only."
     )
     return (Note(text, SingularSampleWarning),)
 

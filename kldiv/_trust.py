@@ -46,8 +46,7 @@ class Outcome:
     candidates : sequence of (str, float, float)
         Name, weight and value of each estimate that was averaged.
     doubts : mapping of str to object
-        "held": whether single rows that would decide the value were held back; and
-        "misfit", "proven", "claimed" as a `LogRatio` has them, in nats.
+        "held", "misfit", "proven" and "claimed" of the `LogRatio`.
     facts : mapping of str to object
         Fields of the result so far.
     level_asked : bool
@@ -109,10 +108,8 @@ def verdict(notes: tuple[Note, ...]) -> str:
 
 def _few_rows(outcome: Outcome) -> tuple[str, str] | None:
     n, m, d = len(outcome.X), len(outcome.Y), outcome.dimension
-    least = min(n, m)
-    if least >= max(_FEW_ROWS, d + 2):
+    if not (severity := _severity_of_few(min(n, m), d)):
         return None
-    severity = "do not use" if least < max(_TOO_FEW_ROWS, d + 2) else "caution"
     return severity, (
         f"{n} rows of X and {m} of Y in {d} columns are few: a divergence can hardly "
         "be told from chance. Bring more rows, or use fewer columns."
@@ -120,19 +117,22 @@ def _few_rows(outcome: Outcome) -> tuple[str, str] | None:
 
 
 def _few_effective_rows(outcome: Outcome) -> tuple[str, str] | None:
-    """Weights that leave few rows to count."""
     n, m = (outcome.facts.get(name) for name in ("n_effective", "m_effective"))
-    if n is None or m is None:
+    d = outcome.dimension
+    if n is None or m is None or not (severity := _severity_of_few(min(n, m), d)):
         return None
-    least, d = min(n, m), outcome.dimension
-    if least >= max(_FEW_ROWS, d + 2):
-        return None
-    severity = "do not use" if least < max(_TOO_FEW_ROWS, d + 2) else "caution"
     return severity, (
         f"the weights leave {n:.0f} effective rows of X and {m:.0f} of Y in {d} "
         "columns: a few heavy rows decide the value. Bring rows drawn closer to the "
         "distribution that they stand for."
     )
+
+
+def _severity_of_few(least: float, dimension: int) -> str:
+    """How bad so few rows of the smaller sample are; empty if they are enough."""
+    if least >= max(_FEW_ROWS, dimension + 2):
+        return ""
+    return "do not use" if least < max(_TOO_FEW_ROWS, dimension + 2) else "caution"
 
 
 def _low_coverage(outcome: Outcome) -> tuple[str, str] | None:

@@ -94,9 +94,9 @@ def _refuse_weights(options: Options, n_permutations: int) -> None:
     if n_permutations:
         raise ValueError(
             f"n_permutations={n_permutations} permutes which sample a row is of, and "
-            "rows with weights cannot be exchanged: they come from other distributions "
-            "than "
-            "those compared. Use n_permutations=0 and the confidence interval."
+            "rows with weights cannot be exchanged: they come from other "
+            "distributions than those compared. Use n_permutations=0 and the "
+            "confidence interval."
         )
 
 

@@ -168,8 +168,7 @@ def point_mass_note(group: Group, of_x: bool) -> Note:
     text = (
         f"in a cell of the discrete columns all rows of {one} "
         f"({group.x.size if of_x else group.y.size}) are equal and those of {other} "
-        "are not: between such distributions the divergence is infinite, and the value "
-        "leaves "
-        "out the difference."
+        "are not: between such distributions the divergence is infinite, and the "
+        "value leaves out the difference."
     )
     return Note(text, SingularSampleWarning)

@@ -226,8 +226,7 @@ def _approximate(method: str, pvalue_method: str, n_permutations: Any) -> str:
         raise ValueError(
             f"n_permutations={n_permutations} relabels rows, and rows with weights "
             "cannot be exchanged: they come from other distributions than those "
-            "compared. Use "
-            "n_permutations=0."
+            "compared. Use n_permutations=0."
         )
     if pvalue_method == "exact":
         raise ValueError(
@@ -243,9 +242,9 @@ def _refuse_discrete(law: Any) -> None:
         called = getattr(getattr(law, "dist", law), "name", type(law).__name__)
         raise ValueError(
             f"Y is a discrete distribution ({called}); the distribution of the gap is "
-            f"known for "
-            "continuous ones only. Compare counts with scipy.stats.chisquare, or give "
-            "a large sample of the distribution as Y with n_permutations=999."
+            "known for continuous ones only. Compare counts with "
+            "scipy.stats.chisquare, or give a large sample of the distribution as Y "
+            "with n_permutations=999."
         )
 
 

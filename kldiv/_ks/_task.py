@@ -61,9 +61,9 @@ class Task:
         rows = DRAWS_PER_ROW * n
         if not hasattr(self.law, "rvs"):
             raise TypeError(
-                f"method={self.method!r} draws from the distribution, but {self.law!r} "
-                f"has no "
-                "rvs. Pass a frozen distribution of scipy.stats, or a sample."
+                f"method={self.method!r} draws from the distribution, but "
+                f"{self.law!r} has no rvs. Pass a frozen distribution of scipy.stats, "
+                "or a sample."
             )
         # A law of whole rows knows its dimension, one of numbers is drawn per entry.
         size = rows if hasattr(self.law, "dim") else (rows, d)
@@ -79,19 +79,15 @@ class Task:
         probability = np.asarray(self.law.cdf(values), dtype=np.float64)
         if probability.shape != values.shape:
             raise ValueError(
-                f"the distribution gave probabilities of shape {probability.shape} for "
-                f"values "
-                f"of shape {values.shape}; a distribution of one number is needed "
-                f"here. Use "
-                "method='sliced', 'max-sliced' or 'fasano-franceschini' with a "
-                "distribution of "
-                "whole rows."
+                f"the distribution gave probabilities of shape {probability.shape} "
+                f"for values of shape {values.shape}; a distribution of one number is "
+                "needed here. Use method='sliced', 'max-sliced' or "
+                "'fasano-franceschini' with a distribution of whole rows."
             )
         if not ((probability >= 0) & (probability <= 1)).all():
             raise ValueError(
-                "the distribution function of the distribution gave values outside [0, "
-                "1] or "
-                "NaN; check its parameters."
+                "the distribution function of the distribution gave values outside "
+                "[0, 1] or NaN; check its parameters."
             )
         return probability
 

@@ -18,8 +18,7 @@ def refuse_no_sample(values: Any, name: str) -> None:
         kind = f"the text {values[:40]!r}"
         advice = (
             "Read a file first, for instance with pandas.read_csv. For a distribution "
-            "give its "
-            "object, for instance scipy.stats.norm."
+            "give its object, for instance scipy.stats.norm."
         )
     elif isinstance(values, Mapping | Set):
         kind = f"a {kind}"
@@ -31,8 +30,7 @@ def refuse_no_sample(values: Any, name: str) -> None:
         kind = f"a function ({getattr(values, '__name__', kind)})"
         advice = (
             "For a distribution give the object that has the function cdf, for "
-            "instance "
-            "scipy.stats.norm(0, 1) and not its cdf."
+            "instance scipy.stats.norm(0, 1) and not its cdf."
         )
     if advice:
         raise TypeError(f"{name} is {kind}; rows of numbers are needed. {advice}")

@@ -48,8 +48,8 @@ VERDICTS = (
     "exposed: at least half of the training rows have an auxiliary row as near as "
     "their own neighbours (coverage); or a tenth have, and nothing tells both apart: "
     "the interval reaches down to the floor, which is what rows of one distribution "
-    "give, and "
-    "the p-value is above 0.05. Whoever owns the auxiliary rows can imitate the class.",
+    "give, and the p-value is above 0.05. Whoever owns the auxiliary rows can imitate "
+    "the class.",
     "partly exposed: a tenth have, but the samples differ; or nothing tells both "
     "apart, but hardly any training row has an auxiliary row near.",
     "apart: hardly any has. The victim's answers pick rows that are unlike its "
