@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -22,6 +23,8 @@ from kldiv import (
     ks_test,
     neighbor_distances,
 )
+from kldiv._blocks._collections import threads_here
+from kldiv._blocks._rows import block_rows
 from tests.labelled_samples import three_classes
 
 dask = pytest.importorskip("dask")
@@ -35,6 +38,7 @@ BLOCKS = ("xx", "xy", "yy", "yx")
 def small_blocks(monkeypatch):
     """Chunks are searched as they are, however small."""
     monkeypatch.setattr("kldiv._blocks._rows._LEAST_BYTES", 1)
+    monkeypatch.setattr("kldiv._blocks._rows._LEAST_BYTES_HERE", 1)
 
 
 def chunks_of(draw, n):
@@ -68,6 +72,34 @@ def test_large_chunks_are_split(most, monkeypatch, rng):
     X, Y = rng.normal(size=(60, 2)), rng.normal(size=(50, 2)).astype(np.float32)
     found = neighbor_distances(da.from_array(X, chunks=-1), Y)
     np.testing.assert_allclose(found.xy, neighbor_distances(X, Y).xy, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("setting", "threads"),
+    [
+        ({"scheduler": "sync"}, 1),
+        ({"num_workers": 3}, 3),
+        ({"scheduler": "threads", "num_workers": 2}, 2),
+        ({"scheduler": "processes"}, None),
+        ({"pool": ThreadPoolExecutor(1)}, None),
+    ],
+)
+def test_who_computes(setting, threads):
+    with dask.config.set(setting):
+        assert threads_here() == threads
+
+
+def test_chunks_in_one_memory_are_searched_as_one(monkeypatch, rng):
+    monkeypatch.setattr("kldiv._blocks._rows._LEAST_BYTES_HERE", 1 << 20)
+    X, Y = rng.normal(size=(60, 2)), rng.normal(size=(50, 2)).astype(np.float32)
+    chunked = [da.from_array(rows, chunks=(7, -1)) for rows in (X, Y)]
+    assert [len(block_rows(rows, "X").blocks) for rows in chunked] == [1, 1]
+    found = neighbor_distances(*chunked, blocks=BLOCKS)
+    expected = neighbor_distances(X, Y, blocks=BLOCKS)
+    assert found.xy_indices is None
+    for block in BLOCKS:
+        near = expected.block(block)
+        np.testing.assert_allclose(found.block(block), near, rtol=1e-12)
 
 
 @pytest.mark.parametrize("correction", [None, "adaptive", "auto"])

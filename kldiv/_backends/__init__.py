@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from kldiv._backends._auto import Choice, choose_algorithm
 from kldiv._backends._backend import Backend
 from kldiv._backends._blas import one_blas_thread
-from kldiv._backends._blockwise import Nearest, check_blocks, search_blocks
+from kldiv._backends._blockwise import check_blocks, search_blocks
 from kldiv._backends._chunked import check_chunked, search_chunks
 from kldiv._backends._compiled import knn_distances
 from kldiv._backends._torch import check_tensors, is_on_gpu, search_on_device
@@ -20,36 +19,28 @@ from kldiv._backends._user_metric import (
     search_any_metric,
 )
 from kldiv._blocks._collections import is_collection
-from kldiv._typing import FloatArray
+from kldiv._typing import BlockArrays, FloatArray, UserMetric
 
 METRICS = ("euclidean", "manhattan", "chebyshev")
 
 
 def search_pair(
-    queries: FloatArray,
-    data: FloatArray,
+    X: FloatArray,
+    Y: FloatArray,
     n_neighbors: int,
-    itself: bool,
-    metric: Any,
-    n_threads: int,
-) -> Nearest:
-    """Neighbours of one block of rows in another, by the search that suits them."""
-    if queries.dtype != data.dtype:
-        queries, data = queries.astype("float64"), data.astype("float64")
-    blocks = ("xx" if itself else "xy",)
-    choice = choose_algorithm(queries, data, n_neighbors, blocks, metric)
-    searched = BACKENDS[choice.algorithm].knn_distances(
-        queries,
-        data,
-        n_neighbors,
-        blocks,
-        metric=metric,
-        n_threads=n_threads,
-        return_indices=True,
-    )
-    distances, rows = searched[blocks[0]]
-    assert rows is not None
-    return distances, rows.astype(np.int64)
+    blocks: Sequence[str],
+    *,
+    metric: str | UserMetric,
+    **options: Any,
+) -> BlockArrays:
+    """Neighbours among two blocks of rows, by the search that suits them."""
+    if X.dtype != Y.dtype:
+        X, Y = X.astype("float64"), Y.astype("float64")
+    algorithm, _, axes = choose_algorithm(X, Y, n_neighbors, blocks, metric)
+    if axes is not None:
+        options["axes"] = axes
+    knn_distances = BACKENDS[algorithm].knn_distances
+    return knn_distances(X, Y, n_neighbors, blocks, metric=metric, **options)
 
 
 BACKENDS = {

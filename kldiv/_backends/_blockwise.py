@@ -7,24 +7,87 @@ data can be searched in any order and anywhere; only k columns travel.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._blocks._collections import is_collection, run
+from kldiv._blocks._collections import is_collection, run, threads_here
 from kldiv._blocks._rows import BlockRows, block_rows
 from kldiv._typing import BlockArrays, FloatArray, UserMetric
 from kldiv._validation import check_same_columns, check_sample
 
-Nearest = tuple[NDArray[np.float64], NDArray[np.int64]]
-# Searches one pair of blocks: queries, data, k, whether they are the same rows, metric,
-# threads.
-Search = Callable[[FloatArray, FloatArray, int, bool, Any, int], Nearest]
+Nearest = tuple[NDArray[np.float64], NDArray[np.int32] | None]
+
+
+@dataclass(frozen=True)
+class PairSearch:
+    """How the rows of two blocks are searched, whichever they are.
+
+    Attributes
+    ----------
+    search : callable
+        ``search(X, Y, n_neighbors, blocks, metric=, n_threads=, return_indices=)`` by
+        the algorithm that suits them.
+    n_neighbors : int
+        Neighbours asked for.
+    metric : str or callable
+        Metric.
+    n_threads : int
+        Threads of one search.
+    return_indices : bool
+        Whether to return the rows found as well.
+    """
+
+    search: Callable[..., BlockArrays]
+    n_neighbors: int
+    metric: str | UserMetric
+    n_threads: int
+    return_indices: bool
+
+    def whole(self, X: FloatArray, Y: FloatArray, blocks: Sequence[str]) -> BlockArrays:
+        """All neighbours of samples of one block each."""
+        return self._search(X, Y, self.n_neighbors, blocks)
+
+    def nearest(
+        self, queries: FloatArray, data: FloatArray, itself: bool, start: int
+    ) -> Nearest:
+        """As many neighbours in a block as it has; `start` is its first row."""
+        k = min(self.n_neighbors, len(data) - itself)
+        block = "xx" if itself else "xy"
+        if k == 0:
+            none = np.empty((len(queries), 0))
+            return none, none.astype(np.int32) if self.return_indices else None
+        far, rows = self._search(queries, data, k, (block,))[block]
+        return far, None if rows is None else rows + np.int32(start)
+
+    def merge(self, *parts: Nearest) -> Nearest:
+        """The nearest of two; among equal distances those of the first."""
+        far = np.concatenate([far for far, _ in parts], axis=1)
+        order = np.argsort(far, axis=1, kind="stable")[:, : self.n_neighbors]
+        nearest = np.take_along_axis(far, order, 1)
+        if not self.return_indices:
+            return nearest, None
+        rows = np.concatenate([rows for _, rows in parts if rows is not None], axis=1)
+        return nearest, np.take_along_axis(rows, order, 1)
+
+    def _search(
+        self, X: FloatArray, Y: FloatArray, k: int, blocks: Sequence[str]
+    ) -> BlockArrays:
+        return self.search(
+            X,
+            Y,
+            k,
+            blocks,
+            metric=self.metric,
+            n_threads=self.n_threads,
+            return_indices=self.return_indices,
+        )
 
 
 def search_blocks(
-    search: Search,
+    search: Callable[..., BlockArrays],
     X: Any,
     Y: Any,
     n_neighbors: int,
@@ -36,10 +99,13 @@ def search_blocks(
 ) -> BlockArrays:
     """Search all `blocks` on the dask scheduler in force.
 
+    Samples of one block each that threads of this process compute are searched as if
+    they had been arrays, by as many threads.
+
     Parameters
     ----------
     search : callable
-        How one block of queries is searched in one block of data.
+        How two blocks of rows are searched.
     X, Y : BlockRows, dask array, dask data frame or ndarray
         The samples.
     n_neighbors : int
@@ -49,7 +115,7 @@ def search_blocks(
     metric : str or callable
         Metric.
     n_threads : int
-        Not used: a task is one thread.
+        Not used: the scheduler says how many there are.
     return_indices : bool
         Whether to return the rows found as well.
 
@@ -59,10 +125,13 @@ def search_blocks(
         Distances, ascending, and row numbers of each block, in this process.
     """
     samples = {"x": block_rows(X, "X"), "y": block_rows(Y, "Y")}
+    threads = threads_here()
+    pair = PairSearch(search, n_neighbors, metric, threads or 1, return_indices)
+    if threads and all(len(rows.blocks) == 1 for rows in samples.values()):
+        x, y = run([rows.blocks[0] for rows in samples.values()])
+        return pair.whole(x, y, blocks)
     tasks = [
-        _one_query_block(
-            search, samples[block[0]], samples[block[1]], i, block, n_neighbors, metric
-        )
+        _one_query_block(pair, samples[block[0]], samples[block[1]], i, block)
         for block in blocks
         for i in range(len(samples[block[0]].blocks))
     ]
@@ -70,60 +139,30 @@ def search_blocks(
     for block in blocks:
         size = len(samples[block[0]].blocks)
         some, results = results[:size], results[size:]
-        distances = np.concatenate([far for far, _ in some])
-        rows = np.concatenate([rows for _, rows in some]).astype(np.int32)
-        per_block[block] = distances, rows if return_indices else None
+        rows = [rows for _, rows in some]
+        per_block[block] = (
+            np.concatenate([far for far, _ in some]),
+            np.concatenate(rows) if return_indices else None,
+        )
     return per_block
 
 
 def _one_query_block(
-    search: Search,
-    queries: BlockRows,
-    data: BlockRows,
-    i: int,
-    block: str,
-    n_neighbors: int,
-    metric: Any,
+    pair: PairSearch, queries: BlockRows, data: BlockRows, i: int, block: str
 ) -> Any:
     """The tree of tasks that finds the neighbours of one block of queries."""
     import dask
 
-    nearest, merged = dask.delayed(nearest_in_block), dask.delayed(merge)
+    nearest, merged = dask.delayed(pair.nearest), dask.delayed(pair.merge)
     own, within = queries.blocks[i], block[0] == block[1]
     found = [
-        nearest(search, own, other, n_neighbors, within and i == j, start, metric)
+        nearest(own, other, within and i == j, start)
         for j, (other, start) in enumerate(zip(data.blocks, data.starts, strict=True))
     ]
     while len(found) > 1:
         pairs = [found[j : j + 2] for j in range(0, len(found), 2)]
-        found = [merged(n_neighbors, *pair) for pair in pairs]
+        found = [merged(*parts) for parts in pairs]
     return found[0]
-
-
-def nearest_in_block(
-    search: Search,
-    queries: FloatArray,
-    data: FloatArray,
-    n_neighbors: int,
-    itself: bool,
-    start: int,
-    metric: Any,
-    n_threads: int = 1,
-) -> Nearest:
-    """As many neighbours in one block as it has; rows are counted over all blocks."""
-    k = min(n_neighbors, len(data) - itself)
-    if k == 0:
-        return np.empty((len(queries), 0)), np.empty((len(queries), 0), np.int64)
-    far, rows = search(queries, data, k, itself, metric, n_threads)
-    return far, rows + start
-
-
-def merge(n_neighbors: int, *parts: Nearest) -> Nearest:
-    """The nearest of two; among equal distances those of the first."""
-    far = np.concatenate([far for far, _ in parts], axis=1)
-    rows = np.concatenate([rows for _, rows in parts], axis=1)
-    order = np.argsort(far, axis=1, kind="stable")[:, :n_neighbors]
-    return np.take_along_axis(far, order, 1), np.take_along_axis(rows, order, 1)
 
 
 def check_blocks(X: Any, Y: Any) -> tuple[BlockRows, BlockRows] | None:

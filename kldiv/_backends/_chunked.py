@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kldiv._backends._blockwise import Nearest, Search, merge, nearest_in_block
+from kldiv._backends._blockwise import Nearest, PairSearch
 from kldiv._typing import BlockArrays, FloatArray, UserMetric
 from kldiv._validation import as_array, check_same_columns, check_sample
 
@@ -81,7 +81,7 @@ def _sliceable(sample: Any, name: str) -> Any:
 
 
 def search_chunks(
-    search: Search,
+    search: Callable[..., BlockArrays],
     X: Any,
     Y: Any,
     n_neighbors: int,
@@ -97,7 +97,7 @@ def search_chunks(
     Parameters
     ----------
     search : callable
-        How one chunk of queries is searched in one chunk of data.
+        How two chunks of rows are searched.
     X, Y : ChunkedRows or ndarray
         The samples.
     n_neighbors : int
@@ -123,21 +123,20 @@ def search_chunks(
         for name, S in (("x", X), ("y", Y))
     }
     step = _rows_within(memory_limit or _DEFAULT_LIMIT, samples.values(), n_neighbors)
+    pair = PairSearch(search, n_neighbors, metric, n_threads, return_indices)
     found: BlockArrays = {}
     for block in blocks:
         queries, data = (samples[side] for side in block)
-        distances = np.empty((len(queries), n_neighbors))
-        rows = np.empty((len(queries), n_neighbors if return_indices else 0), np.int32)
+        shape = (len(queries), n_neighbors)
+        distances = np.empty(shape)
+        rows = np.empty(shape, np.int32) if return_indices else None
         for start, chunk in _read_ahead(queries, step):
-            best = _search_chunk(
-                search, chunk, start, data, n_neighbors,
-                within=block[0] == block[1], step=step, metric=metric,
-                n_threads=n_threads,
-            )  # fmt: skip
-            stop = start + len(chunk)
-            distances[start:stop] = best[0]
-            rows[start:stop] = best[1][:, : rows.shape[1]]
-        found[block] = distances, rows if return_indices else None
+            own = start if block[0] == block[1] else None
+            far, near = _search_chunk(pair, chunk, data, step, own)
+            distances[start : start + len(chunk)] = far
+            if rows is not None and near is not None:
+                rows[start : start + len(chunk)] = near
+        found[block] = distances, rows
     return found
 
 
@@ -154,25 +153,17 @@ def _rows_within(limit: int, samples: Iterable[ChunkedRows], n_neighbors: int) -
 
 
 def _search_chunk(
-    search: Search,
+    pair: PairSearch,
     queries: FloatArray,
-    first: int,
     data: ChunkedRows,
-    n_neighbors: int,
-    *,
-    within: bool,
     step: int,
-    metric: Any,
-    n_threads: int,
+    own: int | None,
 ) -> Nearest:
-    """The nearest of one chunk of queries among all data."""
+    """The nearest of one chunk of queries, which is the one from `own`, in all data."""
     best: Nearest | None = None
     for start, chunk in _read_ahead(data, step):
-        found = nearest_in_block(
-            search, queries, chunk, n_neighbors, within and start == first, start,
-            metric, n_threads,
-        )  # fmt: skip
-        best = found if best is None else merge(n_neighbors, best, found)
+        found = pair.nearest(queries, chunk, start == own, start)
+        best = found if best is None else pair.merge(best, found)
     assert best is not None
     return best
 

@@ -84,6 +84,19 @@ def run(tasks: list[Any]) -> list[Any]:
         return list(dask.compute(*tasks))
 
 
+def threads_here() -> int | None:
+    """Threads of this process that compute tasks; None if tasks may go elsewhere."""
+    import dask
+    from dask.system import CPU_COUNT
+
+    scheduler = dask.base.get_scheduler()
+    if scheduler is dask.local.get_sync:
+        return 1
+    if scheduler not in (None, dask.threaded.get) or dask.config.get("pool", None):
+        return None
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)
+
+
 def _has_client() -> bool:
     """Whether a client computes; ConnectionError if its scheduler does not answer."""
     distributed = sys.modules.get("distributed")

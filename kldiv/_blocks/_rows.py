@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from kldiv._blocks._collections import dask_array, is_collection
+from kldiv._blocks._collections import dask_array, is_collection, threads_here
 from kldiv._typing import FloatArray
 from kldiv._validation import as_array, check_sample
 
 # Neighbouring chunks are searched together up to the first number of bytes, because
-# starting a task costs more than it does; chunks above the second are split.
-_LEAST_BYTES, _MOST_BYTES = 1 << 21, 1 << 26
+# starting a task costs more than it does; chunks above the last are split. Threads of
+# this process hold a block only once, and search many rows at less cost than few.
+_LEAST_BYTES, _LEAST_BYTES_HERE, _MOST_BYTES = 1 << 21, 1 << 25, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ def block_rows(sample: Any, name: str) -> BlockRows:
     if array is not sample or is_collection(sample):
         chunks, sizes = array.to_delayed().reshape(-1), array.chunks[0]
     each, check = d * array.dtype.itemsize, dask.delayed(_checked)
+    least = _LEAST_BYTES_HERE if threads_here() else _LEAST_BYTES
     blocks: list[Any] = []
     lengths: list[int] = []
-    for whole, n in _groups(chunks, sizes, max(1, _LEAST_BYTES // each)):
+    for whole, n in _groups(chunks, sizes, max(1, least // each)):
         most = max(1, _MOST_BYTES // each)
         step = -(-n // -(-n // most))  # pieces of nearly one size
         for first in range(0, n, step):
