@@ -1,6 +1,8 @@
 """Tables as text: the cells of a column are as wide as its widest."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
 
 Row = Sequence[str]
 
@@ -54,9 +56,17 @@ def plain(text: str) -> str:
     return text
 
 
-def cell_of_csv(value: object) -> object:
+def csv_line(cells: Iterable[object]) -> str:
+    """A line of a file of comma-separated values, without formulas."""
+    out = io.StringIO()
+    # Only what may end a line is quoted, and readers end lines at either sign.
+    csv.writer(out, lineterminator="\r\n").writerow(map(_cell_of_csv, cells))
+    return out.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _cell_of_csv(value: object) -> object:
     """A value that no spreadsheet takes for a formula."""
-    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t")):
+    if not isinstance(value, str) or not value.startswith(tuple("=+-@\t\r\n")):
         return value
     try:
         float(value)

@@ -138,17 +138,21 @@ def html_page(title: str, body: str) -> str:
 
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Comma-separated values with every digit; NaN and None are empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
     # NaN alone differs from itself
-    writer.writerows([["" if v != v else _no_formula(v) for v in row] for row in rows])
-    return out.getvalue()
+    cells = [["" if v != v else _no_formula(v) for v in row] for row in rows]
+    return "".join(_csv_line(row) for row in (header, *cells))
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    out = io.StringIO()
+    # Only what may end a line is quoted, and readers end lines at either sign.
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _no_formula(value: Any) -> Any:
     """The value, with a sign before it where a spreadsheet would compute it."""
-    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t")):
+    if not isinstance(value, str) or not value.startswith(tuple("=+-@\t\r\n")):
         return value
     try:
         float(value)

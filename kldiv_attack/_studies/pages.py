@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +21,7 @@ from kldiv_attack._pages import (
 from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
 from kldiv_attack._studies.result import Study, missing
 from kldiv_attack._summary import mean_known, number
-from kldiv_attack._tables import Row, cell_of_csv, text_lines
+from kldiv_attack._tables import Row, csv_line, text_lines
 
 
 def write_study(study: Study) -> None:
@@ -64,17 +62,15 @@ def correlation_rows(study: Study) -> list[dict[str, Any]]:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {
-                k: ("" if missing(v) else f"{v:.6g}" if isinstance(v, float) else v)
-                for k, v in ((k, cell_of_csv(v)) for k, v in row.items())
-            }
-        )
-    return buffer.getvalue()
+    header = list(rows[0])
+    written = [[_csv_cell(row[name]) for name in header] for row in rows]
+    return "".join(csv_line(cells) for cells in (header, *written))
+
+
+def _csv_cell(value: Any) -> Any:
+    if missing(value):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 SUMMARY_TITLE = "Means over classes; of several seeds the mean and the range"

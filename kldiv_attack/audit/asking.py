@@ -10,6 +10,7 @@ import numpy as np
 
 from kldiv_attack._progress import progress
 from kldiv_attack.audit.answers import Answers, join, read_answers
+from kldiv_attack.audit.paths import load_array
 from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.specs import Model, VictimError
 
@@ -79,9 +80,9 @@ def _read(file: Path) -> Answers | None:
     if not file.exists():
         return None
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            return Answers(stored["labels"], stored.get("probabilities"))
-    except (ValueError, OSError, KeyError, EOFError) as error:
+        stored = load_array(file)
+        return Answers(stored["labels"], stored.get("probabilities"))
+    except (ValueError, KeyError, IndexError) as error:
         raise VictimError(
             f"{file} is damaged; delete it, and its rows are asked about again."
         ) from error

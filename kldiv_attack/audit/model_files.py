@@ -52,8 +52,11 @@ def _is_pickle(path: Path) -> bool:
         return True
     if path.suffix.lower() not in (".pt", ".ts") or start != b"PK":
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        return False
     return not any("/code/" in n or n.endswith("constants.pkl") for n in names)
 
 
@@ -61,13 +64,13 @@ def _of_table(path: Path, common: dict[str, Any]) -> Model:
     columns = None
     if path.suffix.lower() in (".npy", ".npz"):
         stored = load_array(path)
-        if path.suffix.lower() == ".npz":
-            if len(stored.files) != 1:
+        if isinstance(stored, dict):
+            if len(stored) != 1:
                 raise VictimError(
-                    f"victim: {path} holds {len(stored.files)} arrays; expected one, "
-                    "the answers to the auxiliary rows."
+                    f"victim: {path} holds {len(stored)} arrays; expected one, the "
+                    "answers to the auxiliary rows."
                 )
-            stored = stored[stored.files[0]]
+            (stored,) = stored.values()
     else:
         frame = read_frame(path)
         columns = [str(column) for column in frame.columns]

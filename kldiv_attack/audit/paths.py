@@ -207,41 +207,45 @@ def _from_file(path: Path, role: str, label: str | None, like: Sample | None) ->
 
 
 def load_array(path: Path) -> Any:
-    """Read ``.npy`` or ``.npz``; objects, which would be unpickled, are refused."""
+    """The array of a ``.npy`` file, or those of a ``.npz`` by name; never objects."""
     try:
-        check = check_archive if zipfile.is_zipfile(path) else check_npy
-        check(path)
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
+        if not zipfile.is_zipfile(path):
+            check_npy(path)
+            return np.load(path, allow_pickle=False)
+        check_archive(path)
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except MemoryError:
+        raise
+    except Exception as error:  # headers are parsed as Python, members by zlib
+        why = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
-            f"{path} could not be read ({error}); expected plain NumPy arrays, no "
+            f"{path} could not be read ({why}); expected plain NumPy arrays, no "
             "Python objects."
         ) from error
 
 
 def _from_npz(path: Path, role: str) -> Sample:
-    with load_array(path) as stored:
-        names = {name.lower(): name for name in stored.files}
-        found = {
-            what: next((names[n] for n in keys if n in names), None)
-            for what, keys in (("rows", _ROWS), ("labels", _LABELS))
-        }
-        if found["rows"] is None:
-            raise ValueError(
-                f"{role}: {path} holds {', '.join(stored.files) or 'nothing'}; "
-                f"expected rows as {' or '.join(_ROWS)} and labels as "
-                f"{' or '.join(_LABELS)}."
-            )
-        try:
-            rows = stored[found["rows"]]
-            labels = None if found["labels"] is None else stored[found["labels"]]
-        except ValueError as error:
-            raise ValueError(f"{role}: {path}: {error}") from error
+    stored = load_array(path)
+    if not isinstance(stored, dict):
+        raise ValueError(f"{role}: {path} is one array; expected an archive of them.")
+    names = {name.lower(): name for name in stored}
+    rows, labels = (
+        next((stored[names[key]] for key in keys if key in names), None)
+        for keys in (_ROWS, _LABELS)
+    )
+    if rows is None:
+        raise ValueError(
+            f"{role}: {path} holds {', '.join(stored) or 'nothing'}; expected rows as "
+            f"{' or '.join(_ROWS)} and labels as {' or '.join(_LABELS)}."
+        )
     return of_arrays(rows, labels, path.name)
 
 
 def _from_npy(path: Path, role: str, like: Sample | None) -> Sample:
     rows = load_array(path)
+    if isinstance(rows, dict):
+        raise ValueError(f"{role}: {path} is an archive of arrays; call it .npz.")
     beside = path.with_name(f"{path.stem}_labels.npy")
     if beside.is_file():
         return of_arrays(rows, load_array(beside), path.name)
@@ -279,7 +283,9 @@ def read_frame(path: Path) -> Any:
             line = stream.readline(_LONGEST_HEADER)
         check_columns(path, line.count(separator.encode()) + 1)
         return pd.read_csv(path, sep=separator)
-    except (ValueError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # each format has errors of its own
         raise ValueError(f"{path} could not be read: {error}") from error
 
 

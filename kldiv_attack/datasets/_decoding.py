@@ -11,7 +11,7 @@ from kldiv_attack.datasets._limits import MOST_PIXELS
 
 
 def pixels_of(path: Path, channels: int, size: Any = None) -> NDArray[np.float32]:
-    """One image of a file as (channels, height, width) in [0, 1].
+    """One image of a file, turned upright, as (channels, height, width) in [0, 1].
 
     Parameters
     ----------
@@ -33,15 +33,16 @@ def pixels_of(path: Path, channels: int, size: Any = None) -> NDArray[np.float32
         If it cannot be decoded, is too large, is animated, has transparent pixels, or
         holds numbers of which nobody knows what is white.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 _check_image(path, image)
-                array = _decoded(path, image, channels, size)
-    except _Refused:
+                upright = ImageOps.exif_transpose(image)
+                array = _decoded(path, upright, channels, size)
+    except (_Refused, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(path, "far too many") from error

@@ -1,8 +1,11 @@
 """Files of noise, and whole files with a few bytes changed, in every reader."""
 
+import csv
 import io
 import json
+import re
 import warnings
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -11,10 +14,14 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
+from kldiv import PerClassReport
 from kldiv_attack._files import RunError
+from kldiv_attack._pages import Heading, Listing, Paragraph, Table, write_pages
 from kldiv_attack._run import load_run
 from kldiv_attack._run_folder import RunRecorder, open_run
+from kldiv_attack.audit.model_files import PICKLES, READERS, TABLES, model_of_file
 from kldiv_attack.audit.paths import read_sample
+from kldiv_attack.audit.specs import VictimError
 from kldiv_attack.datasets import load_folder
 from tests.fuzz.tiers import fuzzed, refusal
 
@@ -31,9 +38,9 @@ def image(suffix):
     return stream.getvalue()
 
 
-def arrays():
+def arrays(save):
     stream = io.BytesIO()
-    np.savez(stream, X=np.arange(24.0).reshape(8, 3), y=np.arange(8) % 2)
+    save(stream, X=np.arange(24.0).reshape(8, 3), y=np.arange(8) % 2)
     return stream.getvalue()
 
 
@@ -43,16 +50,29 @@ def array():
     return stream.getvalue()
 
 
+def parquet():
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(np.arange(24.0).reshape(8, 3), columns=["a", "b", "c"])
+    return frame.assign(label=np.arange(8) % 2).to_parquet()
+
+
 TABLE = b"a,b,label\n" + b"".join(b"%d,%d.5,%d\n" % (i, i, i % 2) for i in range(8))
 WHOLE = {
     "png": image("PNG"),
     "gif": image("GIF"),
     "bmp": image("BMP"),
     "tiff": image("TIFF"),
-    "npz": arrays(),
+    "jpg": image("JPEG"),
+    "webp": image("WEBP"),
+    "pgm": image("PPM"),
+    "npz": arrays(np.savez),
+    "packed.npz": arrays(np.savez_compressed),
     "npy": array(),
     "csv": TABLE,
+    "parquet": parquet(),
 }
+ARRAYS = ("npz", "packed.npz", "npy", "csv", "parquet")
 
 
 @st.composite
@@ -87,7 +107,7 @@ def place(tmp_path_factory):
 @given(data=st.data())
 def test_readers_read_or_refuse_by_name(place, kind, data):
     content = data.draw(damaged(WHOLE[kind]))
-    pictures = kind in ("png", "gif", "bmp", "tiff")
+    pictures = kind not in ARRAYS
     folder = place / kind / "a" if pictures else place
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"x.{kind}"
@@ -104,7 +124,91 @@ def test_readers_read_or_refuse_by_name(place, kind, data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         error = refusal(read, ValueError, TypeError)
-    assert error is None or str(error), content
+    assert error is None or path.name in str(error) or "train" in str(error), content
+
+
+@pytest.mark.parametrize("suffix", [*READERS, *TABLES, PICKLES[0]])
+@fuzzed
+@given(start=st.sampled_from([b"", b"PK", b"\x80\x04", b"PK\x03\x04"]), data=st.data())
+def test_models_are_read_or_refused(place, suffix, start, data):
+    path = place / f"model{suffix}"
+    path.write_bytes(start + data.draw(st.binary(max_size=60)))
+    error = refusal(
+        lambda: model_of_file(path, "cpu", {"name": "model", "spec": "x"}),
+        ValueError,
+        ImportError,
+        VictimError,
+    )
+    if suffix not in TABLES:
+        assert error is not None
+    assert error is None or path.name in str(error)
+
+
+#: Parts of names that mean something to HTML, Markdown, spreadsheets or file systems.
+SIGNS = st.sampled_from(
+    (*"<>&\"'|`[()!*_#\n\r=+-@\t,;\x1b\u2028\u202ea0 {$\\~", "](", "..", "</td>")
+)
+NAMES = st.lists(
+    st.lists(SIGNS, min_size=1, max_size=8).map("".join),
+    min_size=2,
+    max_size=4,
+    unique=True,
+)
+
+
+class Tags(HTMLParser):
+    """The tags of a page, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, [name for name, _ in attributes]))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def report_of(names):
+    return PerClassReport(
+        classes=np.array(names),
+        columns={"kl": np.arange(len(names), dtype=float)},
+        reasons={names[0]: f"because {names[0]}"},
+        settings={"source": names[-1]},
+        title=f"Title {names[0]}",
+        notes={names[-1]: f"note {names[-1]}"},
+    )
+
+
+@fuzzed
+@given(names=NAMES)
+def test_names_stay_names(names):
+    hostile = report_of(names)
+    plain = report_of([f"name{i}" for i in range(len(names))])
+    assert Tags(hostile._repr_html_()).tags == Tags(plain._repr_html_()).tags
+    rows = [line for line in hostile.to_markdown().splitlines() if line[:1] == "|"]
+    assert len(rows) == len(names) + 2
+    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+    assert not re.search(r"(?<!\\)\]\(", hostile.to_markdown())
+    stored = list(csv.reader(io.StringIO(hostile.to_csv(), newline="")))
+    assert len(stored) == len(names) + 1
+    assert not any(row[0][:1] in tuple("=+-@\t\r\n") for row in stored[1:])
+
+
+@fuzzed
+@given(names=NAMES)
+def test_pages_show_names_as_text(place, names):
+    def tags(words):
+        parts = [Heading(words[0]), Paragraph(words[1]), Listing(words)]
+        parts.append(Table(["class", words[0]], [[w, "1"] for w in words], words[-1]))
+        write_pages(place, words[0], parts)
+        text = (place / "report.md").read_text(encoding="utf-8")
+        lines = sum(line.startswith("|") for line in text.splitlines())
+        return Tags((place / "report.html").read_text(encoding="utf-8")).tags, lines
+
+    assert tags(names) == tags([f"name{i}" for i in range(len(names))])
 
 
 @pytest.mark.parametrize("name", ["config.json", "results.json", "indicator.json"])
