@@ -1,5 +1,7 @@
 """How "auto" weighs its candidates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -196,3 +198,69 @@ def test_a_noisy_density_that_knows_more_is_taken_alone(rng):
     behind = behind_the_best([noisy, small], n)
     assert behind[0] == 0
     assert (behind[1:] > 5).all()
+
+
+class SaidBefore:
+    """A candidate whose held-out ratios and estimate are given."""
+
+    def __init__(self, ratios, estimate):
+        self.ratios, self.found = ratios, estimate
+
+    def evidence(self, *_):
+        return Evidence(self.ratios, lambda: self.found)
+
+
+class PairOfSizes:
+    def __init__(self, n):
+        self.X = np.zeros((n, 1))
+
+
+def test_references_that_balls_contradict_are_not_taken_alone(rng):
+    n = 2000
+    truth = np.concatenate([rng.normal(2, 2, n), rng.normal(-2, 2, n)])
+    noisy = truth + rng.normal(0, 6, 2 * n)
+    small = 0.05 * truth + rng.normal(0, 0.6, 2 * n)
+    X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    modest = log_ratio(X, Y, correction="common")
+    for misfit, taken in ((0.3, "noisy"), (3.0, "small")):
+        large = replace(modest, values=modest.values + 10, misfit=misfit)
+        candidates = {
+            "noisy": SaidBefore(noisy, large),
+            "small": SaidBefore(small, modest),
+        }
+        found = judged_ratio(candidates, PairOfSizes(n), Settings(5))
+        expected = {"noisy": large, "small": modest}[taken]
+        assert found.mean == expected.mean
+
+
+@pytest.mark.parametrize("says", [np.inf, -np.inf, np.nan])
+def test_infinite_ratios_at_rows_unseen_are_left_out(says, rng):
+    n = 300
+    known = np.concatenate([rng.normal(1, 1, n), rng.normal(-1, 1, n)])
+    refuted = known.copy()
+    refuted[[3, n + 3]] = says
+    X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    modest = log_ratio(X, Y, correction="common")
+    infinite = replace(modest, values=np.full(200, np.inf))
+    candidates = {
+        "known": SaidBefore(known, modest),
+        "refuted": SaidBefore(refuted, infinite),
+    }
+    found = judged_ratio(candidates, PairOfSizes(n), Settings(5))
+    assert found.mean == modest.mean
+    assert np.isfinite([found.proven, found.claimed]).all()
+
+
+def test_maps_of_columns_that_balls_contradict(rng):
+    """Rows on a sphere have no density in the columns that hold it."""
+
+    def full(n):
+        return rng.normal(size=(n, 5))
+
+    def on_sphere(n):
+        rows = full(n)
+        return rows / np.linalg.norm(rows, axis=1)[:, None]
+
+    for draw, low, high in ((full, 0, 0.25), (on_sphere, 0.5, np.inf)):
+        found = log_ratio(draw(400), draw(300), correction="marginal")
+        assert low <= found.misfit < high

@@ -11,7 +11,8 @@ Log loss also counts how far ratios overstate themselves row by row, which the m
 densities that were fitted to few rows make good, and says little of ratios that are too
 small everywhere. So candidates are compared once more with ratios on a scale that other
 rows have set: one that surely tells more than all others then, and more than nothing,
-is taken alone.
+is taken alone if balls do not contradict its references. On curved sheets densities
+tell rows apart and are wrong about the ratio: there balls hold other masses.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from scipy.special import logit
 
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._classifier import fit_logistic, judged_rows, log_loss
-from kldiv._ratio._correction import Correction
+from kldiv._ratio._correction import Correction, Evidence
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._typing import Floats, Mask
 
@@ -36,8 +37,11 @@ _SMALLEST_WEIGHT = 0.05
 _RANGES_AWAY, _MOVES_MEAN = 20.0, 0.05
 # Standard errors between what unseen rows say and what they prove.
 _SURE = 2.0
-# Standard errors by which a candidate surely tells rows apart better than another.
-_SURELY_MORE = 5.0
+# Standard errors by which a candidate surely tells rows apart better than nothing, and
+# than another.
+_SURELY_MORE, _MORE = 5.0, 3.0
+# References that balls contradict by more, in nats and as a share, are not taken alone.
+_MISFIT, _RELATIVE_MISFIT = 0.25, 0.1
 # Ratios this many interquartile ranges away say no more than those; parts of the rows.
 _FARTHEST, _FOLDS = 10.0, 5
 # Ends the search for a scale where the rows are told apart without a miss.
@@ -48,21 +52,14 @@ def judged_ratio(
     candidates: Mapping[str | None, Correction], pair: PreparedPair, settings: Settings
 ) -> LogRatio:
     """Mean of the log ratios of the candidates, weighed by evidence."""
-    evidence = {name: one.evidence(pair, settings) for name, one in candidates.items()}
+    evidence = _refuted_left_out(
+        [one.evidence(pair, settings) for one in candidates.values()]
+    )
     judged = len(judged_rows(len(pair.X)))
-    losses = np.array([log_loss(one.log_ratios, judged) for one in evidence.values()])
-    weights = weights_of(losses)
-    ratios = [one.log_ratios for one in evidence.values()]
+    ratios = [one.log_ratios for one in evidence]
     behind = behind_the_best(ratios, judged)
-    if (np.sort(behind)[1:] > _SURELY_MORE).all() and behind[:-1].min() == 0:
-        weights = np.eye(len(weights))[behind[:-1].argmin()]
-    parts = [
-        (float(weight), one.estimate())
-        for weight, one in zip(weights, evidence.values(), strict=True)
-        if weight > 0
-    ]
-    parts = _without_single_rows(parts)
-    proven = max(proven_by(one.log_ratios, judged) for one in evidence.values())
+    parts = _without_single_rows(_parts_of(evidence, judged, behind))
+    proven = max(proven_by(one.log_ratios, judged) for one in evidence)
     claimed = max(
         float(one[:judged].mean())
         for one, far in zip(ratios, behind[:-1], strict=True)
@@ -81,6 +78,44 @@ def judged_ratio(
         proven=proven,
         claimed=claimed,
     )
+
+
+def _parts_of(
+    evidence: Sequence[Evidence], judged: int, behind: Floats
+) -> list[tuple[float, LogRatio]]:
+    """Weights and estimates: of one that is taken alone, or of all by log loss."""
+    best = _ahead_of_all(behind)
+    if best is not None:
+        alone = evidence[best].estimate()
+        if not _contradicted(alone):
+            return [(1.0, alone)]
+    weights = weights_of(
+        np.array([log_loss(one.log_ratios, judged) for one in evidence])
+    )
+    return [
+        (float(weight), one.estimate())
+        for weight, one in zip(weights, evidence, strict=True)
+        if weight > 0
+    ]
+
+
+def _refuted_left_out(evidence: list[Evidence]) -> list[Evidence]:
+    """Without those that say of a row unseen that it cannot be, if others do not."""
+    finite = [one for one in evidence if np.isfinite(one.log_ratios).all()]
+    return finite or evidence
+
+
+def _ahead_of_all(behind: Floats) -> int | None:
+    """The candidate that surely tells more than all others and than nothing."""
+    best = int(behind.argmin())
+    others, nothing = np.delete(behind[:-1], best), behind[-1]
+    sure = best < len(behind) - 1 and nothing > _SURELY_MORE and (others > _MORE).all()
+    return best if sure else None
+
+
+def _contradicted(ratio: LogRatio) -> bool:
+    """Whether balls hold clearly other masses than the references say."""
+    return ratio.misfit > max(_MISFIT, _RELATIVE_MISFIT * abs(ratio.mean))
 
 
 def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:

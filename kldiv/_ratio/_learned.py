@@ -90,6 +90,7 @@ class MarginalReferences(Correction):
                 scale="own",
                 row_effects=effects,
                 fit_error=of_x.fit_error(of_y),
+                misfit=of_x.misfit(X, log_p - p_bias) + of_y.misfit(X, log_q - q_bias),
             )
 
         def effects(weights: Floats) -> tuple[Floats, Floats]:
@@ -127,6 +128,10 @@ class _Side:
         out: it may be too much, or not enough."""
         owed = [one.layers.influence(one.rows).mean() for one in (self, other)]
         return float(np.hypot(*owed))
+
+    def misfit(self, rows: Floats, seen: Floats) -> float:
+        """How far balls move the log density, on average over rows."""
+        return abs(float((seen - self.log_density(rows)).mean()))
 
     def effects(self, judged: Floats, weights: Floats) -> Floats:
         """Effects of the fitted rows on a weighted sum of log densities elsewhere."""
