@@ -231,6 +231,24 @@ def test_the_largest_codes_do_not_overflow(algorithm, d, level, rng):
     np.testing.assert_allclose(found.xy, expected.xy, rtol=4e-16 * d**0.5, atol=0)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("d", [5, 64, 250])
+def test_codes_that_are_mostly_zero(d, whole, level, rng):
+    """What is zero in all rows of a tile is left out of its product, and only that."""
+    if level in NO_BYTES:
+        pytest.skip("needs AVX2")
+    X, Y = (rng.poisson(0.05, (n, d)).astype(np.float32) for n in (401, 300))
+    X[:24] = 0
+    X[24:, ::3], Y[:, 1::3] = 0, 0
+    X[24:48, -1] = 3
+    if not whole:
+        X, Y = X * np.float32(0.37), Y * np.float32(0.37)
+    expected = search(X, Y, 3, algorithm="brute")
+    found = search(X, Y, 3, algorithm="int8")
+    np.testing.assert_allclose(found.xx, expected.xx, rtol=4e-16 * d**0.5, atol=0)
+    np.testing.assert_allclose(found.xy, expected.xy, rtol=4e-16 * d**0.5, atol=0)
+
+
 @pytest.mark.parametrize("algorithm", ["gemm", "int8"])
 @pytest.mark.parametrize(("d", "n_neighbors"), [(7, 1), (40, 5), (40, 40)])
 def test_data_in_many_segments(algorithm, d, n_neighbors, level, rng, monkeypatch):

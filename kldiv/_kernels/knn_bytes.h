@@ -13,10 +13,13 @@
 #define HAS_BYTES 1
 typedef uint8_t code_cell;
 #define CODE_SHIFT 128
-/* The intrinsic makes gcc 12 copy and spill the accumulators. */
 INLINE void dot_codes(vi *c, vi x, vi y)
 {
+#if defined(__GNUC__) /* the intrinsic makes gcc 12 copy and spill the accumulators */
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*c) : "v"(x), "v"(y));
+#else
+    *c = _mm512_dpbusd_epi32(*c, x, y);
+#endif
 }
 #elif defined(__AVX2__)
 #define HAS_BYTES 1
@@ -24,7 +27,14 @@ typedef int16_t code_cell;
 #define CODE_SHIFT 0
 INLINE void dot_codes(vi *c, vi x, vi y)
 {
+#if defined(__GNUC__) /* with intrinsics gcc 12 adds late and spills accumulators */
+    vi products;
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0"
+        : "+v"(*c), "=&v"(products)
+        : "v"(x), "v"(y));
+#else
     *c = vi_add(*c, vi_dot_words(x, y));
+#endif
 }
 #else
 #define HAS_BYTES 0
@@ -53,6 +63,19 @@ INLINE int code_levels(int columns)
 }
 
 #if HAS_BYTES
+/* c += products of one group. */
+INLINE void add_group(const int32_t *a, const int32_t *b, vi c[MR][NV])
+{
+    vi y[NV];
+    EACH(v, NV)
+        y[v] = vi_load(b + v * FW);
+    EACH(i, MR) {
+        vi x = vi_set(a[i]);
+        EACH(v, NV)
+            dot_codes(&c[i][v], x, y[v]);
+    }
+}
+
 /* c = products of MR rows [group][MR][GROUP] with a panel [group][NR][GROUP]. */
 INLINE void multiply_codes(
     int groups, const void *left, const void *right, vi c[MR][NV])
@@ -62,17 +85,23 @@ INLINE void multiply_codes(
         EACH(v, NV)
             c[i][v] = vi_set(0);
     for (const int32_t *end = a + (int64_t)groups * MR; a < end; a += MR, b += NR) {
-        vi y[NV];
         PREFETCH(b + 8 * NR);
         PREFETCH(b + 8 * NR + FW);
-        EACH(v, NV)
-            y[v] = vi_load(b + v * FW);
-        EACH(i, MR) {
-            vi x = vi_set(a[i]);
-            EACH(v, NV)
-                dot_codes(&c[i][v], x, y[v]);
-        }
+        add_group(a, b, c);
     }
+}
+
+/* The same for rows of which only the groups in `used` are there: in all others they are
+ * zero. */
+INLINE void multiply_used_codes(
+    int n_used, const int32_t *used, const void *left, const void *right, vi c[MR][NV])
+{
+    const int32_t *a = left, *b = right;
+    EACH(i, MR)
+        EACH(v, NV)
+            c[i][v] = vi_set(0);
+    for (const int32_t *end = used + n_used; used < end; used++, a += MR)
+        add_group(a, b + (int64_t)*used * NR, c);
 }
 #endif
 

@@ -35,11 +35,12 @@ static void measure(filter_query *q, int64_t j)
     q->measured++;
 }
 
-/* Columns of row[0..n) with a bound below `limit`, in order, into list; their number. */
+/* Columns of row[0..n) with a bound below `limit`, in order, into list; their number. n is
+ * a multiple of NR. */
 static int below(const code_bound *row, int n, code_bound limit, int32_t *list)
 {
     int count = 0;
-#if defined(__AVX2__)
+#if HAS_BYTES
     const vi top = vi_set(limit);
     for (int j = 0; j < n; j += FW) {
         unsigned hit = vi_less(vi_load(row + j), top);
@@ -55,19 +56,19 @@ static int below(const code_bound *row, int n, code_bound limit, int32_t *list)
     return count;
 }
 
-/* The `wanted` smallest bounds of a row, ascending, into list; their number. */
+/* The `wanted` smallest bounds of a row, ascending, into list; their number. n is a
+ * multiple of NR. */
 static int smallest(
     const code_bound *row, int n, int wanted, int32_t *list, code_bound *value)
 {
     int count = 0;
     code_bound worst = FAR;
-    for (int j = 0; j < n; j += 16) {
-        unsigned hit = 0;
-#if defined(__AVX512F__)
-        hit = _mm512_cmplt_epi32_mask(
-            _mm512_loadu_si512(row + j), _mm512_set1_epi32(worst));
+    for (int j = 0; j < n; j += FW) {
+#if HAS_BYTES
+        unsigned hit = vi_less(vi_load(row + j), vi_set(worst));
 #else
-        for (int l = 0; l < 16 && j + l < n; l++)
+        unsigned hit = 0;
+        for (int l = 0; l < FW; l++)
             hit |= (unsigned)(row[j + l] < worst) << l;
 #endif
         for (; hit; hit &= hit - 1) {

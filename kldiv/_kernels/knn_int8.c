@@ -150,12 +150,8 @@ static void begin(const block_task *a)
     }
     if (t->matrix)
         return;
-    uint32_t *out = (uint32_t *)w->left;
-    for (int p = 0; p < BLOCK; p += MR)
-        for (int r = 0; r < MR; r++)
-            for (int g = 0; g < t->groups; g++)
-                memcpy(out + p * t->groups + g * MR + r,
-                    lines + (p + r) * width + 4 * g, 4);
+    for (int row = 0; row < BLOCK; row += MR)
+        pack_tile(t, w, row);
 }
 
 /* Measure what is left, and write squares, or distances after the last segment. */

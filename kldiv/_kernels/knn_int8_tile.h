@@ -12,7 +12,9 @@ typedef struct {
 
 /* A block of queries at work; one per thread. */
 typedef struct {
-    uint8_t *left, *lines;
+    uint8_t *left, *lines; /* codes as tiles read them; as rows */
+    int32_t *used;         /* (BLOCK / MR, groups) groups of a tile that are not zero */
+    int32_t *n_used;       /* (BLOCK / MR,) */
     int32_t *products;     /* (STRIP, BLOCK, NR) */
     int32_t *test;         /* (BLOCK,) a product above half[j] - test[i] may matter */
     int32_t *limit;        /* (BLOCK,) a squared code distance below it may matter */
@@ -32,6 +34,8 @@ static void work_free(query_block *w)
 {
     release(w->left);
     release(w->lines);
+    release(w->used);
+    release(w->n_used);
     release(w->products);
     release(w->test);
     release(w->limit);
@@ -53,6 +57,8 @@ static int work_make(query_block *w, const segment *t, int k)
     w->room = k > LANES ? 4 * k + 48 : 96;
     w->left = allocate(lines, 1);
     w->lines = allocate(lines, 1);
+    w->used = allocate(BLOCK / MR * (size_t)t->groups, sizeof(int32_t));
+    w->n_used = allocate(BLOCK / MR, sizeof(int32_t));
     w->products = allocate(STRIP * BLOCK * NR, sizeof(int32_t));
     w->test = allocate(BLOCK, sizeof(int32_t));
     w->limit = allocate(BLOCK, sizeof(int32_t));
@@ -65,18 +71,43 @@ static int work_make(query_block *w, const segment *t, int k)
     w->known = allocate(BLOCK, sizeof(int));
     w->best = allocate(BLOCK * (size_t)k, sizeof(double));
     w->index = allocate(BLOCK * (size_t)k, sizeof(int32_t));
-    return w->left && w->lines && w->products && w->test && w->limit && w->applied
-            && w->norm && w->list && w->radius && w->candidates && w->count && w->known
-            && w->best && w->index
+    return w->left && w->lines && w->used && w->n_used && w->products && w->test
+            && w->limit && w->applied && w->norm && w->list && w->radius
+            && w->candidates && w->count && w->known && w->best && w->index
         ? KNN_OK
         : KNN_NO_MEMORY;
 }
 
-static void vector_tile(
-    int groups, const uint8_t *left, const uint8_t *right, int32_t *out)
+/* Codes of the rows [row, row + MR) of the block from lines into tile order, without the
+ * groups in which all of them are zero: images have wide margins. */
+static void pack_tile(const segment *t, query_block *w, int row)
+{
+    const size_t width = 4 * (size_t)t->groups;
+    const uint8_t *line = w->lines + row * width;
+    int32_t *out = (int32_t *)(w->left + row * width);
+    int32_t *used = w->used + row / MR * t->groups;
+    int n = 0;
+    for (int g = 0; g < t->groups; g++) {
+        int32_t any = 0;
+        for (int r = 0; r < MR; r++) {
+            memcpy(out + n * MR + r, line + r * width + 4 * g, 4);
+            any |= out[n * MR + r];
+        }
+        used[n] = g;
+        n += any != 0;
+    }
+    w->n_used[row / MR] = n;
+}
+
+static void vector_tile(const segment *t, const query_block *w, int row,
+    const uint8_t *left, const uint8_t *right, int32_t *out)
 {
     vi c[MR][NV];
-    multiply_codes(groups, left, right, c);
+    const int n = w->n_used[row / MR];
+    if (n == t->groups)
+        multiply_codes(n, left, right, c);
+    else
+        multiply_used_codes(n, w->used + row / MR * t->groups, left, right, c);
     EACH(i, MR)
         EACH(v, NV)
             vi_store(out + i * NR + v * FW, c[i][v]);
@@ -99,7 +130,7 @@ INLINE void tile(
         return;
     }
 #endif
-    vector_tile(t->groups, left, right, out);
+    vector_tile(t, w, row, left, right, out);
 }
 
 #endif
