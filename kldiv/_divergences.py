@@ -18,6 +18,8 @@ from scipy.special import gammaln
 from kldiv._generators import Generator, evaluator_of
 from kldiv._typing import Floats
 
+#: From log p/q at rows of X and of Y and the order, terms whose means add up.
+Terms = Callable[[Floats, Floats, float], tuple[Floats, Floats]]
 #: How numbers at the rows of a sample are averaged.
 Mean = Callable[[Floats], float]
 #: In X and in Y.
@@ -34,6 +36,8 @@ PLAIN: Means = (plain_mean, plain_mean)
 _NUMBERS_PER_BLOCK = 1 << 23  # between two chances to interrupt
 _ROWS_FOR_MEDIAN = 1000
 _LARGEST_LOG_RATIO = 700
+# Log ratios this small may have either sign by chance.
+_NO_SIGN = 0.2
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class Divergence:
         depends on it.
     logarithmic : bool
         Whether it is a logarithm or a mean of logarithms, which can have a base.
+    plug_in : bool
+        Whether `compute` takes noise in single ratios for divergence.
+    terms : callable or None
+        A lower bound on the divergence for every log ratio, with equality for the
+        true one, as ``terms(x, y, order)``: what rows of X and of Y add, both with
+        log p/q. At rows that no fit has seen it cannot exceed the truth but by chance.
     """
 
     compute: Callable[..., float]
@@ -71,6 +81,8 @@ class Divergence:
     degree: int = 0
     power: float | Callable[[float], float] = 0.0
     logarithmic: bool = False
+    plug_in: bool = False
+    terms: Terms | None = None
 
     def is_finite(self, order: float) -> bool:
         """Whether the divergence of this order is finite for all distributions."""
@@ -163,7 +175,10 @@ def chi2(
 def jensen_shannon(
     x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
 ) -> float:
-    """Jensen-Shannon divergence, between 0 and log 2 (plug-in)."""
+    """Jensen-Shannon divergence, in truth between 0 and log 2; never above log 2.
+
+    Plug-in: noise in the ratios moves it, to either side.
+    """
     halves = [
         np.log(2) - mean(np.logaddexp(0, -side))
         for side, mean in zip((x, y), means, strict=True)
@@ -174,7 +189,10 @@ def jensen_shannon(
 def total_variation(
     x: Floats, y: Floats, k: int | None, order: float, means: Means = PLAIN
 ) -> float:
-    """Total variation distance, between 0 and 1 (plug-in)."""
+    """Total variation distance, between 0 and 1.
+
+    Plug-in: noise in the ratios raises it.
+    """
     halves = [
         mean(np.maximum(-np.expm1(-side), 0))
         for side, mean in zip((x, y), means, strict=True)
@@ -231,6 +249,34 @@ def _mean_within(X: Floats, kernel: Callable[[Floats], Floats] = _same) -> float
     return (_mean_across(X, X, kernel) * n * n - diagonal) / (n * (n - 1))
 
 
+def jensen_shannon_terms(x: Floats, y: Floats, order: float) -> tuple[Floats, Floats]:
+    """Log score of "row of X" beyond that of a fair coin (Lin 1991)."""
+    coin = np.log(2)
+    return (coin - np.logaddexp(0, -x)) / 2, (coin - np.logaddexp(0, y)) / 2
+
+
+def total_variation_terms(x: Floats, y: Floats, order: float) -> tuple[Floats, Floats]:
+    """No function within -1/2 and 1/2 differs more on average than the distance.
+
+    The best one has the sign of the log ratio. It rises steadily where the sign is
+    chance.
+    """
+    votes = [np.clip(side / _NO_SIGN, -1, 1) / 2 for side in (x, y)]
+    return votes[0], -votes[1]
+
+
+def tsallis_terms(x: Floats, y: Floats, order: float) -> tuple[Floats, Floats]:
+    """Young's inequality for p**order q**(1 - order), orders between 0 and 1."""
+    of_x = -np.expm1((order - 1) * x) * order / (1 - order)
+    return of_x, -np.expm1(order * y)
+
+
+def hellinger_terms(x: Floats, y: Floats, order: float) -> tuple[Floats, Floats]:
+    """Half the Tsallis divergence of order one half."""
+    of_x, of_y = tsallis_terms(x, y, 0.5)
+    return of_x / 2, of_y / 2
+
+
 def of_generator(generator: Generator) -> Divergence:
     """The f-divergence, mean of f(p/q) under Q, of a user's generator f (plug-in)."""
     evaluate, by = evaluator_of(generator)
@@ -264,7 +310,7 @@ def of_generator(generator: Generator) -> Divergence:
             )
         return mean
 
-    return Divergence(compute, evaluated_by=by)
+    return Divergence(compute, evaluated_by=by, plug_in=True)
 
 
 DIVERGENCES: dict[str, Divergence] = {
@@ -272,13 +318,29 @@ DIVERGENCES: dict[str, Divergence] = {
     "jeffreys": Divergence(jeffreys, "xy", linear=True, logarithmic=True),
     "renyi": Divergence(renyi, power=lambda order: order - 1, logarithmic=True),
     "tsallis": Divergence(
-        tsallis, bounded=lambda order: order < 1, power=lambda order: order - 1
+        tsallis,
+        bounded=lambda order: order < 1,
+        power=lambda order: order - 1,
+        terms=tsallis_terms,
     ),
-    "hellinger": Divergence(hellinger, bounded=True, power=-0.5),
+    "hellinger": Divergence(hellinger, bounded=True, power=-0.5, terms=hellinger_terms),
     "bhattacharyya": Divergence(bhattacharyya, power=-0.5, logarithmic=True),
     "chi2": Divergence(chi2, power=1.0),
-    "jensen-shannon": Divergence(jensen_shannon, "xy", bounded=True, logarithmic=True),
-    "total-variation": Divergence(total_variation, "xy", bounded=True),
+    "jensen-shannon": Divergence(
+        jensen_shannon,
+        "xy",
+        bounded=True,
+        logarithmic=True,
+        plug_in=True,
+        terms=jensen_shannon_terms,
+    ),
+    "total-variation": Divergence(
+        total_variation,
+        "xy",
+        bounded=True,
+        plug_in=True,
+        terms=total_variation_terms,
+    ),
     "energy": Divergence(energy, "samples", bounded=True, degree=1),
     "mmd": Divergence(mmd, "samples", bounded=True),
 }

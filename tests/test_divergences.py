@@ -233,3 +233,65 @@ def test_a_kernel_without_a_width_is_refused():
     ones = np.ones((10, 1))
     with pytest.raises(ValueError, match=r"median distance .* which is 0.*'energy'"):
         divergence(ones, ones, divergence="mmd")
+
+
+BOUNDED = ["hellinger", "tsallis", "jensen-shannon", "total-variation"]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("d", [1, 10])
+def test_bounded_divergences_of_one_law_are_zero(name, d):
+    rng = np.random.default_rng(d)
+    X, Y = rng.normal(size=(600, d)), rng.normal(size=(400, d))
+    result = estimate_divergence(X, Y, divergence=name)
+    assert result.value == pytest.approx(0, abs=0.04)
+    assert result.value < result.confidence_interval[1] < 0.1
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_intervals_of_bounded_divergences_hold_the_truth(name):
+    held = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X, Y = rng.normal(SHIFT, 1, (500, 1)), rng.normal(size=(400, 1))
+        low, high = estimate_divergence(X, Y, divergence=name).confidence_interval
+        held += low < TRUTH[name] < high
+    assert held >= 5
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=8))
+def test_terms_never_exceed_what_the_true_ratio_gives(name, logs):
+    """Two laws on a few points, and any log ratio."""
+    entry, n = DIVERGENCES[name], len(logs)
+    p, q = np.arange(1.0, n + 1), np.ones(n)
+    p, q = p / p.sum(), q / q.sum()
+
+    def value(log_ratios):
+        x, y = entry.terms(log_ratios, log_ratios, 0.5)
+        return p @ x + q @ y
+
+    true = np.log(p / q)
+    assert value(np.array(logs)) <= value(true) + 0.03 * (name == "total-variation")
+    exact = {
+        "hellinger": 1 - np.sqrt(p * q).sum(),
+        "tsallis": 2 * (1 - np.sqrt(p * q).sum()),
+        "jensen-shannon": (p @ np.log(2 * p / (p + q)) + q @ np.log(2 * q / (p + q)))
+        / 2,
+        "total-variation": np.abs(p - q).sum() / 2,
+    }
+    assert value(true) == pytest.approx(
+        exact[name], abs=0.05 if name == "total-variation" else LOGARITHMS
+    )
+
+
+@pytest.mark.parametrize("name", ["jensen-shannon", "total-variation"])
+def test_plug_in_formulas_have_no_interval(name, rng):
+    X, Y = rng.normal(size=(100, 2)), rng.normal(0.5, 1, size=(90, 2))
+    result = estimate_divergence(X, Y, divergence=name, correction=None)
+    assert (result.standard_error > 0, result.confidence_interval) == (True, None)
+    assert "no interval" in [note.name for note in result.notes]
+    weighted = estimate_divergence(
+        X, Y, divergence=name, sample_weight=rng.exponential(size=100)
+    )
+    assert weighted.confidence_interval is None

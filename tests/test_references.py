@@ -1,9 +1,12 @@
 """References: densities at rows they were not fitted to, and draws from them."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import stats
 
+import kldiv
 from kldiv import datasets, estimate_divergence
 from kldiv._ratio import _mixtures, _references
 from kldiv._ratio._mixtures import fit_gaussian, shrinkage_weight
@@ -75,3 +78,14 @@ def test_the_weight_of_the_shrinkage_does_not_move_the_estimate():
     assert np.ptp(weights) > 0.03
     assert np.std(errors) < 0.2
     assert stats.pearsonr(errors, weights).statistic > -0.7
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_single_rows_of_a_tail_do_not_move_the_log_ratios_of_all(seed):
+    rng = np.random.default_rng([4, seed])
+    X, Y = rng.standard_t(1.2, (60, 2)), rng.normal(size=(60, 2))
+    for correction in ("mixture", "marginal"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", kldiv.DivergenceWarning)
+            result = estimate_divergence(X, Y, correction=correction)
+        assert -2 < np.median(result.log_ratio) < 2

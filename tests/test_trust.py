@@ -99,7 +99,7 @@ def test_references_that_do_not_fit(rng):
 def test_an_interval_below_what_is_proven(end, said):
     facts = {"value": 0.8, "confidence_interval": (0.7, end), "notes": ()}
     doubts = {"proven": 1.0}
-    outcome = Outcome(*gaussians(0), 2, [], doubts, facts, True, True)
+    outcome = Outcome(*gaussians(0), 2, [], doubts, facts, True, True, True)
     assert bool(notes_of(outcome, ("more is proven",))) == said
 
 
@@ -144,3 +144,60 @@ def test_the_page_shows_every_check():
         assert check.measured in page
         assert check.threshold in page
     assert all(f'"{verdict}"' in page for verdict in TRUST)
+
+
+def test_a_value_far_below_zero_is_not_to_be_used():
+    facts = {"value": -1.5, "confidence_interval": (-4.0, 1.0), "notes": ()}
+    outcome = Outcome(*gaussians(0), 2, [], {}, facts, True, True, True)
+    (note,) = notes_of(outcome, ("below zero",))
+    assert (note.severity, note.category) == ("do not use", kldiv.TrustWarning)
+    assert "off by at least" in note
+
+
+@pytest.mark.parametrize(
+    ("value", "in_nats", "severity"),
+    [
+        (5.0, True, None),
+        (6.0, True, "caution"),
+        (60.0, True, "do not use"),
+        (60.0, False, None),
+    ],
+)
+def test_what_three_hundred_rows_cannot_prove(value, in_nats, severity):
+    facts = {"value": value, "notes": (), "correction": "mixture"}
+    outcome = Outcome(*gaussians(0), 2, [], {}, facts, True, True, in_nats)
+    said = [note.severity for note in notes_of(outcome, ("beyond the evidence",))]
+    assert said == ([] if severity is None else [severity])
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "severity"),
+    [
+        (0.1, 0.4, None),
+        (3.0, 1.4, None),
+        (1.0, 0.6, "caution"),
+        (100.0, 60.0, "do not use"),
+    ],
+)
+def test_an_error_as_large_as_the_value(value, error, severity):
+    facts = {"value": value, "standard_error": error, "notes": ()}
+    outcome = Outcome(*gaussians(0), 2, [], {}, facts, True, True, True)
+    said = [note.severity for note in notes_of(outcome, ("wide interval",))]
+    assert said == ([] if severity is None else [severity])
+
+
+@pytest.mark.parametrize(
+    ("start", "proven", "severity"),
+    [
+        (2.0, 0.6, None),
+        (0.9, -0.1, None),
+        (2.0, 0.4, "caution"),
+        (2.0, -0.1, "do not use"),
+        (2.0, -np.inf, None),
+    ],
+)
+def test_an_estimate_that_claims_more_than_unseen_rows_prove(start, proven, severity):
+    facts = {"value": 2.5, "confidence_interval": (start, 3.0), "notes": ()}
+    outcome = Outcome(*gaussians(0), 2, [], {"proven": proven}, facts, True, True, True)
+    said = [note.severity for note in notes_of(outcome, ("less is proven",))]
+    assert said == ([] if severity is None else [severity])

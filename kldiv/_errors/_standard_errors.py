@@ -296,7 +296,7 @@ def spread_of(samples: Sequence[SampleEffects]) -> Spread:
         method = "jackknife"
         total, noise = _by_jackknife(samples)
     total += sum(sample.bootstrap for sample in samples)
-    degrees = 2 * total**2 / noise if noise > 0 else np.inf
+    degrees = 2 * (total / np.sqrt(noise)) ** 2 if noise > 0 else np.inf
     return Spread(float(np.sqrt(total)), float(degrees), method)
 
 

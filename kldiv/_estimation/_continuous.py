@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from kldiv._errors._standard_errors import Effects, effects_of, spread_of
 from kldiv._estimation._options import Options
 from kldiv._estimation._overlap import apart_notes, coverage_of
 from kldiv._estimation._samples import pvalue_of
+from kldiv._estimation._unseen import measured_unseen, unseen_ratio
 from kldiv._neighbors import check_algorithm
 from kldiv._preparation import PreparedPair, prepare
 from kldiv._ratio._corrections import (
@@ -109,6 +111,13 @@ def _measure(
     confidence_level: float | None,
 ) -> dict[str, Any]:
     """Value, interval and circumstances from log ratios."""
+    unseen = unseen_ratio(pair, options)
+    if unseen is not None and entry.terms is not None:
+        found = measured_unseen(unseen, entry.terms, options.order)
+        facts = search_facts(unseen, entry) | ratio_facts(unseen)
+        facts |= {"log_ratio": unseen.values, "value": found["value"]}
+        known = found["effects"]
+        return facts | _error(pair, lambda: known, found["value"], confidence_level)
     correction = options.correction
     if correction == "auto" and not entry.linear:
         correction = reference_correction(pair, options.metric)
@@ -121,12 +130,24 @@ def _measure(
         facts["notes"] = pair.notes + apart_notes(first)
     functional, _ = formula_of([first], options, pair.weights)
     facts["value"] = value = functional(*(ratio.values for ratio in ratios))
+    known = partial(effects_of, ratios, functional)
+    error = _error(pair, known, value, confidence_level)
+    return facts | (without_interval(error) if entry.plug_in else error)
+
+
+def _error(
+    pair: PreparedPair,
+    known: Callable[[], Effects | None],
+    value: float,
+    confidence_level: float | None,
+) -> dict[str, Any]:
+    """Standard error and interval if asked for, effects of rows as they were given."""
     if confidence_level is None:
-        return facts
-    error = error_of(lambda: effects_of(ratios, functional), value, confidence_level)
+        return {}
+    error = error_of(known, value, confidence_level)
     if "effects" in error and pair.order is not None:
         error["effects"] = error["effects"].as_given(*pair.order)
-    return facts | error
+    return error
 
 
 def at_given_rows(values: Floats, order: tuple[Rows, Rows] | None, n: int) -> Floats:
@@ -221,8 +242,14 @@ def outcome_notes(
         facts,
         level_asked,
         not options.entry.is_finite(options.order),
+        options.entry.logarithmic,
     )
     return notes_of(outcome)
+
+
+def without_interval(error: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the error of a value whose bias is not known."""
+    return {name: one for name, one in error.items() if name != "confidence_interval"}
 
 
 def error_of(

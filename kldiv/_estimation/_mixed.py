@@ -24,6 +24,7 @@ from kldiv._estimation._continuous import (
     ratios_of,
     search_facts,
     size_facts,
+    without_interval,
 )
 from kldiv._estimation._mixed_notes import (
     cell_notes,
@@ -105,6 +106,8 @@ def _value_of(chain: Chain, options: Options, level: float | None) -> dict[str, 
     infinite = infinite_cells(chain.cells, options).any()
     value = np.inf if infinite else chain.value()
     error = {} if level is None else error_of(chain.effects, value, level)
+    if chain.entry.plug_in:
+        error = without_interval(error)
     return {"value": value, **error}
 
 

@@ -30,7 +30,7 @@ def compare_samples(
     X, Y, _ = in_order(X, Y)
     value = options.entry.compute(X.astype(np.float64), Y.astype(np.float64))
     facts = {"notes": (), "coverage": np.nan}
-    outcome = Outcome(X, Y, X.shape[1], [], {}, facts, False, False)
+    outcome = Outcome(X, Y, X.shape[1], [], {}, facts, False, False, False)
     notes = notes_of(outcome, ("few rows",))
     return DivergenceResult(
         value=restored(value, shift * options.entry.degree, f"{options.name} distance"),

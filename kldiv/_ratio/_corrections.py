@@ -69,15 +69,23 @@ def reference_correction(pair: PreparedPair, metric: str | UserMetric) -> str | 
 
 
 def estimate_log_ratio(
-    pair: PreparedPair, correction: str | None, settings: Settings
+    pair: PreparedPair,
+    correction: str | None,
+    settings: Settings,
+    *,
+    unseen: bool = False,
 ) -> LogRatio:
-    """log p/q at each row of X, by one correction or by what evidence says of some."""
+    """log p/q at each row of X, by one correction or by what evidence says of some.
+
+    `unseen` asks for log ratios at rows that no fit has seen as well, which all but the
+    published correction have.
+    """
     names = choose_corrections(
         correction, len(pair.X), len(pair.Y), pair.dimension, settings.metric
     )
     if names[0] not in (None, "adaptive"):  # which look at the rows as they are
         pair = in_spanned_columns(pair, settings.scale)
-    if len(names) == 1:
+    if len(names) == 1 and (names[0] is None or not unseen):
         return weighed(CORRECTIONS[names[0]].log_ratio(pair, settings), pair)
     candidates = {name: CORRECTIONS[name] for name in names}
     return weighed(judged_ratio(candidates, pair, settings), pair)

@@ -27,14 +27,11 @@ from kldiv._preparation import PreparedPair
 from kldiv._ratio._classifier import fit_logistic, judged_rows, log_loss
 from kldiv._ratio._correction import Correction, Evidence
 from kldiv._ratio._log_ratio import LogRatio, Settings
+from kldiv._ratio._single_rows import reach_of, single_rows
 from kldiv._typing import Floats, Mask
 
 # A candidate of smaller weight is not estimated.
 _SMALLEST_WEIGHT = 0.05
-# A row this many interquartile ranges from the median, which moves the mean by so many
-# nats, decides a candidate alone: it counts as if it were just so far. Log loss cannot
-# see it: the row is told apart anyway.
-_RANGES_AWAY, _MOVES_MEAN = 20.0, 0.05
 # Standard errors between what unseen rows say and what they prove.
 _SURE = 2.0
 # Standard errors by which a candidate surely tells rows apart better than nothing, and
@@ -77,6 +74,7 @@ def judged_ratio(
         misfit=sum(weight * part.misfit for weight, part in parts),
         proven=proven,
         claimed=claimed,
+        unseen=tuple((weight, part.unseen[0][1]) for weight, part in parts),
     )
 
 
@@ -86,17 +84,22 @@ def _parts_of(
     """Weights and estimates: of one that is taken alone, or of all by log loss."""
     best = _ahead_of_all(behind)
     if best is not None:
-        alone = evidence[best].estimate()
+        alone = _estimate(evidence[best])
         if not _contradicted(alone):
             return [(1.0, alone)]
     weights = weights_of(
         np.array([log_loss(one.log_ratios, judged) for one in evidence])
     )
     return [
-        (float(weight), one.estimate())
+        (float(weight), _estimate(one))
         for weight, one in zip(weights, evidence, strict=True)
         if weight > 0
     ]
+
+
+def _estimate(evidence: Evidence) -> LogRatio:
+    """The estimate, with what it says of rows unseen."""
+    return replace(evidence.estimate(), unseen=((1.0, evidence.log_ratios),))
 
 
 def _refuted_left_out(evidence: list[Evidence]) -> list[Evidence]:
@@ -175,21 +178,22 @@ def _without_single_rows(
 ) -> list[tuple[float, LogRatio]]:
     """Weights and log ratios, of which none is decided by a row far from all others.
 
-    Fitted densities fall off as their model says, not as the sample: at an outlying
-    row of a heavy tail their ratio can be thousands of nats. Mixtures are left out:
-    what is drawn from them, to measure what a fit does, has no such tails.
+    Such a row counts as if it were just so far; log loss cannot see it, because the
+    row is told apart anyway. Fitted densities fall off as their model says, not as the
+    sample: at an outlying row of a heavy tail their ratio can be thousands of nats.
+    Mixtures are left out: what is drawn from them, to measure what a fit does, has no
+    such tails.
     """
     if len(parts) == 1:
         return parts
     steady = []
     for weight, part in parts:
-        low, middle, high = np.quantile(part.values, [0.25, 0.5, 0.75])
-        away, reach = np.abs(part.values - middle), _RANGES_AWAY * (high - low)
-        if away.max() <= max(reach, _MOVES_MEAN * away.size):
+        if not single_rows(part.values).any():
             steady.append((weight, part))
         elif part.references is None:
-            lowest, highest = middle - reach, middle + reach
-            steady.append((weight, _held(part, lowest, highest, away <= reach)))
+            middle, reach = reach_of(part.values)
+            moves = np.abs(part.values - middle) <= reach
+            steady.append((weight, _held(part, middle - reach, middle + reach, moves)))
     total = sum(weight for weight, _ in steady)
     return [(weight / total, part) for weight, part in steady] or parts
 

@@ -122,6 +122,9 @@ class LogRatio:
     claimed : float
         Largest mean at rows of X that no fit has seen, in nats, of the candidates that
         do not surely tell rows apart worse than the best once scales are set.
+    unseen : tuple of (float, ndarray)
+        Weights and log p/q at the judged rows of X, then of Y, of the fits that have
+        not seen the row; empty where there was no judgement.
     weighting : Weighting or None
         What the weights of rows made of it, where they do not all count alike.
     """
@@ -143,6 +146,7 @@ class LogRatio:
     misfit: float = 0.0
     proven: float = -np.inf
     claimed: float = -np.inf
+    unseen: tuple[tuple[float, Floats], ...] = ()
     weighting: Weighting | None = None
 
     @property

@@ -33,6 +33,7 @@ from kldiv._ratio._mixtures import (
 )
 from kldiv._ratio._reference_effects import effect_of_draws
 from kldiv._ratio._selection import COMPONENTS, ROWS_PER_COMPONENT, Plan
+from kldiv._ratio._single_rows import single_rows
 from kldiv._typing import Floats, Labels, Rows
 
 # Pseudo-rows with which the covariance of a component is pulled towards the mean
@@ -251,15 +252,18 @@ def _y_excess(
     fitted again to samples drawn from it, shape (repeats,).
 
     To first order the change by one Gaussian is a mean over the drawn rows, and its
-    expectation is zero: subtracted, it leaves little noise.
+    expectation is zero: subtracted, it leaves little noise. A centre at which the
+    reference falls off so steeply that it would decide the mean is no place to measure.
     """
     fit_draws = _fit_to_draws(mixture, Y)
-    before = mixture.log_ratio_to_ball(centres, radii, threads).mean()
+    before = mixture.log_ratio_to_ball(centres, radii, threads)
+    steady = ~single_rows(before)
+    centres, radii, before = centres[steady], radii[steady], before[steady]
     alone = len(mixture.weights) == 1
     effect = effect_of_draws(mixture, Y, centres, radii) if alone else None
     changes = np.empty(repeats)
     for i in range(repeats):
         rows = mixture.sample(len(Y), rng)[0]
         after = fit_draws(rows).log_ratio_to_ball(centres, radii, threads).mean()
-        changes[i] = after - before - (effect(rows) if effect else 0.0)
+        changes[i] = after - before.mean() - (effect(rows) if effect else 0.0)
     return changes

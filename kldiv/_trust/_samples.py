@@ -1,0 +1,134 @@
+"""What samples say against every estimate from them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kldiv._trust._outcome import Outcome
+from kldiv._typing import FloatArray
+
+_FEW_ROWS, _TOO_FEW_ROWS = 50, 20
+_OTHER_SCALE = 100.0
+# The outermost tenth of the rows spans this share of what the three tenths before it
+# span where a density ends at an edge: 1/3 for a uniform one, 1.7 for a Gaussian.
+_SHARP, _ROWS_FOR_EDGES = 0.55, 200
+_BEYOND, _ROWS_BEYOND = 0.02, 10
+_CORRELATED, _VERY_CORRELATED, _SURE = 0.2, 0.5, 5.0
+# Columns that are copied together, so that each of them is read in one piece.
+_COLUMNS_AT_ONCE = 32
+
+
+def few_rows(outcome: Outcome) -> tuple[str, str] | None:
+    n, m, d = len(outcome.X), len(outcome.Y), outcome.dimension
+    if not (severity := _severity_of_few(min(n, m), d)):
+        return None
+    return severity, (
+        f"{n} rows of X and {m} of Y in {d} columns are few: a divergence can hardly "
+        "be told from chance. Bring more rows, or use fewer columns."
+    )
+
+
+def few_effective_rows(outcome: Outcome) -> tuple[str, str] | None:
+    n, m = (outcome.facts.get(name) for name in ("n_effective", "m_effective"))
+    d = outcome.dimension
+    if n is None or m is None or not (severity := _severity_of_few(min(n, m), d)):
+        return None
+    return severity, (
+        f"the weights leave {n:.0f} effective rows of X and {m:.0f} of Y in {d} "
+        "columns: a few heavy rows decide the value. Bring rows drawn closer to the "
+        "distribution that they stand for."
+    )
+
+
+def _severity_of_few(least: float, dimension: int) -> str:
+    """How bad so few rows of the smaller sample are; empty if they are enough."""
+    if least >= max(_FEW_ROWS, dimension + 2):
+        return ""
+    return "do not use" if least < max(_TOO_FEW_ROWS, dimension + 2) else "caution"
+
+
+def other_scale(outcome: Outcome) -> tuple[str, str] | None:
+    """Columns whose middle halves are far apart, or of very different width."""
+    if not outcome.X.shape[1]:  # all columns are discrete
+        return None
+    (low, high), (other_low, other_high) = (
+        np.quantile(sample, [0.25, 0.75], axis=0) for sample in (outcome.X, outcome.Y)
+    )
+    width, other = high - low, other_high - other_low
+    known = (width > 0) & (other > 0)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        times = np.where(known, np.maximum(width / other, other / width), 1.0)
+        apart = np.abs(low + high - other_low - other_high) / 2
+        far = np.where(known, apart / np.maximum(width, other), 0.0)
+    worst = int(np.argmax(np.maximum(times, far)))
+    if max(times[worst], far[worst]) <= _OTHER_SCALE:
+        return None
+    return "do not use", (
+        f"the samples are on another scale: the middle half of column {worst} is from "
+        f"{low[worst]:.3g} to {high[worst]:.3g} in X and from {other_low[worst]:.3g} "
+        f"to {other_high[worst]:.3g} in Y. Bring both to the same units."
+    )
+
+
+def beyond_support(outcome: Outcome) -> tuple[str, str] | None:
+    """Rows of X beyond a sharp edge of Y, where the truth is infinite."""
+    if not outcome.unbounded:
+        return None
+    X, Y = outcome.X, outcome.Y
+    if len(Y) < _ROWS_FOR_EDGES:
+        return None
+    for column in range(X.shape[1]):
+        for sign in (1.0, -1.0):
+            y = np.sort(sign * Y[:, column])
+            beyond = int((sign * X[:, column] > y[-1]).sum())
+            if beyond >= max(_ROWS_BEYOND, _BEYOND * len(X)) and _sharp(y):
+                return "do not use", (
+                    f"{beyond} rows of X lie beyond the edge at which Y ends in column "
+                    f"{column} ({sign * y[-1]:.3g}): where Y has no rows at all the "
+                    "divergence is infinite, and the value only says that it is large."
+                )
+    return None
+
+
+def _sharp(y: FloatArray) -> bool:
+    """Whether the largest values lie as dense as those before them."""
+    tenth = len(y) // 10
+    last, before = y[-1] - y[-1 - tenth], y[-1 - tenth] - y[-1 - 4 * tenth]
+    return bool(before > 0 and last < _SHARP * before)
+
+
+def dependent_rows(outcome: Outcome) -> tuple[str, str] | None:
+    """Correlation of each row with the next one, the largest over columns."""
+    if not outcome.X.shape[1]:
+        return None
+    worst, name = 0.0, ""
+    for label, sample in (("X", outcome.X), ("Y", outcome.Y)):
+        if len(sample) < _FEW_ROWS:
+            continue
+        correlation = _next_row_correlation(sample)
+        if correlation * np.sqrt(len(sample)) > _SURE and correlation > worst:
+            worst, name = correlation, label
+    if worst <= _CORRELATED:
+        return None
+    severity = "do not use" if worst > _VERY_CORRELATED else "caution"
+    return severity, (
+        f"rows of {name} depend on the row before them (correlation {worst:.2f}): the "
+        "sample says less than its size, and intervals are too short. If the rows are "
+        "only sorted, shuffle them; if they are a series, take rows further apart."
+    )
+
+
+def _next_row_correlation(sample: FloatArray) -> float:
+    n = len(sample)
+    positions, ranks = np.arange(n) - (n - 1) / 2, np.empty(n)
+    largest = -np.inf
+    for start in range(0, sample.shape[1], _COLUMNS_AT_ONCE):
+        some = slice(start, start + _COLUMNS_AT_ONCE)
+        for column in np.ascontiguousarray(sample[:, some].T):
+            order = np.argsort(column)
+            ordered = column[order]
+            if (ordered[1:] == ordered[:-1]).any():  # equal values stay in order
+                order = np.argsort(column, kind="stable")
+            ranks[order] = positions
+            largest = max(largest, float(ranks[1:] @ ranks[:-1]))
+    return largest / float(positions @ positions)
