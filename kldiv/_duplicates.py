@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from kldiv._typing import FloatArray, Floats, Mask, Rows
 
 # Rows are hashed in blocks of about this many bytes.
 _BLOCK_BYTES = 1 << 20
+_ANOTHER_TIME = np.uint64(0x9E3779B97F4A7C15)
 # A column is coarse if this many rows show at most an eighth as many values; data are
 # discrete if a fifth of their columns is.
 _ROWS_TO_LOOK_AT, _FEWEST_ROWS = 200, 16
@@ -83,10 +83,18 @@ def hash_order(rows: FloatArray) -> Rows:
     return np.argsort(_row_hashes(rows), kind="stable")
 
 
-def fingerprint(rows: FloatArray) -> int:
-    """A number that equal rows in equal order share, and others do not."""
-    digest = hashlib.blake2b(_row_hashes(rows).tobytes(), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+def row_keys(rows: FloatArray) -> NDArray[np.uint64]:
+    """A number per row that the same row of another sample has.
+
+    Repeated rows have different ones, in the order in which they come.
+    """
+    keys = _row_hashes(rows)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    times = np.arange(keys.size) - np.repeat(starts, np.diff(np.r_[starts, keys.size]))
+    keys[order] += times.astype(np.uint64) * _ANOTHER_TIME
+    return keys
 
 
 @dataclass(frozen=True)

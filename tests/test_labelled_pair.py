@@ -1,10 +1,11 @@
-"""Two labelled samples: labels of rows, features of equal rows, fingerprints."""
+"""Two labelled samples: labels of rows, features and keys of equal rows."""
 
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
 from kldiv._conditional._labelled_pair import labelled_pair, too_few
+from kldiv._duplicates import row_keys
 
 
 @pytest.fixture
@@ -41,12 +42,16 @@ def test_equal_rows_get_equal_features(pair):
     assert pair.transformed(None) == (pair, 2)
 
 
-def test_fingerprints_tell_rows_apart(pair):
-    train, aux = pair.fingerprints("a", all_aux=False)
-    again = pair.fingerprints("a", all_aux=True)
-    assert train == again[0]
-    assert aux != again[1]
-    assert train != pair.fingerprints("b", all_aux=False)[0]
+def test_keys_tell_rows_apart(pair):
+    train, aux = pair.keys_of("a", all_aux=False)
+    again = pair.keys_of("a", all_aux=True)
+    np.testing.assert_array_equal(train, again[0])
+    assert set(aux) < set(again[1])
+    assert not set(train) & set(pair.keys_of("b", all_aux=False)[0])
+    rows = np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0], [1.0, 2.0]])
+    keys = row_keys(rows)
+    assert len(set(keys)) == 4
+    np.testing.assert_array_equal(row_keys(rows[[1, 0, 2]]), keys[[1, 0, 2]])
 
 
 @pytest.mark.parametrize(

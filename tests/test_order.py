@@ -9,6 +9,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from kldiv import ConditionalKLScorer, KNNDivergence, estimate_divergence
 from kldiv._backends import one_blas_thread
 from kldiv._divergences import DIVERGENCES
+from kldiv._duplicates import row_keys
+from kldiv._errors._differences import TracedEffects
 from kldiv._order import column_order, row_order
 from kldiv._ratio._corrections import CORRECTIONS
 
@@ -141,15 +143,16 @@ def test_effects_come_back_in_the_order_given(rng):
     np.testing.assert_allclose(other.x.groups(10), one.x.groups(10), rtol=1e-9)
 
 
-def test_effects_are_subtracted_of_rows_in_one_order_only(rng):
+def test_effects_know_their_rows_where_repeated_ones_were_dropped(rng):
     X, Y = skewed_pair(rng)
-    estimator = KNNDivergence(correction=None)
-    one = estimator.fit(Y).estimate(X, 0.9).effects
-    other = estimator.fit(Y[:100]).estimate(X, 0.9).effects
-    assert one.x.identity(7) == other.x.identity(7) != other.x.identity(8)
-    assert one.y.identity(7) != other.y.identity(7)
-    turned = X @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    assert estimator.estimate(turned, 0.9).effects.x.identity(7) != one.x.identity(7)
+    Y = np.concatenate([Y, Y[:7]])[rng.permutation(len(Y) + 7)]
+    estimator = KNNDivergence(correction=None, duplicates="drop")
+    effects = estimator.fit(Y).estimate(X, 0.9).effects
+    traced = TracedEffects.of(effects, row_keys(X), row_keys(Y))
+    np.testing.assert_array_equal(traced.train_keys, row_keys(X))
+    _, first = np.unique(Y, axis=0, return_index=True)
+    np.testing.assert_array_equal(traced.aux_keys, row_keys(Y[np.sort(first)]))
+    assert TracedEffects.of(effects, row_keys(X[1:]), row_keys(Y)) is None
 
 
 @given(seed=seeds)

@@ -128,12 +128,10 @@ def pairings_of(
     for c, result in results.items():
         if result.effects is None:
             continue
-        train, aux = pair.fingerprints(c, all_aux=soft)
-        pairings[c] = TracedEffects(
-            result.effects,
-            train_rows=result.effects.x.identity(train),
-            aux_rows=result.effects.y.identity(aux),
-        )
+        keys = pair.keys_of(c, all_aux=soft)
+        traced = TracedEffects.of(result.effects, *keys)
+        if traced is not None:
+            pairings[c] = traced
     return pairings
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kldiv._conditional._transformer import takes_any_unit
-from kldiv._duplicates import count_duplicates, fingerprint, hash_order, row_ids
+from kldiv._duplicates import count_duplicates, hash_order, row_ids, row_keys
+from kldiv._errors._differences import Keys
 from kldiv._estimation._categories import checked_samples
 from kldiv._estimation._columns import Asked, renamed
 from kldiv._typing import FloatArray, Floats, Rows
@@ -96,10 +97,10 @@ class LabelledPair:
         aux = self.aux if all_aux else self.aux[self.aux_labels == label]
         return self.train[self.train_labels == label], aux
 
-    def fingerprints(self, label: Any, *, all_aux: bool) -> tuple[int, int]:
-        """Numbers that tell which training and auxiliary rows a class has."""
+    def keys_of(self, label: Any, *, all_aux: bool) -> tuple[Keys, Keys]:
+        """A number for each of the rows that `rows_of` gives."""
         train, aux = self.rows_of(label, all_aux=all_aux)
-        return fingerprint(train), fingerprint(aux)
+        return row_keys(train), row_keys(aux)
 
     def transformed(self, transformer: Any) -> tuple[LabelledPair, int]:
         """The pair with new features, and how many rows both samples share.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from kldiv._conditional._labelled_pair import LabelledPair
-from kldiv._errors._standard_errors import Effects, spread_of
+from kldiv._errors._standard_errors import Effects
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import Floats
 from kldiv._validation import Weights
@@ -115,7 +115,7 @@ def soft_result(
         return replace(marginal, value=value)
     effects = _soft_effects(terms, pair, column)
     if effects is not None:
-        spread = spread_of((effects.x, effects.y))
+        spread = effects.spread()
         return replace(
             marginal,
             value=value,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import stats
 
+from kldiv._errors._doubts import Doubt, total_variance
 from kldiv._errors._leave_out import leave_out_groups, without_groups
 from kldiv._errors._neighbor_lists import NeighborLists
 from kldiv._errors._row_effects import (
@@ -52,6 +53,8 @@ class SampleEffects:
     places : ndarray of shape (n,), or None
         Place of each row in the order in which subsets and groups were made; None if
         the rows are in that order.
+    given : ndarray of shape (n,), or None
+        Which of the rows given each of these is; None if all are, as given.
     """
 
     rows: Floats
@@ -59,11 +62,18 @@ class SampleEffects:
     rest: Floats = field(default_factory=lambda: np.empty(0))
     bootstrap: float = 0.0
     places: Rows | None = None
+    given: Rows | None = None
 
     def as_given(self, order: Rows) -> SampleEffects:
         """The same with rows as given; `order` says which of these each row is."""
         places = np.argsort(order)
-        return replace(self, rows=self.rows[:, places], places=places)
+        return replace(
+            self, rows=self.rows[:, places], places=places, given=order[places]
+        )
+
+    def among(self, rows: Rows) -> SampleEffects:
+        """The same where the rows given are these of more rows."""
+        return replace(self, given=rows if self.given is None else rows[self.given])
 
     def times(self, factor: float) -> SampleEffects:
         """Effects on so many times the estimate."""
@@ -73,14 +83,6 @@ class SampleEffects:
             rest=self.rest * factor,
             bootstrap=self.bootstrap * factor**2,
         )
-
-    def identity(self, fingerprint: int) -> int:
-        """A number that effects share which can be subtracted row by row.
-
-        Repeated rows may have been dropped: then effects are of those kept.
-        """
-        places = b"" if self.places is None else self.places.tobytes()
-        return hash((fingerprint, self.rows.shape[1], places))
 
     def groups(self, n_groups: int) -> Floats:
         """Estimate without each group minus the estimate, as `rows` say, mean zero."""
@@ -110,18 +112,30 @@ class Effects:
     ----------
     x, y : SampleEffects
         Of X and of Y.
+    doubts : tuple of Doubt
+        What the rows do not say, one for each of the estimates that it is a sum of.
     """
 
     x: SampleEffects
     y: SampleEffects
+    doubts: tuple[Doubt, ...] = ()
 
     def as_given(self, x_order: Rows, y_order: Rows) -> Effects:
         """The same with the rows of both samples in the order given."""
-        return Effects(self.x.as_given(x_order), self.y.as_given(y_order))
+        return replace(self, x=self.x.as_given(x_order), y=self.y.as_given(y_order))
+
+    def among(self, x_rows: Rows, y_rows: Rows) -> Effects:
+        """The same where the rows given are these of more rows."""
+        return replace(self, x=self.x.among(x_rows), y=self.y.among(y_rows))
 
     def times(self, factor: float) -> Effects:
         """Effects on so many times the estimate."""
-        return Effects(self.x.times(factor), self.y.times(factor))
+        doubts = tuple(doubt.times(factor) for doubt in self.doubts)
+        return Effects(self.x.times(factor), self.y.times(factor), doubts)
+
+    def spread(self) -> Spread:
+        """Standard error of the estimate."""
+        return spread_of((self.x, self.y), total_variance(self.doubts))
 
 
 @dataclass(frozen=True)
@@ -188,7 +202,7 @@ def effects_of(ratios: Sequence[LogRatio], functional: Functional) -> Effects | 
             replace(sample, rest=values - values.mean() - sample.groups(n_groups))
             for sample, values in zip(samples, without, strict=True)
         ]
-    return Effects(*samples)
+    return Effects(samples[0], samples[1])
 
 
 def _effects_of_weighted(
@@ -204,19 +218,23 @@ def _effects_of_weighted(
         SampleEffects(np.tile(one - one.mean(), (N_SUBSETS, 1)), which)
         for which, one in enumerate((x, y))
     ]
-    more = sum(variance_between(ratio) for ratio in ratios)
-    return Effects(replace(samples[0], bootstrap=more), samples[1])
+    doubts = tuple(doubt_about(ratio) for ratio in ratios)
+    return Effects(samples[0], samples[1], doubts)
 
 
-def variance_between(ratio: LogRatio) -> float:
-    """What the corrections of a mean differ by, and what fits leave open."""
-    if not ratio.parts:
-        return ratio.fit_error**2
-    weights = np.array([weight for weight, _ in ratio.parts])
-    values = np.array([part.mean for _, part in ratio.parts])
-    errors = np.array([part.fit_error for _, part in ratio.parts])
-    between = weights @ (values - weights @ values) ** 2
-    return float(between + weights**2 @ errors**2)
+def doubt_about(ratio: LogRatio, functional: Functional | None = None) -> Doubt:
+    """What the corrections of a mean differ by, and what fits leave open.
+
+    Without a `functional` in their mean log ratios.
+    """
+    parts = ratio.parts or ((1.0, ratio),)
+    values = [functional(p.values) if functional else p.mean for _, p in parts]
+    return Doubt(
+        tuple(part.correction for _, part in parts),
+        np.array([weight for weight, _ in parts]),
+        np.array(values),
+        np.array([part.fit_error for _, part in parts]),
+    )
 
 
 def _effects_of_sum(ratios: Sequence[LogRatio]) -> Effects | None:
@@ -230,6 +248,7 @@ def _effects_of_sum(ratios: Sequence[LogRatio]) -> Effects | None:
     return Effects(
         _mean_effects(np.ones(2), [first.x, replace(second.y, which=0)]),
         _mean_effects(np.ones(2), [first.y, replace(second.x, which=1)]),
+        first.doubts + second.doubts,
     )
 
 
@@ -245,8 +264,9 @@ def _effects_of_fit(ratio: LogRatio, functional: Functional) -> Effects:
     of_x = of_x + response(ratio.values)
     rows = [np.tile(one - one.mean(), (N_SUBSETS, 1)) for one in (of_x, of_y)]
     return Effects(
-        SampleEffects(rows[0], 0, bootstrap=ratio.fit_error**2),
+        SampleEffects(rows[0], 0),
         SampleEffects(rows[1], 1),
+        (doubt_about(ratio, functional),),
     )
 
 
@@ -257,11 +277,9 @@ def _effects_of_mean(ratio: LogRatio, functional: Functional) -> Effects | None:
     known = [one for one in each if one is not None]
     if len(known) < len(each):
         return None
-    values = np.array([functional(part.values) for _, part in ratio.parts])
-    between = float(weights @ (values - weights @ values) ** 2)
     x = _mean_effects(weights, [one.x for one in known])
     y = _mean_effects(weights, [one.y for one in known])
-    return Effects(replace(x, bootstrap=x.bootstrap + between), y)
+    return Effects(x, y, (doubt_about(ratio, functional),))
 
 
 def _mean_effects(weights: Floats, samples: Sequence[SampleEffects]) -> SampleEffects:
@@ -288,14 +306,14 @@ def joined_groups(rest: Floats, n_groups: int) -> Floats:
     return rest.reshape(-1, n_groups).sum(axis=0)
 
 
-def spread_of(samples: Sequence[SampleEffects]) -> Spread:
-    """Standard error from the effects of independent samples."""
+def spread_of(samples: Sequence[SampleEffects], more: float = 0.0) -> Spread:
+    """Standard error from the effects of independent samples, and `more` variance."""
     method = "thinning"
     total, noise = _by_thinning(samples)
     if total <= np.sqrt(noise):
         method = "jackknife"
         total, noise = _by_jackknife(samples)
-    total += sum(sample.bootstrap for sample in samples)
+    total += more + sum(sample.bootstrap for sample in samples)
     degrees = 2 * (total / np.sqrt(noise)) ** 2 if noise > 0 else np.inf
     return Spread(float(np.sqrt(total)), float(degrees), method)
 

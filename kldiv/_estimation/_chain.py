@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import polygamma
 
 from kldiv._divergences import Divergence
+from kldiv._errors._doubts import Doubt, total_variance
 from kldiv._errors._row_effects import response_of
 from kldiv._errors._standard_errors import Effects, SampleEffects, effects_of
 from kldiv._errors._subsets import N_SUBSETS
@@ -89,14 +90,15 @@ class Chain:
             return weighted_chain_effects(self)
         sizes = len(self.cells.of_x), len(self.cells.of_y)
         rows = [np.zeros((N_SUBSETS, size)) for size in sizes]
-        variances = [0.0, self.unseen()]
+        variances, doubts = [0.0, self.unseen()], 0.0
         sides = self.sides()
         for part in self.parts:
             within = self._effects_within(part, sides)
             if within is None:
                 return None
+            doubts += within[2]
             for which, (mine, effects) in enumerate(
-                zip((part.group.x, part.group.y), within, strict=True)
+                zip((part.group.x, part.group.y), within[:2], strict=True)
             ):
                 for one in [each.without_groups() for each in effects]:
                     # effects are times the rows of the sample, not of the part
@@ -108,16 +110,17 @@ class Chain:
             SampleEffects(rows[which], which, bootstrap=variances[which])
             for which in (0, 1)
         )
-        return Effects(x, y)
+        return Effects(x, y, (Doubt.of_error(np.sqrt(doubts)),))
 
     def _effects_within(
         self, part: Part, sides: Sequence[tuple[Floats, Floats]]
-    ) -> tuple[list[SampleEffects], list[SampleEffects]] | None:
-        """Effects on the divergence through the log ratios within a part."""
+    ) -> tuple[list[SampleEffects], list[SampleEffects], float] | None:
+        """Effects on the divergence through log ratios within a part, and doubts."""
         of_x: list[SampleEffects] = []
         of_y: list[SampleEffects] = []
+        doubts = 0.0
         if not part.ratios:
-            return of_x, of_y
+            return of_x, of_y, doubts
         formulas = self._formulas(part, sides)
         for which, (ratios, formula) in enumerate(formulas):
             effects = effects_of(ratios, formula)
@@ -127,7 +130,8 @@ class Chain:
             x, y = (effects.y, effects.x) if which else (effects.x, effects.y)
             of_x.append(x)
             of_y.append(y)
-        return of_x, of_y
+            doubts += total_variance(effects.doubts)
+        return of_x, of_y, doubts
 
     def _formulas(
         self, part: Part, sides: Sequence[tuple[Floats, Floats]]

@@ -10,7 +10,7 @@ import numpy as np
 
 from kldiv._backends import one_blas_thread
 from kldiv._divergences import Divergence, Mean, Means
-from kldiv._errors._standard_errors import Effects, effects_of, spread_of
+from kldiv._errors._standard_errors import Effects, effects_of
 from kldiv._estimation._options import Options
 from kldiv._estimation._overlap import apart_notes, coverage_of
 from kldiv._estimation._samples import pvalue_of
@@ -260,7 +260,7 @@ def error_of(
         return {}
     with np.errstate(over="ignore", invalid="ignore"):
         effects = effects_known()
-        spread = None if effects is None else spread_of((effects.x, effects.y))
+        spread = None if effects is None else effects.spread()
     if spread is None or not np.isfinite(spread.standard_error):
         return {}
     return {

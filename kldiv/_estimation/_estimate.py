@@ -57,6 +57,8 @@ def _weighted(
         _refuse_weights(options, wanted["n_permutations"])
         wanted["weights"] = left
     result = _in_nats(X[x], Y[y], options, asked, **wanted)
+    if result.effects is not None:
+        result = replace(result, effects=result.effects.among(x, y))
     if result.log_ratio is None:
         return result
     log_ratio = at_given_rows(result.log_ratio, (x, y), len(X))

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kldiv._errors._doubts import Doubt, total_variance
 from kldiv._errors._row_effects import response_of
-from kldiv._errors._standard_errors import Effects, SampleEffects, variance_between
+from kldiv._errors._standard_errors import Effects, SampleEffects, doubt_about
 from kldiv._errors._subsets import N_SUBSETS
 from kldiv._errors._weighted_effects import effects_through
 from kldiv._typing import Floats, Rows
@@ -24,7 +25,7 @@ def weighted_chain_effects(chain: Chain) -> Effects:
     sides = [of_cell + within for of_cell, within in chain.sides()]
     totals = [np.zeros(len(chain.cells.of_x)), np.zeros(len(chain.cells.of_y))]
     both = [chain.cells, chain.cells.exchanged()]
-    variances = [0.0, chain.unseen()]
+    doubts: list[Doubt] = []
     for which, values in enumerate(sides):
         cells = both[which]
         assert cells.weights is not None
@@ -40,14 +41,15 @@ def weighted_chain_effects(chain: Chain) -> Effects:
                 _add_within(part, which, slopes, x, y)
                 ratio, mine = part.ratios[which], (part.group.x, part.group.y)[which]
                 share = of_x[mine].sum() / len(of_x)
-                variances[0] += share**2 * variance_between(ratio)
+                doubts.append(doubt_about(ratio).times(share))
         totals[which] += x
         totals[1 - which] -= y
     samples = [
         SampleEffects(np.tile(one - one.mean(), (N_SUBSETS, 1)), i, bootstrap=more)
-        for i, (one, more) in enumerate(zip(totals, variances, strict=True))
+        for i, (one, more) in enumerate(zip(totals, (0.0, chain.unseen()), strict=True))
     ]
-    return Effects(*samples)
+    error = np.sqrt(total_variance(doubts))
+    return Effects(samples[0], samples[1], (Doubt.of_error(error),))
 
 
 def _through_cells(of_rows: Rows, weights: Floats, slopes: Floats) -> Floats:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._errors._differences import Difference, TracedEffects, difference_of
+from kldiv._errors._differences import TracedEffects
+from kldiv._results._comparing import Comparable, class_difference, common_classes
 from kldiv._results._export import (
     array_of,
     column_texts,
@@ -21,7 +22,6 @@ from kldiv._results._export import (
     stored_values,
 )
 from kldiv._results._record import Exported
-from kldiv._validation import check_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class PerClassReport(Exported):
+class PerClassReport(Comparable, Exported):
     """A table with one row per class, and how its numbers were obtained.
 
     Attributes
@@ -95,89 +95,10 @@ class PerClassReport(Exported):
         columns = ", ".join(self.columns)
         return f"PerClassReport({self.title!r}, {len(self)} classes: {columns})"
 
-    @overload
-    def compare(
-        self, first: PerClassReport, second: None = None, level: float = 0.95
-    ) -> PerClassReport: ...
-
-    @overload
-    def compare(
-        self, first: Any, second: Any, level: float = 0.95
-    ) -> tuple[float, tuple[float, float]]: ...
-
-    def compare(
-        self, first: Any, second: Any = None, level: float = 0.95
-    ) -> tuple[float, tuple[float, float]] | PerClassReport:
-        """Differences of two classes, or of this report and another, with intervals.
-
-        Parameters
-        ----------
-        first, second : object, or PerClassReport and optionally a class label
-            Two class labels; or the report on another auxiliary set (or on other
-            features, or another estimator), alone for all classes that both reports
-            hold, or with the label of one class.
-        level : float, default=0.95
-            Of the intervals.
-
-        Returns
-        -------
-        difference : float
-            Score of `first` minus score of `second`, or score of this report minus
-            score of the other one, in their unit. NaN if one of them could not be had.
-        confidence_interval : tuple of float
-            Its lower and upper end.
-        report : PerClassReport
-            Instead of both for another report without a class label: columns
-            ``difference``, ``standard_error``, ``difference_low``,
-            ``difference_high`` and ``paired``.
-
-        Raises
-        ------
-        ValueError
-            For an unknown class, reports without a class in common, or a report
-            without standard errors.
-
-        Notes
-        -----
-        What a row that both scores share does to one is subtracted from what it does
-        to the other, so that the common part cancels: the training rows of
-        reports on two auxiliary sets, the auxiliary rows of two classes under soft
-        conditioning. ``paired`` says whether there were any. Reports read from a file
-        do not hold what this needs; their errors count as independent.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from kldiv import ConditionalKLScorer
-        >>> rng = np.random.default_rng(0)
-        >>> y = np.repeat([0, 1], 200)
-        >>> train = (rng.normal(size=(400, 2)), y)
-        >>> near, far = (rng.normal(s, 1, size=(400, 2)) for s in (0.2, 1.5))
-        >>> scorer = ConditionalKLScorer(confidence_level=0.95)
-        >>> reports = [scorer.fit(train, (aux, y)).report() for aux in (near, far)]
-        >>> table = reports[1].compare(reports[0])
-        >>> bool((table["difference_low"] > 0).all()), table["paired"].tolist()
-        (True, [True, True])
-        """
-        check_level(level)
-        if isinstance(first, PerClassReport) and second is None:
-            return self._differences(first, level)
-        if isinstance(first, PerClassReport):
-            difference = self._difference(second, first, second, level)
-        else:
-            difference = self._difference(first, self, second, level)
-        return difference.value, difference.confidence_interval
-
-    def _differences(self, other: PerClassReport, level: float) -> PerClassReport:
+    def _differences(self, other: Comparable, level: float) -> PerClassReport:
         """Scores here minus those there, for all classes of both."""
-        known = other.classes.tolist()
-        common = [c for c in self.classes.tolist() if c in known]
-        if not common:
-            raise ValueError(
-                f"the reports hold no class in common: {self.classes.tolist()} and "
-                f"{known}."
-            )
-        rows = [self._difference(c, other, c, level) for c in common]
+        common = common_classes(self, other)
+        rows = [class_difference(self, c, other, c, level) for c in common]
         intervals = np.array([row.confidence_interval for row in rows])
         unit = self.settings.get("unit", "nats")
         return PerClassReport(
@@ -191,34 +112,6 @@ class PerClassReport(Exported):
             },
             settings={"level": level, "unit": unit},
             title=f"Difference of the scores per class ({unit})",
-        )
-
-    def _difference(
-        self, mine: Any, other: PerClassReport, yours: Any, level: float
-    ) -> Difference:
-        """Score of a class here minus that of one there."""
-        units = {str(one.settings.get("unit", "nats")) for one in (self, other)}
-        if len(units) > 1:
-            raise ValueError(f"reports in {sorted(units)}: score both in one base.")
-        a, b = self._side(mine), other._side(yours)
-        return difference_of((a[0], b[0]), (a[1], b[1]), (a[2], b[2]), level)
-
-    def _side(self, label: Any) -> tuple[float, float, TracedEffects | None]:
-        if "standard_error" not in self.columns:
-            raise ValueError(
-                "compare needs standard errors; fit "
-                "ConditionalKLScorer(confidence_level=0.95) and take its report."
-            )
-        labels = self.classes.tolist()
-        if label not in labels:
-            raise ValueError(
-                f"{label!r} is not a class of the report; its classes are {labels}."
-            )
-        row, score = labels.index(label), next(iter(self.columns.values()))
-        return (
-            float(score[row]),
-            float(self.columns["standard_error"][row]),
-            self.pairing.get(labels[row]),
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -113,15 +113,46 @@ def _columns(
         for column, number in zip((difference, low, high), values, strict=True):
             missing = number is None or np.isnan(number)
             column.append(None if missing else float(number))
-    used = [
-        (d, a, b)
-        for d, a, b in zip(difference, low, high, strict=True)
-        if d is not None and a is not None and b is not None
+    certain = [
+        label for label, end in zip(class_names, low, strict=True) if end is not None
     ]
-    overall = over_strata([1.0] * len(used), used) if used else (None, None, None)
-    for column, i in zip((difference, low, high), range(3), strict=True):
-        column.append(overall[i])
+    overall = _overall(one, other, certain)
+    for column, number in zip((difference, low, high), overall, strict=True):
+        column.append(number)
     return {"difference": difference, "low": low, "high": high}
+
+
+def _overall(
+    one: Scored, other: Scored, labels: Sequence[str]
+) -> tuple[float | None, float | None, float | None]:
+    """Mean change over classes; errors of classes that exchange rows hang together."""
+    if not labels:
+        return None, None, None
+    moved = [c for c in labels if _digest(one.table, c) != _digest(other.table, c)]
+    if not moved:
+        return 0.0, 0.0, 0.0
+    mine, theirs = (
+        _as_one([_holding(s.scores, label) for label in moved]) for s in (one, other)
+    )
+    value, (low, high) = mine.compare_means(theirs)
+    share = len(moved) / len(labels)  # the others stay as they are
+    return share * value, share * low, share * high
+
+
+def _digest(table: ClassTable, label: str) -> str:
+    return table.digests[table.classes.index(label)]
+
+
+def _as_one(reports: Sequence[PerClassReport]) -> PerClassReport:
+    """Reports of one class each as one report, as far as it is to be compared."""
+    return PerClassReport(
+        np.concatenate([report.classes for report in reports]),
+        {
+            name: np.concatenate([report.columns[name] for report in reports])
+            for name in ("kl", "standard_error")
+        },
+        pairing={c: e for report in reports for c, e in report.pairing.items()},
+    )
 
 
 def _holding(scores: list[ClassScore], label: str) -> PerClassReport:
