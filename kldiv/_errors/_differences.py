@@ -160,30 +160,40 @@ def _subtracted(
 ) -> tuple[TracedEffects, bool]:
     """Effects on the first estimate minus the second, and whether they share rows."""
     one, two = first.effects, second.effects
-    x, train_keys, train = _difference(
-        (one.x, first.train_keys), (two.x, second.train_keys)
-    )
-    y, aux_keys, aux = _difference((one.y, first.aux_keys), (two.y, second.aux_keys))
+    train, aux = _shared(first, second)
+    if 0 < train < 1 or 0 < aux < 1:
+        one, two = one.in_all_subsets(), two.in_all_subsets()
+    x, train_keys = _difference((one.x, first.train_keys), (two.x, second.train_keys))
+    y, aux_keys = _difference((one.y, first.aux_keys), (two.y, second.aux_keys))
     if aux == 1 and train < 1:  # bootstraps of one reference, scored at other rows
         y = replace(y, bootstrap=one.y.bootstrap + two.y.bootstrap)
     variance = variance_of_difference(one.doubts, two.doubts, (train + aux) / 2)
-    doubts = (Doubt.of_error(np.sqrt(variance)),)
-    effects = Effects(x, y, doubts)
+    effects = Effects(x, y, (Doubt.of_error(np.sqrt(variance)),))
     return TracedEffects(effects, train_keys, aux_keys), train + aux > 0
+
+
+def _shared(first: TracedEffects, second: TracedEffects) -> tuple[float, float]:
+    """Shares of the training and of the auxiliary rows that are common."""
+    train, aux = (
+        np.intersect1d(a, b).size / np.sqrt(a.size * b.size)
+        for a, b in (
+            (first.train_keys, second.train_keys),
+            (first.aux_keys, second.aux_keys),
+        )
+    )
+    return train, aux
 
 
 def _difference(
     first: tuple[SampleEffects, Keys], second: tuple[SampleEffects, Keys]
-) -> tuple[SampleEffects, Keys, float]:
-    """Effects on a difference, their keys, and the share of rows that is common."""
+) -> tuple[SampleEffects, Keys]:
+    """Effects of the rows of one sample on a difference, and their keys."""
     (a, a_keys), (b, b_keys) = first, second
     if not np.array_equal(a_keys, b_keys):
-        common = np.intersect1d(a_keys, b_keys).size
-        effects, keys = _sum_by_row([first, (b.times(-1.0), b_keys)])
-        return effects, keys, common / np.sqrt(a_keys.size * b_keys.size)
+        return _sum_by_row([first, (b.times(-1.0), b_keys)])
     sizes = [sample.rest.size for sample in (a, b) if sample.rest.size]
     rest = np.empty(0)
     if sizes:
         rest = joined_groups(a.rest, min(sizes)) - joined_groups(b.rest, min(sizes))
     # the bootstraps of references of the same rows cancel as they do
-    return replace(a, rows=a.rows - b.rows, rest=rest, bootstrap=0.0), a_keys, 1.0
+    return replace(a, rows=a.rows - b.rows, rest=rest, bootstrap=0.0), a_keys

@@ -133,6 +133,22 @@ class Effects:
         doubts = tuple(doubt.times(factor) for doubt in self.doubts)
         return Effects(self.x.times(factor), self.y.times(factor), doubts)
 
+    def in_all_subsets(self) -> Effects:
+        """Effects that give the same variance and are the same in all subsets.
+
+        Subsets of two samples that share only some rows do not belong together: the
+        effects on all rows are subtracted, each as large as thinning finds it.
+        """
+        samples = [each.without_groups() for each in (self.x, self.y)]
+        total, noise = _by_thinning(samples)
+        whole, _ = _by_jackknife(samples)
+        factor = np.sqrt(total / whole) if total > np.sqrt(noise) else 1.0
+        x, y = (
+            replace(each, rows=np.tile(factor * each.rows[0], (N_SUBSETS, 1)))
+            for each in samples
+        )
+        return replace(self, x=x, y=y)
+
     def spread(self) -> Spread:
         """Standard error of the estimate."""
         return spread_of((self.x, self.y), total_variance(self.doubts))
