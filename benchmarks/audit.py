@@ -20,9 +20,10 @@ defences  one report of one command, which is printed, on a network without a de
 leaky     verdicts where 0, 1, 10 and 100 training rows of half of the classes are among
           the auxiliary rows
 nothing   seeds in which zero lies within the interval of the difference, for wrappers
-          that change no answer (19 of 20 are asked for), for noise, for the same noise
-          drawn anew (should hold in 95 of 100), and for a victim trained again, which
-          is another model; at most 500 training rows a class
+          that change nothing (19 of 20 are asked for): a function around the victim,
+          a temperature, and random answers drawn anew; then for what does change
+          answers, where zero should be outside: noise of two strengths, and a victim
+          trained again, which is another model; at most 500 training rows a class
 held-out  how often the interval of the difference of coverages lies above zero for a
           victim that has learned 200 rows a class by heart (200 epochs), for one that
           learned a fifth of wrong labels with them, and for one of 5 epochs; as many
@@ -38,6 +39,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -210,38 +212,49 @@ def nothing(options: argparse.Namespace) -> None:
     train = train.subset(
         np.concatenate([_rows(train.labels, c, 500) for c in range(train.n_classes)])
     )
-    inside: dict[str, list[bool]] = {}
-    widths: dict[str, list[float]] = {}
-    for seed in range(options.seeds):
-        first, second = (
-            train_victim(train, epochs=2, batch_size=64, random_state=s)
-            for s in (seed, seed + 1000)
-        )
-        victims = {
-            "as it is": _noisy(first, 0.0, seed),
-            "through a function": lambda rows, v=first: v.query(rows),
-            "trained again": second,
-            "noise": _noisy(first, 0.3, seed),
-        }
-        report, _ = run(victims, train, aux, defences=["temperature:2"],
-                        random_state=seed)  # fmt: skip
-        again, _ = run(
-            {"noise": victims["noise"], "noise drawn again": _noisy(first, 0.3, -seed)},
-            train,
-            aux,
-            random_state=seed,
-        )
-        found = {d.name: d for d in [*report.differences, *again.differences]}
-        for name in ("through a function", "as it is + temperature:2", "noise",
-                     "noise drawn again", "trained again"):  # fmt: skip
-            d = found[name]
-            inside.setdefault(name, []).append(d.low[-1] <= 0 <= d.high[-1])
-            widths.setdefault(name, []).append(d.high[-1] - d.low[-1])
-    for name, holds in inside.items():
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for seed in range(options.seed, options.seed + options.seeds):
+        for name, d in _changes(train, aux, seed).items():
+            ends = d.difference[-1], d.low[-1], d.high[-1]
+            found.setdefault(name, []).append(ends)  # type: ignore[arg-type]
+        print(f"seed {seed}", {n: np.round(e[-1], 3) for n, e in found.items()},
+              flush=True)  # fmt: skip
+    for name, ends in found.items():
+        value, low, high = np.array(ends).T
         print(
-            f"{name:<26} zero inside in {sum(holds)} of {len(holds)}, mean width "
-            f"{np.mean(widths[name]):.3f} nats"
+            f"{name:<26} zero inside in {((low <= 0) & (high >= 0)).sum()} of "
+            f"{len(value)}, mean width {(high - low).mean():.3f} nats, mean "
+            f"{value.mean():+.3f}, standard deviation {value.std():.3f}"
         )
+
+
+def _changes(train: LabelledImages, aux: LabelledImages, seed: int) -> dict[str, Any]:
+    """Differences from the victim as it is, and between two draws of its noise."""
+    first, second = (
+        train_victim(train, epochs=2, batch_size=64, random_state=s)
+        for s in (seed, seed + 1000)
+    )
+    noise = {
+        f"noise {spread}": _noisy(first, spread, seed + 1) for spread in (0.1, 0.3)
+    }
+    victims = {
+        "as it is": first,
+        "through a function": partial(first.query),
+        "trained again": second,
+        **noise,
+    }
+    reports = [
+        run(victims, train, aux, defences=["temperature:2"], random_state=seed)[0]
+    ]
+    for name, victim in noise.items():
+        again = _noisy(first, float(name.split()[1]), -seed - 1)
+        pair = {name: victim, f"{name} drawn anew": again}
+        reports.append(run(pair, train, aux, random_state=seed)[0])
+    kept = ("through a function", "as it is + temperature:2", "noise 0.1 drawn anew",
+            "noise 0.3 drawn anew", "noise 0.1", "noise 0.3",
+            "trained again")  # fmt: skip
+    found = {d.name: d for report in reports for d in report.differences}
+    return {name: found[name] for name in kept}
 
 
 def _noisy(victim: Victim, spread: float, seed: int) -> Callable[[Any], np.ndarray]:
