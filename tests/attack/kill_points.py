@@ -1,18 +1,20 @@
 """Stop a run at every point at which it writes, go on, and compare the results.
 
-    python -m tests.attack.kill_points [--every N] [--way kill|full]
+    python -m tests.attack.kill_points [--way kill|full|size] [--every N] [--part A B]
 
 A run is made once to count its write points: files that are opened for writing,
 renamed, removed, cut off, folders that are made, and the middle and the end of what is
 written. Then, at each of them in turn, a child process dies by SIGKILL, or its disk is
-full;
-the next child goes on in the same folder and must end as the undisturbed run did.
+full; the next child goes on in the same folder and must end as the undisturbed run did.
+The third way asks the system itself: files may be one byte smaller than one of the
+run's files in turn.
 """
 
 import argparse
 import errno
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -23,7 +25,8 @@ from kldiv_attack import _classifier, _files, _run_folder
 from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.experiment import run_experiment
 
-WAYS = ("kill", "full")
+WAYS = ("kill", "full", "size")
+FAILURES = {"full": "No space left", "size": "File too large"}
 EVENTS = {"os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 
@@ -168,6 +171,9 @@ def in_child(function):
 
 def attempt(folder, strike_at=0, way="kill"):
     """A run whose disk or process fails at a point; returns how many it passed."""
+    if way == "size":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (strike_at - 1, strike_at - 1))
+        strike_at = 0
     faults = Faults(folder, strike_at, way)
     faults.install()
     with warnings.catch_warnings():
@@ -176,37 +182,46 @@ def attempt(folder, strike_at=0, way="kill"):
     return faults.count
 
 
-def check(way, every=1, say=print):
-    """Strike at the points, resume and compare; returns how many were tried."""
+def struck(folder, point, way, expected):
+    """Strike at a point, go on, and compare."""
+    text, status = in_child(lambda: attempt(folder, point, way))
+    if way == "kill":
+        assert status == -signal.SIGKILL, (point, status, text)
+    else:  # what is not lost may go on, for instance without a lock to remove
+        assert status in (0, 2), (point, status, text)
+        assert status == 0 or FAILURES[way] in text, (point, text)
+    text, status = in_child(lambda: attempt(folder))
+    assert status == 0, (point, text)
+    assert outcome(folder)[:3] == expected[:3], point
+
+
+def check(way, every=1, part=(1, sys.maxsize), say=print):
+    """Strike at the points of a part, every n-th; returns how many were tried."""
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place) / "whole"
         text, status = in_child(lambda: attempt(whole))
         if status:
             raise AssertionError(f"the undisturbed run failed: {text}")
-        total, expected = int(text), outcome(whole)
+        points = list(range(1, int(text) + 1))
+        if way == "size":
+            sizes = {path.stat().st_size for path in whole.rglob("*")}
+            points = sorted(size for size in sizes if size > 1)
+        total, expected = len(points), outcome(whole)
         say(f"{way}: {total} write points")
-        tried = 0
-        for point in range(1, total + 1, every):
-            folder = Path(place) / f"{way}_{point}"
-            text, status = in_child(lambda: attempt(folder, point, way))  # noqa: B023
-            if way == "kill":
-                assert status == -signal.SIGKILL, (point, status, text)
-            else:  # what is not lost may go on, for instance without a lock to remove
-                assert status in (0, 2), (point, status, text)
-                assert status == 0 or "No space left" in text, (point, text)
-            text, status = in_child(lambda: attempt(folder))  # noqa: B023
-            assert status == 0, (point, text)
-            found = outcome(folder)
-            assert found[:3] == expected[:3], point
-            tried += 1
-    say(f"{way}: {tried} of {total} write points, all resumed runs identical")
-    return tried, total
+        points = points[part[0] - 1 : part[1]][::every]
+        for tried, point in enumerate(points, 1):
+            struck(Path(place) / f"{way}_{point}", point, way, expected)
+            if tried % 10 == 0:
+                say(f"{way}: {tried} of {len(points)}")
+    say(f"{way}: {len(points)} of {total} write points, all resumed runs identical")
+    return len(points), total
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--part", type=int, nargs=2, default=(1, sys.maxsize))
     parser.add_argument("--way", choices=WAYS)
     chosen = parser.parse_args()
     for one in WAYS if chosen.way is None else [chosen.way]:
-        check(one, chosen.every)
+        check(one, chosen.every, chosen.part)
