@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,6 @@ def answers_of_table(model: Model, rows: slice, n: int) -> Answers:
         raise VictimError(f"{model.name} is no table of answers.")
     name = f"answers {model.name}"
     return read_answers(table[rows], n, model.class_names, model.columns, name)
-
-
-def forget(folder: Path) -> None:
-    """Delete the answers that a folder keeps."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(file: Path) -> Answers | None:

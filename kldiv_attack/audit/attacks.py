@@ -6,6 +6,7 @@ import base64
 import inspect
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from kldiv_attack._set_options import without_name
 from kldiv_attack.audit.answers import Answers
 from kldiv_attack.audit.attack_content import AttackOutcome
+from kldiv_attack.audit.attack_folder import AttackFolder
 from kldiv_attack.audit.content import Picture
 from kldiv_attack.audit.defences import Defence
 from kldiv_attack.audit.samples import Sample
@@ -85,9 +87,13 @@ class Arena:
         Where to compute.
     verbose : int
         1 shows progress bars.
+    folder : Path
+        Keeps what attacks have done.
     """
 
-    def __init__(self, train: Sample, seed: int, device: str, verbose: int):
+    def __init__(
+        self, train: Sample, seed: int, device: str, verbose: int, folder: Path
+    ):
         from kldiv_attack import train_judge
         from kldiv_attack.datasets import LabelledImages
 
@@ -97,6 +103,7 @@ class Arena:
             train.rows, train.labels, train.class_names, train.name
         )
         self.seed, self.device, self.verbose = seed, device, verbose
+        self.folder = folder
         size = min(256, max(16, len(train) // 20))
         self.judge = train_judge(
             self.private,
@@ -124,19 +131,15 @@ class Arena:
             The outcome, a picture of reconstructions and controls, and per class
             whether the judge put each reconstruction into it.
         """
-        from kldiv_attack.attackers import make_attacker
+        from kldiv_attack.attackers import ATTACKERS
 
-        attacker = make_attacker(name, **{**self._own(name), **parameters})
-        victim = self._victim(model, defence, attacker.access, budget)
-        attacker.fit(victim, aux.rows)
-        labels = np.arange(self.private.n_classes)
-        made = attacker.invert(labels, _RECONSTRUCTIONS, random_state=self.seed)
-        sets = {"attack": made, **self._controls(aux, answers)}
         where = {
             "victim": model.name,
             "defence": "" if defence is None else defence.name,
             "aux": aux.name,
         }
+        made, queries = self._made(name, parameters, model, defence, aux, budget, where)
+        sets = {"attack": made, **self._controls(aux, answers)}
         tables = {
             key: table_of(
                 [ClassScore(self._judged(images))], self.private.class_names, **where
@@ -145,13 +148,39 @@ class Arena:
         }
         outcome = AttackOutcome(
             attack=name,
-            access=attacker.access,
-            queries=int(attacker.n_queries_),
+            access=ATTACKERS[name].access,
+            queries=queries,
             tables=tables,
             **where,
         )
         picture = _picture(outcome, sets, self.private.class_names)
         return outcome, picture, [self._hits(made[c], c) for c in range(len(made))]
+
+    def _made(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        model: Model,
+        defence: Defence | None,
+        aux: Sample,
+        budget: int | None,
+        where: Mapping[str, str],
+    ) -> tuple[Images, int]:
+        """Reconstructions and queries; an attack that was interrupted goes on."""
+        from kldiv_attack.attackers import make_attacker
+
+        own = {"attack": name, "parameters": dict(parameters), "budget": budget}
+        kept = AttackFolder(self.folder, {**own, "seed": self.seed, **where})
+        found = kept.finished()
+        if found is not None:
+            return found
+        attacker = make_attacker(name, **{**self._own(name), **parameters})
+        victim = self._victim(model, defence, attacker.access, budget)
+        attacker.fit(victim, aux.rows, recorder=kept.recorder())
+        labels = np.arange(self.private.n_classes)
+        made = attacker.invert(labels, _RECONSTRUCTIONS, random_state=self.seed)
+        kept.finish(made, int(attacker.n_queries_))
+        return made, int(attacker.n_queries_)
 
     def _controls(self, aux: Sample, answers: Answers) -> dict[str, Any]:
         from kldiv_attack import CONTROLS

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kldiv_attack._files import RunError, check_home
+from kldiv_attack.audit.attack_folder import forget
 from kldiv_attack.audit.result import write_text
 
 CONFIG = "audit.json"
@@ -26,7 +27,7 @@ def open_folder(
     settings : mapping
         What the answers depend on; an audit goes on only where it is the same.
     resume : bool
-        Use the answers that the folder keeps.
+        Use the answers that the folder keeps, and go on with its attacks.
     restart : bool
         Throw away what it keeps of an unfinished audit.
 
@@ -39,6 +40,7 @@ def open_folder(
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
         shutil.rmtree(folder / "answers", ignore_errors=True)
+        forget(folder)
     for name in ("report.json", "report.md", "report.html"):
         (folder / name).unlink(missing_ok=True)
     write_text(

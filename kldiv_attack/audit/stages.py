@@ -334,7 +334,7 @@ class Work:
         """The attack on every victim and defence, and one that needs no gradient."""
         from kldiv_attack.attackers import ATTACKERS
 
-        arena = Arena(self.inputs.train, self.seed, device, self.verbose)
+        arena = Arena(self.inputs.train, self.seed, device, self.verbose, self.folder)
         models = {model.name: model for model in self.inputs.models}
         attacked: list[Attacked] = []
         for one in self.scored:

@@ -4,6 +4,7 @@ import pytest
 
 from kldiv_attack import AuditReport, audit, load_dataset
 from kldiv_attack.__main__ import main
+from kldiv_attack._run_folder import RunRecorder
 
 QUICK = {"steps": 12, "surrogate_steps": 10, "n_generated": 20, "min_responses": 1}
 
@@ -88,3 +89,43 @@ def test_the_command_attacks_a_model_of_the_users(tmp_path, module, capsys):
     report = AuditReport.from_json(tmp_path / "o" / "report.json")
     assert [o.attack for o in report.attacks] == ["label_only"]
     assert load_dataset("digits", part="train").class_names == tuple(report.classes)
+
+
+GAN = {"steps": 9, "width": 4, "batch_size": 8, "candidates": 1, "min_responses": 1}
+
+
+def test_an_attack_goes_on_from_its_checkpoint(attacked, tmp_path, monkeypatch):
+    """Killed in the middle of the attack: the same report as without."""
+    monkeypatch.setattr("kldiv_attack.audit.attack_folder._STEPS_BETWEEN", 3)
+    options = {"defences": ["rounding:1"], "random_state": 4}
+    whole = attacked("cgan", GAN, **options)
+
+    saves = []
+    save = RunRecorder.save
+
+    def until_killed(self, step, tensors, extra):
+        save(self, step, tensors, extra)
+        saves.append(step)
+        if len(saves) == 5:  # in the second attack
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunRecorder, "save", until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        attacked("cgan", GAN, restart=True, **options)
+    assert saves == [3, 6, 9, 3, 6]
+    again = attacked("cgan", GAN, resume=True, **options)
+    assert saves == [3, 6, 9, 3, 6, 9]  # the first attack is not run again
+    for name in ("attacks", "attack_changes", "pictures", "tables"):
+        assert getattr(again, name) == getattr(whole, name), name
+    # other parameters are another attack
+    attacked("cgan", {**GAN, "steps": 3}, resume=True, **options)
+    assert saves[6:] == [3, 3]
+
+
+def test_damaged_reconstructions_are_told(attacked, tmp_path):
+    attacked("label_only", QUICK)
+    (made,) = (tmp_path / "out" / "attacks").glob("*/reconstructions.npz")
+    made.write_bytes(made.read_bytes()[:100])
+    with pytest.raises(RuntimeError, match=r"reconstructions.npz is damaged"):
+        attacked("label_only", QUICK, resume=True)
+    attacked("label_only", QUICK, restart=True)
