@@ -12,6 +12,7 @@ from kldiv._ratio._classifier import log_loss
 from kldiv._ratio._correction import Evidence
 from kldiv._ratio._corrections import CANDIDATES
 from kldiv._ratio._judge import (
+    _ahead_of_all,
     behind_the_best,
     judged_ratio,
     proven_by,
@@ -264,3 +265,9 @@ def test_maps_of_columns_that_balls_contradict(rng):
     for draw, low, high in ((full, 0, 0.25), (on_sphere, 0.5, np.inf)):
         found = log_ratio(draw(400), draw(300), correction="marginal")
         assert low <= found.misfit < high
+
+
+def test_no_candidate_is_taken_alone_where_nothing_tells_as_much():
+    assert _ahead_of_all(np.array([4.0, 6.0, 0.0])) is None
+    assert _ahead_of_all(np.array([0.0, 9.0, 4.0])) is None
+    assert _ahead_of_all(np.array([9.0, 0.0, 9.0])) == 1

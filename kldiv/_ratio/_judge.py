@@ -111,9 +111,10 @@ def _refuted_left_out(evidence: list[Evidence]) -> list[Evidence]:
 def _ahead_of_all(behind: Floats) -> int | None:
     """The candidate that surely tells more than all others and than nothing."""
     best = int(behind.argmin())
+    if best == len(behind) - 1:  # nothing is
+        return None
     others, nothing = np.delete(behind[:-1], best), behind[-1]
-    sure = best < len(behind) - 1 and nothing > _SURELY_MORE and (others > _MORE).all()
-    return best if sure else None
+    return best if nothing > _SURELY_MORE and (others > _MORE).all() else None
 
 
 def _contradicted(ratio: LogRatio) -> bool:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import shutil
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv_attack._files import damaged, write_atomic
+from kldiv_attack.audit.paths import load_array
 
 #: Folder below that of the audit.
 HOME = "attacks"
@@ -50,9 +50,9 @@ class AttackFolder:
         if not self.made.exists():
             return None
         try:
-            with np.load(self.made, allow_pickle=False) as stored:
-                return stored["images"], int(stored["queries"])
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            stored = load_array(self.made)
+            return stored["images"], int(stored["queries"])
+        except (ValueError, KeyError, IndexError) as error:
             raise damaged(self.made, error) from error
 
     def finish(self, images: NDArray[np.float32], queries: int) -> None:
