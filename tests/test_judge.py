@@ -271,3 +271,19 @@ def test_no_candidate_is_taken_alone_where_nothing_tells_as_much():
     assert _ahead_of_all(np.array([4.0, 6.0, 0.0])) is None
     assert _ahead_of_all(np.array([0.0, 9.0, 4.0])) is None
     assert _ahead_of_all(np.array([9.0, 0.0, 9.0])) == 1
+
+
+def test_references_that_balls_contradict_have_no_weight(rng):
+    n = 300
+    known = np.concatenate([rng.normal(1, 1, n), rng.normal(-1, 1, n)])
+    X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    modest = log_ratio(X, Y, correction="common")
+    off = replace(modest, values=modest.values + 1, misfit=0.5)
+    ratios = (known, known + 0.01 * rng.normal(size=2 * n))
+    candidates = dict(enumerate(map(SaidBefore, ratios, (off, modest))))
+    found = judged_ratio(candidates, PairOfSizes(n), Settings(5))
+    assert found.mean == modest.mean
+    # what all of them are does not count
+    candidates = dict(enumerate(map(SaidBefore, ratios, (off, off))))
+    found = judged_ratio(candidates, PairOfSizes(n), Settings(5))
+    assert found.mean == pytest.approx(off.mean)

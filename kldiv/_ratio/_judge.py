@@ -87,14 +87,26 @@ def _parts_of(
         alone = _estimate(evidence[best])
         if not _contradicted(alone):
             return [(1.0, alone)]
-    weights = weights_of(
-        np.array([log_loss(one.log_ratios, judged) for one in evidence])
-    )
-    return [
-        (float(weight), _estimate(one))
-        for weight, one in zip(weights, evidence, strict=True)
+    return _weighed(evidence, judged)
+
+
+def _weighed(evidence: Sequence[Evidence], judged: int) -> list[tuple[float, LogRatio]]:
+    """Weights by log loss, and estimates, of what balls do not contradict."""
+    losses = np.array([log_loss(one.log_ratios, judged) for one in evidence])
+    weights = weights_of(losses)
+    parts = {
+        i: (float(weight), _estimate(evidence[i]))
+        for i, weight in enumerate(weights)
         if weight > 0
+    }
+    others = [
+        one
+        for i, one in enumerate(evidence)
+        if i not in parts or not _contradicted(parts[i][1])
     ]
+    if 0 < len(others) < len(evidence):
+        return _weighed(others, judged)
+    return list(parts.values())
 
 
 def _estimate(evidence: Evidence) -> LogRatio:
