@@ -1,5 +1,6 @@
 """What every entry of ATTACKERS promises, on embedded digits and in a few steps."""
 
+import copy
 import gc
 import inspect
 import json
@@ -56,6 +57,37 @@ def make(attacker):
     return _make
 
 
+class Whole:
+    """An undisturbed fit of one attacker, its images, and what its recorder got."""
+
+    def __init__(self, made, victim, images):
+        self.recorder = MemoryRecorder()
+        self.fitted = made.fit(victim, images, recorder=self.recorder)
+        self.n_queries = victim.n_queries
+        self.digest = digest(self.fitted)
+
+
+@pytest.fixture(scope="session")
+def wholes():
+    """Undisturbed fits by attacker: many tests compare theirs with it."""
+    return {}
+
+
+@pytest.fixture
+def whole(attacker, make, wholes, trained, public):
+    """The undisturbed fit of this attacker, not to be changed."""
+    if attacker not in wholes:
+        victim = Victim(trained.network, trained.class_names, trained.image_shape)
+        wholes[attacker] = Whole(make(), victim, public.images)
+    return wholes[attacker]
+
+
+@pytest.fixture
+def recorded(whole):
+    """A recorder that holds what the undisturbed fit left."""
+    return copy.deepcopy(whole.recorder)
+
+
 @pytest.fixture
 def access(attacker):
     """What this attacker declares."""
@@ -105,8 +137,8 @@ def assert_images(images, shape):
 # What comes out
 
 
-def test_images_in_range_for_every_class(make, victim, public):
-    fitted = make().fit(victim, public.images)
+def test_images_in_range_for_every_class(whole, victim):
+    fitted = whole.fitted
     images = fitted.invert([4, 0, 4], 6)
     assert_images(images, (3, 6, 1, 8, 8))
     np.testing.assert_array_equal(images[0], images[2])  # noise belongs to the class
@@ -115,29 +147,24 @@ def test_images_in_range_for_every_class(make, victim, public):
     assert fitted.reasons_ == {}
 
 
-def test_same_seed_same_numbers(make, victim, public):
-    first, again, other = (
-        make(random_state=seed).fit(victim, public.images) for seed in (1, 1, 2)
-    )
-    np.testing.assert_array_equal(digest(first), digest(again))
-    assert not np.array_equal(digest(first), digest(other))
-    assert not np.array_equal(
-        first.invert([0], 3, random_state=0), first.invert([0], 3, random_state=1)
-    )
-
-
-def test_global_random_state_is_left_alone(make, victim, public):
-    before = torch.get_rng_state()
+def test_same_seed_same_numbers_and_nothing_else_is_touched(
+    whole, make, victim, public
+):
+    torch.manual_seed(7)  # another global state than when the other fit began
+    before, images = torch.get_rng_state(), public.images.copy()
     numpy_before = np.random.get_state()[1].copy()  # noqa: NPY002 - that it is unused
-    make().fit(victim, public.images).invert([0], 2)
+    again = make(random_state=0).fit(victim, images)
+    np.testing.assert_array_equal(digest(again), whole.digest)
     assert torch.equal(before, torch.get_rng_state())
     np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
-
-
-def test_inputs_are_not_modified(make, victim, public):
-    images = public.images.copy()
-    make().fit(victim, images).invert([1], 2)
     np.testing.assert_array_equal(images, public.images)
+
+
+def test_other_seeds_other_numbers(whole, make, victim, public):
+    other = make(random_state=2).fit(victim, public.images)
+    assert not np.array_equal(digest(other), whole.digest)
+    first, second = (whole.fitted.invert([0], 3, random_state=s) for s in (0, 1))
+    assert not np.array_equal(first, second)
 
 
 def colour_images():
@@ -247,8 +274,6 @@ def test_a_victim_without_gradients_is_refused(make, public):
 
 
 def test_victim_is_frozen_while_attacked_and_restored(make, trained, public):
-    import copy
-
     network = copy.deepcopy(trained.network)
     victim = Victim(network, trained.class_names)
     network.train().requires_grad_(True)
@@ -271,11 +296,10 @@ def test_victim_is_frozen_while_attacked_and_restored(make, trained, public):
 # Snapshots
 
 
-def test_snapshots_do_not_change_the_result(make, victim, public):
+def test_snapshots_do_not_change_the_result(whole, make, victim, public):
     alone = make().fit(victim, public.images)
-    recorder = MemoryRecorder()
-    watched = make().fit(victim, public.images, recorder=recorder)
-    np.testing.assert_array_equal(digest(alone), digest(watched))
+    np.testing.assert_array_equal(digest(alone), whole.digest)
+    recorder = whole.recorder
     assert sorted(recorder.numbers) == list(range(1, len(recorder.numbers) + 1))
     for step, sample in recorder.samples.items():
         assert step in recorder.numbers
@@ -287,23 +311,21 @@ def test_snapshots_do_not_change_the_result(make, victim, public):
 
 @keeps_snapshots
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
-def test_interrupted_run_goes_on_to_the_same_result(make, victim, public, stop_after):
-    whole = MemoryRecorder()
-    expected = make().fit(victim, public.images, recorder=whole)
-    stopped = MemoryRecorder(stop_after=min(stop_after, whole.n_saves))
+def test_interrupted_run_goes_on_to_the_same_result(
+    whole, make, victim, public, stop_after
+):
+    stopped = MemoryRecorder(stop_after=min(stop_after, whole.recorder.n_saves))
     with pytest.raises(KeyboardInterrupt):
         make().fit(victim, public.images, recorder=stopped)
     resumed = make().fit(victim, public.images, recorder=stopped)
-    np.testing.assert_array_equal(digest(expected), digest(resumed))
-    assert stopped.numbers == whole.numbers
-    assert resumed.n_queries_ == expected.n_queries_
+    np.testing.assert_array_equal(digest(resumed), whole.digest)
+    assert stopped.numbers == whole.recorder.numbers
+    assert resumed.n_queries_ == whole.fitted.n_queries_
 
 
 @keeps_snapshots
-def test_a_run_that_was_almost_done_asks_nothing_again(make, victim, public):
-    whole = MemoryRecorder()
-    make().fit(victim, public.images, recorder=whole)
-    stopped = MemoryRecorder(stop_after=whole.n_saves - 1)
+def test_a_run_that_was_almost_done_asks_nothing_again(whole, make, victim, public):
+    stopped = MemoryRecorder(stop_after=whole.recorder.n_saves - 1)
     with pytest.raises(KeyboardInterrupt):
         make().fit(victim, public.images, recorder=stopped)
     asked = victim.n_queries
@@ -318,20 +340,18 @@ def test_truth_is_no_number(make, victim, public):
 
 
 @keeps_snapshots
-def test_finished_run_is_rebuilt_from_its_snapshot(make, victim, public):
-    recorder = MemoryRecorder()
-    expected = make().fit(victim, public.images, recorder=recorder)
-    asked = victim.n_queries
-    again = make().fit(victim, public.images, recorder=recorder)
-    np.testing.assert_array_equal(digest(expected), digest(again))
-    assert again.n_queries_ == expected.n_queries_
-    assert victim.n_queries == asked
+def test_finished_run_is_rebuilt_from_its_snapshot(
+    whole, recorded, make, victim, public
+):
+    again = make().fit(victim, public.images, recorder=recorded)
+    np.testing.assert_array_equal(digest(again), whole.digest)
+    assert again.n_queries_ == whole.fitted.n_queries_ == whole.n_queries
+    assert victim.n_queries == 0
 
 
 @keeps_snapshots
-def test_snapshot_of_another_run_is_refused(make, victim, public):
-    recorder = MemoryRecorder()
-    make().fit(victim, public.images, recorder=recorder)
+def test_snapshot_of_another_run_is_refused(recorded, make, victim, public):
+    recorder = recorded
     with pytest.raises(ValueError, match=r"random_state=5 \(was 0\)"):
         make(random_state=5).fit(victim, public.images, recorder=recorder)
     with pytest.raises(ValueError, match="other images"):
@@ -343,14 +363,14 @@ def test_snapshot_of_another_run_is_refused(make, victim, public):
 
 
 @keeps_no_snapshots
-def test_nothing_is_learnt_so_nothing_can_be_mistaken(make, victim, public):
-    recorder = MemoryRecorder()
-    expected = make().fit(victim, public.images, recorder=recorder)
-    assert recorder.snapshot is None
-    assert recorder.numbers == {}
-    again = make().fit(victim, public.images, recorder=recorder)
-    np.testing.assert_array_equal(digest(expected), digest(again))
-    assert again.n_queries_ == expected.n_queries_
+def test_nothing_is_learnt_so_nothing_can_be_mistaken(
+    whole, recorded, make, victim, public
+):
+    assert whole.recorder.snapshot is None
+    assert whole.recorder.numbers == {}
+    again = make().fit(victim, public.images, recorder=recorded)
+    np.testing.assert_array_equal(digest(again), whole.digest)
+    assert again.n_queries_ == whole.fitted.n_queries_
 
 
 # Classes
@@ -475,9 +495,8 @@ def test_a_spent_budget_does_for_who_asks_nothing(make, trained, public):
 
 
 @with_gradients
-def test_a_frozen_network_does_not_change_its_mind(make, trained, public):
-    fitted = make().fit(Victim(trained.network, trained.class_names), public.images)
-    assert np.isnan(fitted.changed_answers_)
+def test_a_frozen_network_does_not_change_its_mind(whole):
+    assert np.isnan(whole.fitted.changed_answers_)
 
 
 @through_queries
@@ -500,12 +519,12 @@ def test_a_victim_that_changes_its_mind_is_noticed(
 # Bad input
 
 
-def test_invert_before_fit_and_with_bad_labels(make, victim, public):
+def test_invert_before_fit_and_with_bad_labels(whole, make):
     from sklearn.exceptions import NotFittedError
 
     with pytest.raises(NotFittedError, match="call fit"):
         make().invert([0], 1)
-    fitted = make().fit(victim, public.images)
+    fitted = whole.fitted
     with pytest.raises(ValueError, match="0 to 9"):
         fitted.invert([10], 1)
     with pytest.raises(TypeError, match="whole numbers"):

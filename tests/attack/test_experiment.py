@@ -228,22 +228,19 @@ def test_a_disk_that_fills_while_a_file_is_written_leaves_the_old_file(
     assert os.listdir(tmp_path) == ["checkpoint.safetensors"]
 
 
-@pytest.mark.parametrize("keep", [0, 0.1, 0.5, 0.99])
-def test_a_truncated_checkpoint_is_named_with_a_way_out(
-    done, start, stop_at, tmp_path, keep
-):
+def test_a_truncated_checkpoint_is_named_with_a_way_out(done, start, stop_at, tmp_path):
     release = stop_at(6, Stop)
     with pytest.raises(Stop):
         start("cut")
     release()
     path = tmp_path / "cut" / "checkpoint.safetensors"
     data = path.read_bytes()
-    path.write_bytes(data[: int(keep * len(data))])
-
-    with pytest.raises(
-        RunError, match=r"checkpoint\.safetensors cannot be read.*restart"
-    ):
-        start("cut")
+    for keep in (0, 0.1, 0.5, 0.99):
+        path.write_bytes(data[: int(keep * len(data))])
+        with pytest.raises(
+            RunError, match=r"checkpoint\.safetensors cannot be read.*restart"
+        ):
+            start("cut")
     start("cut", restart=True)
 
     assert outcome(tmp_path / "cut") == outcome(done)

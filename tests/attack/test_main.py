@@ -15,7 +15,8 @@ from kldiv_attack._summary import SUCCESS_HEADER
 from tests.attack.conftest import STEPS
 
 DIGITS = list("0123456789")
-QUICK = ["--quiet", "--set", f"steps={STEPS}"]
+SMALL = ["--set", "width=8", "--set", "batch_size=16"]
+QUICK = ["--quiet", "--set", f"steps={STEPS}", *SMALL]
 
 
 def words(folder, *more):
@@ -40,7 +41,7 @@ def test_demo_prints_one_table_and_writes_the_report(tmp_path, capsys):
 
 def test_attack_runs_on_named_data_and_is_not_repeated(tmp_path, capsys):
     out = tmp_path / "run"
-    more = ["--train", "digits", "--aux", "glyphs:digits", "--set", f"steps={STEPS}"]
+    more = ["--train", "digits", "--aux", "glyphs:digits", *QUICK]
     assert main(words(out, *more)) == 0
     first = capsys.readouterr().out
     assert "glyphs/digits/train" in first
@@ -121,7 +122,7 @@ def results(folder):
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path):
-    more = ["--set", "steps=250"]
+    more = ["--set", "steps=250", *SMALL]
     whole = launch(words(tmp_path / "whole", *more))
     assert whole.wait(600) == 0, whole.stderr.read()
     folder = tmp_path / "broken"

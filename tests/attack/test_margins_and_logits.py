@@ -66,7 +66,7 @@ def test_gradients_are_counted(victim, public):
     assert fitted.n_gradients_ == 12 * 8 + 2 * 5 * 3
 
 
-@pytest.mark.slow
+@pytest.mark.statistical
 def test_plg_mi_on_digits(victim, judge, public):
     """Held-out digits as public images; chance is 0.1."""
     fitted = make_attacker("plg_mi", steps=400, width=24, top=60)
@@ -127,7 +127,7 @@ def test_a_network_without_a_linear_layer(public):
     assert np.isfinite(images).all()
 
 
-@pytest.mark.slow
+@pytest.mark.statistical
 def test_lomma_on_digits_beats_its_own_prior(victim, judge, public):
     options = {"steps": 250, "width": 24, "iterations": 30}
     fitted = make_attacker("lomma", **options).fit(victim, public.images)
