@@ -1,9 +1,10 @@
-"""Draw the two figures of the README from what the EMNIST example keeps.
+"""Draw the two figures of the README, light and dark, from what the example keeps.
 
     python docs/readme_figures.py
 
 Reads ``docs/examples/data`` (see ``collect_emnist.py`` there) and writes
-``emnist_digits.png`` and ``emnist_kl_coverage.png`` to ``docs/_static``.
+``emnist_digits.png`` and ``emnist_kl_coverage.png`` to ``docs/_static``, and their dark
+versions for readers whose screens are dark.
 """
 
 import json
@@ -16,7 +17,13 @@ from scipy.stats import spearmanr
 
 HERE = Path(__file__).parent
 DATA, OUT = HERE / "examples" / "data", HERE / "_static"
-SETS = {"mnist": "#33658a", "balanced": "#c77f0a", "letters": "#a23b2a"}
+SETS = ("mnist", "balanced", "letters")
+# By what ends the name of a file: style, paler words, how digits are drawn, colours.
+STYLES = {
+    "": ("default", "0.3", "gray_r", ("#33658a", "#c77f0a", "#a23b2a")),
+    "_dark": ("dark_background", "0.75", "gray", ("#7db8e8", "#f0b34f", "#f08a76")),
+}
+DARK = "#0d1117"  # as pages that show a README are
 WORDS = {
     "mnist": "other people's digits",
     "balanced": "digits and letters",
@@ -25,7 +32,7 @@ WORDS = {
 SIDE, UNDER = 28, -0.14
 
 
-def digits(runs, sheet):
+def digits(runs, sheet, pale, inks, colors):
     """Private digits, reconstructions, and the divergence under each."""
     figure, axes = plt.subplots(
         4, 11, figsize=(9, 4.1), width_ratios=[2.6, *[1] * 10], layout="constrained"
@@ -35,16 +42,16 @@ def digits(runs, sheet):
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
         words = f"rebuilt from\n{WORDS[name]}" if name else "private images"
-        color = SETS[name] if name else "black"
+        color = colors[name] if name else plt.rcParams["text.color"]
         side = {"ha": "right", "va": "center", "transform": axes[row, 1].transAxes}
         axes[row, 0].text(-0.2, 0.5, words, color=color, weight="bold", **side)
         if name:
             axes[row, 0].text(
-                -0.2, UNDER, "divergence, nats", size=8, color="0.35", **side
+                -0.2, UNDER, "divergence, nats", size=8, color=pale, **side
             )
         for c, ax in enumerate(axes[row, 1:]):
             image = sheet[row * SIDE : (row + 1) * SIDE, c * SIDE : (c + 1) * SIDE]
-            ax.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+            ax.imshow(image, cmap=inks, vmin=0, vmax=1)
             if name:
                 kl = f"{runs[name]['kl'][c]:.2f}"
                 middle = {"ha": "center", "va": "center", "transform": ax.transAxes}
@@ -52,7 +59,7 @@ def digits(runs, sheet):
     return figure
 
 
-def name_points(ax, x, y):
+def name_points(ax, x, y, pale):
     """Write the class beside each point, where no other point or label is."""
     ax.figure.canvas.draw()
     points = ax.transData.transform(np.column_stack([x, y]))
@@ -67,16 +74,16 @@ def name_points(ax, x, y):
         spot = point + places[int(np.argmax(np.minimum(free, 8)))]
         taken.append(spot)
         at = ax.transData.inverted().transform(spot)
-        ax.text(*at, str(i % 10), size=8, ha="center", va="center", color="0.25")
+        ax.text(*at, str(i % 10), size=8, ha="center", va="center", color=pale)
 
 
-def scatter(runs):
+def scatter(runs, pale, colors):
     """Divergence before the attack against what the attack then covered."""
     figure, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     every = {
         key: np.concatenate([runs[s][key] for s in SETS]) for key in ("kl", "coverage")
     }
-    for name, color in SETS.items():
+    for name, color in colors.items():
         kl, coverage = runs[name]["kl"], runs[name]["coverage"]
         ax.plot(kl, coverage, "o", color=color, markersize=4, label=WORDS[name])
     ax.set(xscale="log", ylim=(0, 1), xticks=[0.1, 0.3, 1, 3])
@@ -91,20 +98,30 @@ def scatter(runs):
         title=f"30 classes under attack, Spearman correlation {rho:.2f}",
     )
     ax.legend(title="public images", loc="lower left")
-    name_points(ax, every["kl"], every["coverage"])
+    name_points(ax, every["kl"], every["coverage"], pale)
     return figure
 
 
 def main():
-    """Draw both."""
+    """Draw both, light and dark."""
     mpl.use("Agg")
     runs = json.loads((DATA / "emnist_paper.json").read_text(encoding="utf-8"))
     sheet = plt.imread(DATA / "emnist_paper.png")
-    for name, figure in {
-        "emnist_digits": digits(runs, sheet),
-        "emnist_kl_coverage": scatter(runs),
-    }.items():
-        figure.savefig(OUT / f"{name}.png", dpi=160)
+    for end, (style, pale, inks, shades) in STYLES.items():
+        colors = dict(zip(SETS, shades, strict=True))
+        with plt.style.context(style):
+            if end:
+                plt.rcParams.update(
+                    dict.fromkeys(
+                        ("figure.facecolor", "axes.facecolor", "savefig.facecolor"),
+                        DARK,
+                    )
+                )
+            for name, figure in {
+                "emnist_digits": digits(runs, sheet, pale, inks, colors),
+                "emnist_kl_coverage": scatter(runs, pale, colors),
+            }.items():
+                figure.savefig(OUT / f"{name}{end}.png", dpi=160)
 
 
 if __name__ == "__main__":
