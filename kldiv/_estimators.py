@@ -54,6 +54,7 @@ def kl_divergence(
     base: float | None = None,
     sample_weight: ArrayLike | None = None,
     reference_weight: ArrayLike | None = None,
+    verbose: int = 0,
 ) -> float:
     """Kullback-Leibler divergence D(P || Q) from a sample of each.
 
@@ -101,6 +102,8 @@ def kl_divergence(
     sample_weight, reference_weight : array-like of shape (n,) and (m,), optional
         How many rows each row of X and of Y stands for; only the ratios of weights
         matter, and rows of weight 0 do not count. See the user guide, "Weighted rows".
+    verbose : int, default=0
+        As in :func:`estimate_divergence`.
 
     Returns
     -------
@@ -147,6 +150,7 @@ def kl_divergence(
         base=base,
         sample_weight=sample_weight,
         reference_weight=reference_weight,
+        verbose=verbose,
     )
 
 
@@ -168,6 +172,7 @@ def divergence(
     base: float | None = None,
     sample_weight: ArrayLike | None = None,
     reference_weight: ArrayLike | None = None,
+    verbose: int = 0,
 ) -> float:
     """Any divergence of the registry from two samples.
 
@@ -180,7 +185,7 @@ def divergence(
         array of density ratios p/q, compiled if Numba is installed.
     n_neighbors, correction, algorithm, duplicates, n_jobs, random_state, scale, order
         As in :func:`estimate_divergence`.
-    metric, discrete, base, sample_weight, reference_weight
+    metric, discrete, base, sample_weight, reference_weight, verbose
         As in :func:`estimate_divergence`.
 
     Returns
@@ -218,6 +223,7 @@ def divergence(
         base=base,
         sample_weight=sample_weight,
         reference_weight=reference_weight,
+        verbose=verbose,
     ).value
 
 
@@ -241,6 +247,7 @@ def estimate_divergence(
     base: float | None = None,
     sample_weight: ArrayLike | None = None,
     reference_weight: ArrayLike | None = None,
+    verbose: int = 0,
 ) -> DivergenceResult:
     """Divergence of two samples, how sure it is, and how it was obtained.
 
@@ -286,6 +293,10 @@ def estimate_divergence(
         divergences that are logarithms.
     sample_weight, reference_weight : array-like of shape (n,) and (m,), optional
         As in :func:`kl_divergence`. Energy and MMD, and permutations, take none.
+    verbose : int, default=0
+        1 writes to standard error how long the estimate will take, if that is more than
+        ten seconds; parts of the samples are timed first, as by
+        :func:`expected_seconds`.
 
     Returns
     -------
@@ -331,6 +342,7 @@ def estimate_divergence(
         metric,
         discrete,
         base,
+        verbose,
     )
     settings._check_parameters()
     X, Y, asked = checked_samples(X, Y, discrete)
@@ -378,6 +390,8 @@ class KNNDivergence(BaseEstimator):
         As in :func:`kl_divergence`; in a pipeline, columns of what arrives here.
     base : float, optional
         As in :func:`estimate_divergence`.
+    verbose : int, default=0
+        As in :func:`estimate_divergence`.
 
     Attributes
     ----------
@@ -422,6 +436,7 @@ class KNNDivergence(BaseEstimator):
         metric: str | UserMetric = "euclidean",
         discrete: Any = "auto",
         base: float | None = None,
+        verbose: int = 0,
     ) -> None:
         self.divergence = divergence
         self.n_neighbors = n_neighbors
@@ -435,6 +450,7 @@ class KNNDivergence(BaseEstimator):
         self.metric = metric
         self.discrete = discrete
         self.base = base
+        self.verbose = verbose
 
     def _check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""

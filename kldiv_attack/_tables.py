@@ -65,7 +65,10 @@ def csv_line(cells: Iterable[object]) -> str:
 
 
 def _cell_of_csv(value: object) -> object:
-    """A value that no spreadsheet takes for a formula."""
+    """A value that no spreadsheet takes for a formula, as in the tables of kldiv.
+
+    A public name there for these lines would make spreadsheets part of its interface.
+    """
     if not isinstance(value, str) or not value.startswith(tuple("=+-@\t\r\n")):
         return value
     try:

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from kldiv import KNNDivergence, expected_seconds
-from kldiv._estimation import _expected
+from kldiv import (
+    KNNDivergence,
+    estimate_divergence,
+    expected_seconds,
+    kl_divergence,
+)
+from kldiv._estimation import _timing
 
 
 @pytest.fixture
@@ -13,12 +18,12 @@ def priced(monkeypatch):
     sizes = []
 
     def price(power):
-        def seconds(parts, *settings):
-            del settings
-            sizes.append(sum(map(len, parts)))
+        def seconds(compare, x, y):
+            del compare
+            sizes.append(len(x) + len(y))
             return 1e-6 * sizes[-1] ** power
 
-        monkeypatch.setattr(_expected, "_seconds", seconds)
+        monkeypatch.setattr(_timing, "seconds_of", seconds)
         return sizes
 
     return price
@@ -52,3 +57,45 @@ def test_a_real_estimate(rng):
     assert 0 < expected_seconds(X, Y, estimator=estimator, n_permutations=5) < 60
     with pytest.raises(ValueError, match="NaN"):
         expected_seconds(X * np.nan, Y)
+
+
+def test_a_small_sample_beside_a_large_one(rng):
+    X, Y = rng.normal(size=(20, 2)), rng.normal(size=(20000, 2))
+    assert 0 < expected_seconds(X, Y, estimator=KNNDivergence(correction=None)) < 60
+
+
+def test_a_generator_is_left_where_it_was(rng):
+    X = rng.normal(size=(300, 2)).round(1)
+    given = np.random.default_rng(1)
+    dithered = KNNDivergence(duplicates="dither", correction=None, random_state=given)
+    expected_seconds(X, X + 0.3, estimator=dithered)
+    assert given.bit_generator.state == np.random.default_rng(1).bit_generator.state
+
+
+@pytest.mark.parametrize(("seconds_per_row", "said"), [(1e-3, True), (1e-4, False)])
+def test_verbose_says_how_long_what_is_long(
+    monkeypatch, capsys, rng, seconds_per_row, said
+):
+    monkeypatch.setattr(
+        _timing, "seconds_of", lambda _, x, y: seconds_per_row * (len(x) + len(y))
+    )
+    X, Y = rng.normal(size=(15000, 2)), rng.normal(size=(6000, 2))
+    options = {"correction": None, "confidence_level": None}
+    loud = estimate_divergence(X, Y, verbose=1, **options)
+    line = "comparing 15000 and 6000 rows of 2 columns will take about 21 s\n"
+    assert capsys.readouterr().err == (line if said else "")
+    assert loud.value == estimate_divergence(X, Y, **options).value
+    assert capsys.readouterr() == ("", "")
+
+
+def test_verbose_changes_no_result_and_no_error(capsys, rng):
+    X, Y = rng.normal(size=(1500, 1)).round(1), rng.normal(size=(1500, 1)).round(1)
+    weights = rng.random(1500)
+    options = {"duplicates": "dither", "random_state": 3, "sample_weight": weights}
+    quiet, loud = (
+        kl_divergence(X, Y, correction=None, verbose=v, **options) for v in (0, 1)
+    )
+    assert quiet == loud
+    with pytest.raises(ValueError, match="1[0-9]{3} rows of X repeat"):
+        kl_divergence(X, Y, verbose=1)
+    assert capsys.readouterr() == ("", "")

@@ -114,7 +114,7 @@ def floors_of(
     jobs = half_jobs(pair, final.n_neighbors)
     score = partial(score_halves, beside_others=n_jobs > 1)
     asked = [(estimator, job, pair.asked) for job in jobs]
-    found = in_workers(score, asked, n_jobs, verbose)
+    found = in_workers(score, asked, n_jobs, verbose, "floors of classes")
     unit = 1.0 if final.base is None else float(np.log(final.base))
     labels = (label for label, *_ in jobs)
     return {c: one / unit for c, one in zip(labels, found, strict=True)}

@@ -78,7 +78,9 @@ class ConditionalKLScorer(BaseEstimator):
     random_state : None, int or Generator
         Seed of the default transformer.
     verbose : int, default=0
-        Passed to joblib.
+        1 writes to standard error how many classes are done, and how long the others
+        will take, if that is more than ten seconds. Also passed to joblib where its
+        workers are other processes.
     confidence_level : float or None, default=None
         Adds standard errors and intervals of this level to the report.
     floors : bool, default=True
@@ -366,7 +368,7 @@ class ConditionalKLScorer(BaseEstimator):
             beside_others=n_jobs > 1,
         )
         asked = [(self.estimator, job, pair.asked) for job in jobs]
-        results = in_workers(score, asked, n_jobs, self.verbose)
+        results = in_workers(score, asked, n_jobs, self.verbose, "classes scored")
         labels = (label for label, *_ in jobs)
         results = [noted(result, of_all) for result in results]
         scored = dict(zip(labels, results, strict=True))

@@ -13,8 +13,9 @@ from kldiv._estimation._continuous import at_given_rows, estimate_continuous
 from kldiv._estimation._mixed import estimate_mixed
 from kldiv._estimation._options import Options
 from kldiv._estimation._samples import compare_samples
+from kldiv._estimation._timing import say_how_long
 from kldiv._results._results import DivergenceResult
-from kldiv._typing import FloatArray
+from kldiv._typing import FloatArray, Rows
 from kldiv._validation import Weights
 
 
@@ -33,6 +34,14 @@ def estimate(
         "confidence_level": confidence_level,
         "n_permutations": n_permutations,
     }
+    if options.verbose:
+        silent = replace(options, verbose=0, random_state=0)
+
+        def of_parts(x: Rows, y: Rows) -> object:
+            of_rows = None if weights is None else weights.taken(x, y)
+            return estimate(X[x], Y[y], silent, asked, **wanted, weights=of_rows)
+
+        say_how_long(of_parts, X, Y)
     if weights is None:
         result = _in_nats(X, Y, options, asked, **wanted)
     else:

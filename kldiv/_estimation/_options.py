@@ -42,6 +42,7 @@ class Options:
     metric: str | UserMetric = "euclidean"
     discrete: Any = "auto"
     base: float | None = None
+    verbose: int = 0
 
     def check(self) -> None:
         """Raise ValueError or TypeError for an option that is not accepted."""

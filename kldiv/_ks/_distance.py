@@ -41,6 +41,8 @@ class KSDistance(BaseEstimator):
         Threads; None is one, -1 all available ones.
     random_state : None, int or Generator
         Seed of directions and relabellings.
+    verbose : int, default=0
+        As in :func:`ks_test`.
 
     Attributes
     ----------
@@ -74,11 +76,13 @@ class KSDistance(BaseEstimator):
         n_directions: int = 100,
         n_jobs: int | None = None,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.method = method
         self.n_directions = n_directions
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -243,6 +247,7 @@ class KSDistance(BaseEstimator):
             n_directions=self.n_directions,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
+            verbose=self.verbose,
             sample_weight=sample_weight,
             reference_weight=self.reference_weight_,
         )

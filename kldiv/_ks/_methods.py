@@ -58,6 +58,7 @@ def ks_test(
     random_state: Any = None,
     sample_weight: ArrayLike | None = None,
     reference_weight: ArrayLike | None = None,
+    verbose: int = 0,
 ) -> KSResult:
     r"""Kolmogorov-Smirnov test of two samples, or of a sample against a distribution.
 
@@ -91,6 +92,9 @@ def ks_test(
         How many rows each row of X and of Y stands for. ``"columns"`` and ``"sliced"``
         only, without permutations. The p-values of ``"columns"`` are those of as many
         rows as equal weights would be worth (Kish), which is an approximation.
+    verbose : int, default=0
+        1 writes to standard error how many relabellings are done, and how long the
+        others will take, if that is more than ten seconds.
 
     Returns
     -------
@@ -180,6 +184,7 @@ def ks_test(
         threads=n_threads(check_n_jobs(n_jobs)),
         rng=np.random.default_rng(random_state),
         names=column_names(given),
+        verbose=verbose,
     )
     result = (METHODS if weights is None else WEIGHTED)[method](task)
     return result if ranks is None else ranks.undone(result)

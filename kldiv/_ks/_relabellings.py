@@ -21,12 +21,19 @@ class Relabellings:
     """Ways to call n of n + m pooled rows X: the given one first, then random ones.
 
     They come in blocks of 64, each block from its own seed, so that a result depends
-    neither on the number of threads nor on the order in which blocks are used.
+    neither on the number of threads nor on the order in which blocks are used. What is
+    done of them is `told` by this name, if there is one.
     """
 
     def __init__(
-        self, n: int, m: int, n_permutations: int, rng: np.random.Generator
+        self,
+        n: int,
+        m: int,
+        n_permutations: int,
+        rng: np.random.Generator,
+        told: str = "",
     ) -> None:
+        self._told = told
         self.n, self.m, self.n_permutations = n, m, n_permutations
         self.multiple = math.lcm(n, m)
         self.up, self.down = self.multiple // n, self.multiple // m
@@ -67,13 +74,16 @@ class Relabellings:
             lambda block: work(block, self.labels(block))[..., : self.lanes(block)],
             range(self.n_blocks),
             threads,
+            self._told,
         )
         return np.concatenate(blocks, axis=-1)
 
 
-def parallel(work: Callable[[Any], T], items: Iterable[Any], threads: int) -> list[T]:
+def parallel(
+    work: Callable[[Any], T], items: Iterable[Any], threads: int, told: str = ""
+) -> list[T]:
     """Map over items in threads; the kernels work without the interpreter's lock."""
-    return in_threads(work, ((item,) for item in items), threads)
+    return in_threads(work, ((item,) for item in items), threads, told)
 
 
 def permutation_pvalue(values: NDArray[Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._ks._relabellings import Relabellings, permutation_pvalue
+from kldiv._ks._relabellings import LANES, Relabellings, permutation_pvalue
 from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
 from kldiv._validation import Weights, check_sample
@@ -38,6 +38,7 @@ class Task:
     n_directions: int
     threads: int
     rng: np.random.Generator
+    verbose: int = 0
     names: list[str] | None = None
     weights: Weights | None = None
 
@@ -86,14 +87,15 @@ class Task:
             )
         if not ((probability >= 0) & (probability <= 1)).all():
             raise ValueError(
-                "the distribution function of the distribution gave values outside "
-                "[0, 1] or NaN; check its parameters."
+                "the cdf of the distribution gave values outside [0, 1] or NaN; check "
+                "its parameters."
             )
         return probability
 
     def relabellings(self, m: int) -> Relabellings:
         """Ways to call the pooled rows X or Y, for m rows called Y."""
-        return Relabellings(len(self.X), m, self.n_permutations, self.rng)
+        told = f"blocks of {LANES} relabellings" if self.verbose else ""
+        return Relabellings(len(self.X), m, self.n_permutations, self.rng, told)
 
     def result(self, **values: Any) -> KSResult:
         """The record of this test, with what the method found."""

@@ -18,7 +18,6 @@ import kldiv
 import kldiv_attack
 from kldiv import PerClassReport
 from kldiv_attack._pages import Heading, Listing, Paragraph, Table, write_pages
-from kldiv_attack._tables import cell_of_csv
 from kldiv_attack.audit.paths import load_array, read_frame, read_sample
 from kldiv_attack.datasets import _decoding, _limits, load_folder
 
@@ -333,14 +332,10 @@ def test_names_stay_in_their_cell_of_a_markdown_table():
 
 
 def test_names_are_no_formulas_in_a_table_of_values():
-    harmless = {"-3": "-3", "a": "a", "b\r=1": "b\n=1", "\r\n=1": "'\n=1"}
-    text = report([*FORMULAS, *harmless]).to_csv()
+    text = report([*FORMULAS, "-3", "a"]).to_csv()
     rows = list(csv.reader(io.StringIO(text)))[1:]
-    written = [f"'{name}" for name in FORMULAS] + list(harmless.values())
-    assert [row[0] for row in rows] == written
-    # studies write tables of their own
-    assert [cell_of_csv(name) for name in (*FORMULAS, *harmless)] == written
-    assert cell_of_csv(-3) == -3
+    assert [row[0] for row in rows[:-2]] == [f"'{name}" for name in FORMULAS]
+    assert [row[0] for row in rows[-2:]] == ["-3", "a"]
 
 
 def test_pages_show_names_as_text(tmp_path):
