@@ -166,8 +166,7 @@ def ks_test(
     given = X = whole_frame(X)
     law, Y = (Y, None) if hasattr(Y, "cdf") else (None, whole_frame(Y))
     X, Y, ranks = _checked(X, Y, law, method)
-    if law is not None:
-        _refuse_permutations(method, n_permutations)
+    _refuse_permutations(law, method, n_permutations)
     X, Y, weights = _weighted(X, Y, sample_weight, reference_weight)
     options = method, pvalue_method, n_permutations
     task = Task(
@@ -253,9 +252,9 @@ def _refuse_discrete(law: Any) -> None:
         )
 
 
-def _refuse_permutations(method: str, n_permutations: int) -> None:
+def _refuse_permutations(law: Any, method: str, n_permutations: int) -> None:
     """Raise ValueError if p-values against a distribution are known."""
-    if n_permutations and method in ("columns", "rows"):
+    if law is not None and n_permutations and method in ("columns", "rows"):
         raise ValueError(
             f"n_permutations={n_permutations} with method={method!r} needs two "
             "samples; against a distribution the p-values are known. Use "
