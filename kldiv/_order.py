@@ -76,14 +76,27 @@ def _row_keys(sample: FloatArray, known: _Words | None) -> _Words:
 def _ranks(columns: FloatArray) -> _Words:
     """How many values of its column each value exceeds, shape (d, n)."""
     order = np.argsort(columns, axis=1)
-    ordered = np.take_along_axis(columns, order, axis=1)
-    starts = np.zeros(columns.shape, dtype=np.uint64)
-    differs = ordered[:, 1:] != ordered[:, :-1]
-    starts[:, 1:] = differs * np.arange(1, columns.shape[1], dtype=np.uint64)
-    np.maximum.accumulate(starts, axis=1, out=starts)
-    ranks = np.empty_like(starts)
-    np.put_along_axis(ranks, order, starts, axis=1)
+    starts, lengths = equal_runs(np.take_along_axis(columns, order, axis=1))
+    ranks = np.empty(columns.shape, dtype=np.uint64)
+    within = np.repeat(starts, lengths).reshape(columns.shape).astype(np.uint64)
+    np.put_along_axis(ranks, order, within, axis=1)
     return ranks
+
+
+def equal_runs(ordered: FloatArray) -> tuple[Rows, Rows]:
+    """Runs of equal values in rows of ascending ones, shape (d, n), row after row.
+
+    Returns
+    -------
+    starts : ndarray of int
+        Place of the first value of each run in its row.
+    lengths : ndarray of int
+        Values of each run.
+    """
+    first = np.ones(ordered.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=first[:, 1:])
+    starts = np.flatnonzero(first)
+    return starts % ordered.shape[1], np.diff(starts, append=first.size)
 
 
 def _scattered(words: _Words) -> _Words:

@@ -82,7 +82,8 @@ class Sample:
     def part(self) -> Moments:
         """Moments of some evenly spaced rows, enough to span all columns."""
         n, d = self.rows.shape
-        return moments_of(self.rows[:: max(1, n // (3 * d + 50))])
+        step = n // (3 * d + 50)
+        return moments_of(self.rows[::step]) if step > 1 else self.moments
 
 
 def informative_columns(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -132,9 +133,10 @@ def span_of(X: Sample, Y: Sample) -> Span:
     together = moments[0] + moments[1]
     size = together.sizes()
     least = _rounding(*rows, together.mean, size)
-    if not _is_clear(together, size):
+    values, vectors = np.linalg.eigh(_scaled(together, size))
+    if values[0] <= _CLEAR * values[-1]:
         pooled = (np.concatenate(rows) - together.mean) / size
-        basis = _basis(pooled, together, least)
+        basis = _basis(pooled, values, vectors, least)
         if basis.shape[1]:
             return _in_plane(pooled @ basis, n, least)
     return Span(*rows, _flat_sample(rows, moments, size, least))
@@ -181,13 +183,17 @@ def _scaled(moments: Moments, size: Floats) -> Floats:
 
 def _is_clear(moments: Moments, size: Floats) -> bool:
     """Whether rows vary clearly in all directions, columns in units of `size`."""
+    if not moments.scatter.diagonal().all():  # a column of one value
+        return False
     values = np.linalg.eigvalsh(_scaled(moments, size))
     return bool(values[0] > _CLEAR * values[-1])
 
 
-def _basis(pooled: Floats, moments: Moments, least: float) -> Floats:
-    """Orthonormal basis of the directions in which standardised rows vary."""
-    values, vectors = np.linalg.eigh(_scaled(moments, moments.sizes()))
+def _basis(pooled: Floats, values: Floats, vectors: Floats, least: float) -> Floats:
+    """Orthonormal basis of the directions in which standardised rows vary.
+
+    From eigenvalues and eigenvectors of their scatter.
+    """
     low = values <= _LOW * values[-1]
     singular, within = _singular_values(pooled, vectors[:, low])
     kept = vectors[:, low] @ within[singular > least].T

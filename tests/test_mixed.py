@@ -17,6 +17,7 @@ from kldiv import (
     estimate_divergence,
     kl_divergence,
 )
+from kldiv._estimation._columns import _counted, _may_be_discrete
 from tests.notes import warned
 
 P = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
@@ -411,3 +412,20 @@ def test_the_scorer_takes_components_of_the_other_columns(rng):
     scorer.fit((rows(500, 0.8), y), (rows(500, 0.3), y))
     assert scorer.score_per_class()[0] == pytest.approx(kl_of_flags(0.8, 0.3), abs=0.15)
     assert "20 features" in scorer.report().settings["transformer"]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(20, 200), st.integers(20, 300))
+def test_no_discrete_column_is_passed_over(seed, n, m):
+    """What is looked at closely holds all codes and point masses."""
+    rng = np.random.default_rng(seed)
+    d = 40
+    whole = rng.integers(0, rng.integers(1, 60, d), size=(n + m, d)).astype(float)
+    held = rng.random((n + m, d)) < rng.uniform(0, 1, d)
+    rows = np.where(held, whole, rng.normal(size=(n + m, d)))
+    X, Y = rows[:n], rows[n:]
+    looked_at = _may_be_discrete(X, Y, np.arange(d))
+    assert np.array_equal(looked_at, np.unique(looked_at))
+    for column in range(d):
+        counted = _counted(X[:, column], Y[:, column])
+        if counted.codes() or counted.point_masses():
+            assert column in looked_at

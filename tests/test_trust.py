@@ -8,6 +8,7 @@ import pytest
 import kldiv
 from kldiv import ConditionalKLScorer, DivergenceResult, estimate_divergence
 from kldiv._trust import NOTES, TRUST, Outcome, notes_of
+from kldiv._trust._samples import _next_row_correlation
 
 PAGE = Path(__file__).parent.parent / "docs" / "user_guide" / "trust.rst"
 
@@ -201,3 +202,22 @@ def test_an_estimate_that_claims_more_than_unseen_rows_prove(start, proven, seve
     outcome = Outcome(*gaussians(0), 2, [], {"proven": proven}, facts, True, True, True)
     said = [note.severity for note in notes_of(outcome, ("less is proven",))]
     assert said == ([] if severity is None else [severity])
+
+
+@pytest.mark.parametrize("n_values", [2, 5, 1000])
+def test_correlation_of_next_rows_shares_ranks_among_equals(n_values, rng):
+    sample = rng.integers(0, n_values, size=(70, 4)).astype(float)
+    ranks = np.array([(row > sample).sum(0) - (row < sample).sum(0) for row in sample])
+    expected = (
+        (ranks[1:] * ranks[:-1]).sum(axis=0) / (2 * np.arange(70) - 69).var() / 70
+    )
+    assert _next_row_correlation(sample) == pytest.approx(expected.max(), abs=1e-12)
+
+
+def test_columns_of_nearly_one_value_do_not_make_rows_depend(rng):
+    """As the border of images: until now, equal values kept the order of the rows."""
+    X = rng.normal(size=(500, 3))
+    X[:, 1] = 0
+    X[100:102, 1] = 1, 2
+    assert _next_row_correlation(X) < 0.2
+    assert _next_row_correlation(np.repeat([0.0, 1.0], 250)[:, None]) > 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import rankdata
 
 from kldiv._trust._outcome import Outcome
 from kldiv._typing import FloatArray
@@ -14,8 +15,7 @@ _OTHER_SCALE = 100.0
 _SHARP, _ROWS_FOR_EDGES = 0.55, 200
 _BEYOND, _ROWS_BEYOND = 0.02, 10
 _CORRELATED, _VERY_CORRELATED, _SURE = 0.2, 0.5, 5.0
-# Columns that are copied together, so that each of them is read in one piece.
-_COLUMNS_AT_ONCE = 32
+_NUMBERS_AT_A_TIME = 1 << 16  # columns are ranked in parts of so many
 
 
 def few_rows(outcome: Outcome) -> tuple[str, str] | None:
@@ -77,11 +77,13 @@ def beyond_support(outcome: Outcome) -> tuple[str, str] | None:
     X, Y = outcome.X, outcome.Y
     if len(Y) < _ROWS_FOR_EDGES:
         return None
-    for column in range(X.shape[1]):
-        for sign in (1.0, -1.0):
+    least = max(_ROWS_BEYOND, _BEYOND * len(X))
+    low, high = Y.min(axis=0), Y.max(axis=0)
+    above, below = (high < X).sum(axis=0), (low > X).sum(axis=0)
+    for column in np.flatnonzero(np.maximum(above, below) >= least):
+        for sign, beyond in ((1.0, above[column]), (-1.0, below[column])):
             y = np.sort(sign * Y[:, column])
-            beyond = int((sign * X[:, column] > y[-1]).sum())
-            if beyond >= max(_ROWS_BEYOND, _BEYOND * len(X)) and _sharp(y):
+            if beyond >= least and _sharp(y):
                 return "do not use", (
                     f"{beyond} rows of X lie beyond the edge at which Y ends in column "
                     f"{column} ({sign * y[-1]:.3g}): where Y has no rows at all the "
@@ -119,16 +121,16 @@ def dependent_rows(outcome: Outcome) -> tuple[str, str] | None:
 
 
 def _next_row_correlation(sample: FloatArray) -> float:
-    n = len(sample)
-    positions, ranks = np.arange(n) - (n - 1) / 2, np.empty(n)
-    largest = -np.inf
-    for start in range(0, sample.shape[1], _COLUMNS_AT_ONCE):
-        some = slice(start, start + _COLUMNS_AT_ONCE)
-        for column in np.ascontiguousarray(sample[:, some].T):
-            order = np.argsort(column)
-            ordered = column[order]
-            if (ordered[1:] == ordered[:-1]).any():  # equal values stay in order
-                order = np.argsort(column, kind="stable")
-            ranks[order] = positions
-            largest = max(largest, float(ranks[1:] @ ranks[:-1]))
-    return largest / float(positions @ positions)
+    """Rank correlation of rows with the next row, the largest over columns.
+
+    Equal values share the mean of their ranks. In units of the variance of ranks
+    without ties, so that a column of nearly one value says as little as it shows.
+    """
+    n, largest = len(sample), -np.inf
+    step = max(1, _NUMBERS_AT_A_TIME // n)
+    for first in range(0, sample.shape[1], step):
+        columns = np.ascontiguousarray(sample[:, first : first + step].T)
+        ranks = rankdata(columns, axis=1) - (n + 1) / 2
+        products = np.einsum("ij,ij->i", ranks[:, 1:], ranks[:, :-1])
+        largest = max(largest, float(products.max()))
+    return largest * 12 / (n * (n**2 - 1.0))
