@@ -93,10 +93,10 @@ def read_answers(
         For answers of another number, NaN, unknown labels, or rows that are no
         probabilities.
     """
-    array = np.asarray(raw.detach().cpu() if hasattr(raw, "detach") else raw)
+    array = _as_array(raw, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if len(array) != n or array.ndim not in (1, 2):
+    if array.ndim not in (1, 2) or len(array) != n:
         raise ValueError(
             f"{name}: expected one answer for each of {n} rows, got shape "
             f"{array.shape}."
@@ -115,6 +115,21 @@ def read_answers(
     placed = np.zeros((n, len(class_names)))
     placed[:, order] = table
     return from_probabilities(placed)
+
+
+def _as_array(raw: Any, name: str) -> NDArray[Any]:
+    expected = f"{name}: expected an array of labels or of probabilities, got"
+    if raw is None:
+        raise ValueError(f"{expected} None. Does the function return its answer?")
+    try:
+        array = np.asarray(raw.detach().cpu() if hasattr(raw, "detach") else raw)
+    except ValueError as error:  # parts of several lengths
+        raise ValueError(
+            f"{expected} a {type(raw).__name__} of parts that do not make one array."
+        ) from error
+    if array.dtype.kind not in "biufUSO":
+        raise ValueError(f"{expected} values of type {array.dtype}.")
+    return array
 
 
 def _order(columns: list[str], class_names: tuple[str, ...], name: str) -> list[int]:

@@ -166,7 +166,7 @@ def run_score(options: argparse.Namespace) -> int:
 
     common = {"label": options.label, "root": options.data}
     train = read_sample(options.train, role="train", **common)
-    aux = read_sample(options.aux, role="held-out", like=train, **common)
+    aux = read_sample(options.aux, role="AUX", like=train, **common)
     if not options.any_scale:
         check_scale(train, aux, "aux")
     if train.labels is None or aux.labels is None:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from kldiv_attack._files import checked_path
 from kldiv_attack.audit.gate import Rule, Waiver, decide, parse_rule, read_waivers
 from kldiv_attack.audit.inputs import Inputs
 from kldiv_attack.audit.result import AuditReport
@@ -74,8 +75,16 @@ def read_demands(
 ) -> Demands:
     """Limits as the caller wrote them, and the stored report that some look at."""
     rules = _rules(below, above, change, baseline)
-    stored = None if baseline is None else AuditReport.from_json(Path(baseline))
-    return Demands(rules, baseline=stored, overall=overall)
+    return Demands(rules, baseline=_stored(baseline), overall=overall)
+
+
+def _stored(baseline: str | PathLike[str] | None) -> AuditReport | None:
+    if baseline is None:
+        return None
+    path = checked_path(baseline, "baseline")
+    if not path.is_file():
+        raise ValueError(f"baseline: {path} not found; expected a report.json.")
+    return AuditReport.from_json(path)
 
 
 def _rules(below: Any, above: Any, change: Any, baseline: Any) -> list[Rule]:

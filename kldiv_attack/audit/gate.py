@@ -118,7 +118,7 @@ def read_waivers(path: Path, class_names: Sequence[str]) -> list[Waiver]:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"waivers: {path} is no TOML: {error}.") from error
     found = []
     entries = content.get("waiver", [])

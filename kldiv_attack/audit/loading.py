@@ -73,7 +73,7 @@ def _import(text: str) -> Any:
         for part in attribute.removesuffix("()").split("."):
             found = getattr(found, part)
         return found() if called else found
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         why = " ".join(str(error).split())
         raise VictimError(
             f"victim: {text} could not be loaded: {type(error).__name__}: {why}"

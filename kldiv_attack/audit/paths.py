@@ -256,6 +256,8 @@ def _from_npy(path: Path, role: str, like: Sample | None) -> Sample:
         return of_arrays(rows, None, path.name)
     if role == "aux" and width is None:
         return of_arrays(rows, None, path.name)
+    if rows.dtype.kind not in "buif":
+        raise ValueError(f"{role}: expected numbers in {path}, got {rows.dtype}.")
     labels = rows[:, -1]
     if not (np.isfinite(labels) & (labels == np.floor(labels))).all():
         raise ValueError(

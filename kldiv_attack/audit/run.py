@@ -151,6 +151,16 @@ def audit(
         raise ValueError(
             "n_jobs=0: expected a number of classes, -1 for all processors."
         )
+    if attack is None and attack_parameters:
+        raise ValueError(
+            f"attack_parameters={dict(attack_parameters)}: expected an attack that "
+            "has them, got none. Name it (--attack)."
+        )
+    if resume and restart:
+        raise ValueError(
+            "resume goes on with what a folder keeps and restart throws it away: "
+            "expected one of them."
+        )
     demands = read_demands(
         fail_below, fail_above, fail_below_change, baseline, overall=overall
     )

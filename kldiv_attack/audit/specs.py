@@ -57,7 +57,7 @@ class Model:
             raise VictimError(f"{self.name}: only its answers are known.")
         try:
             raw = self.ask(sample.rows)
-        except Exception as error:  # anything may come out of a user's model
+        except (Exception, SystemExit) as error:  # a model may raise anything
             why = " ".join(str(error).split()) or "no message"
             if isinstance(error, TypeError) and "takes 0 positional" in why:
                 why += f". If it makes the model, write {self.spec}()"

@@ -344,3 +344,65 @@ def test_interrupts_say_how_to_go_on(words, files, module, capsys):
     arguments[2] = f"{name}:f"
     assert main(arguments) == 130
     assert "--resume goes on" in capsys.readouterr().err
+
+
+ANSWERS = """
+import numpy as np
+def nothing(x): return None
+def ragged(x): return np.zeros(len(x), int), 3
+def imaginary(x): return np.full((len(x), 3), 1 / 3 + 0j)
+def leaves(x): raise SystemExit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "got None. Does the function return its answer?"),
+        ("ragged", "got a tuple of parts that do not make one array"),
+        ("imaginary", "got values of type complex128"),
+        ("leaves", "raised SystemExit"),  # a build must not take it for a pass
+    ],
+)
+def test_answers_that_are_none(words, module, capsys, name, message):
+    arguments = words()
+    arguments[arguments.index("--victim") + 1] = f"{module(ANSWERS)}:{name}"
+    assert main(arguments) == 2
+    assert message in stderr_line(capsys)
+
+
+def test_a_module_that_leaves_is_no_pass(words, module, capsys):
+    arguments = words()
+    arguments[arguments.index("--victim") + 1] = f"{module('raise SystemExit(0)')}:f"
+    assert main(arguments) == 2
+    assert "could not be loaded: SystemExit" in stderr_line(capsys)
+
+
+def test_options_that_contradict_each_other(words, capsys):
+    assert main([*words(), "--resume", "--restart"]) == 2
+    assert "expected one of them" in stderr_line(capsys)
+    assert main([*words(), "--set", "steps=3"]) == 2
+    assert "expected an attack that has them, got none" in stderr_line(capsys)
+
+
+def test_files_that_hold_something_else(words, files, capsys):
+    names = files["folder"] / "names.npy"
+    np.save(names, np.array([["a", "b"]] * 10))
+    arguments = words()
+    arguments[arguments.index("--train") + 1] = str(names)
+    assert main(arguments) == 2
+    assert "expected numbers in" in stderr_line(capsys)
+    bad = files["folder"] / "bad.toml"
+    bad.write_bytes(b"\xff\xfe")
+    assert main([*words(), "--fail-below", "0", "--waivers", str(bad)]) == 2
+    assert "bad.toml is no TOML" in stderr_line(capsys)
+    assert main([*words(), "--baseline", str(files["folder"])]) == 2
+    assert "not found; expected a report.json" in stderr_line(capsys)
+
+
+def test_score_names_the_rows_that_lack_labels(files, capsys):
+    paths = [str(files["folder"] / f"{name}.csv") for name in ("train", "near")]
+    frame = pd.read_csv(paths[1]).drop(columns="label")
+    frame.to_csv(paths[1], index=False)
+    assert main(["score", *paths]) == 2
+    assert "AUX: near.csv has no label column" in stderr_line(capsys)
