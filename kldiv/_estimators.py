@@ -55,6 +55,7 @@ def kl_divergence(
     sample_weight: ArrayLike | None = None,
     reference_weight: ArrayLike | None = None,
     verbose: int = 0,
+    exclusion_window: int = 0,
 ) -> float:
     """Kullback-Leibler divergence D(P || Q) from a sample of each.
 
@@ -104,6 +105,9 @@ def kl_divergence(
         matter, and rows of weight 0 do not count. See the user guide, "Weighted rows".
     verbose : int, default=0
         As in :func:`estimate_divergence`.
+    exclusion_window : int, default=0
+        Rows of one sample at most so many rows apart are no neighbours, for series
+        whose rows depend on those before them. See the user guide, "Rows of a series".
 
     Returns
     -------
@@ -151,6 +155,7 @@ def kl_divergence(
         sample_weight=sample_weight,
         reference_weight=reference_weight,
         verbose=verbose,
+        exclusion_window=exclusion_window,
     )
 
 
@@ -173,6 +178,7 @@ def divergence(
     sample_weight: ArrayLike | None = None,
     reference_weight: ArrayLike | None = None,
     verbose: int = 0,
+    exclusion_window: int = 0,
 ) -> float:
     """Any divergence of the registry from two samples.
 
@@ -185,7 +191,7 @@ def divergence(
         array of density ratios p/q, compiled if Numba is installed.
     n_neighbors, correction, algorithm, duplicates, n_jobs, random_state, scale, order
         As in :func:`estimate_divergence`.
-    metric, discrete, base, sample_weight, reference_weight, verbose
+    metric, discrete, base, sample_weight, reference_weight, verbose, exclusion_window
         As in :func:`estimate_divergence`.
 
     Returns
@@ -224,6 +230,7 @@ def divergence(
         sample_weight=sample_weight,
         reference_weight=reference_weight,
         verbose=verbose,
+        exclusion_window=exclusion_window,
     ).value
 
 
@@ -248,6 +255,7 @@ def estimate_divergence(
     sample_weight: ArrayLike | None = None,
     reference_weight: ArrayLike | None = None,
     verbose: int = 0,
+    exclusion_window: int = 0,
 ) -> DivergenceResult:
     """Divergence of two samples, how sure it is, and how it was obtained.
 
@@ -297,6 +305,9 @@ def estimate_divergence(
         1 writes to standard error how long the estimate will take, if that is more than
         ten seconds; parts of the samples are timed first, as by
         :func:`expected_seconds`.
+    exclusion_window : int, default=0
+        As in :func:`kl_divergence`. The standard error adds effects of rows up in
+        blocks, and permutations exchange blocks of rows.
 
     Returns
     -------
@@ -343,6 +354,7 @@ def estimate_divergence(
         discrete,
         base,
         verbose,
+        exclusion_window,
     )
     settings._check_parameters()
     X, Y, asked = checked_samples(X, Y, discrete)
@@ -391,6 +403,7 @@ class KNNDivergence(BaseEstimator):
     base : float, optional
         As in :func:`estimate_divergence`.
     verbose : int, default=0
+    exclusion_window : int, default=0
         As in :func:`estimate_divergence`.
 
     Attributes
@@ -437,6 +450,7 @@ class KNNDivergence(BaseEstimator):
         discrete: Any = "auto",
         base: float | None = None,
         verbose: int = 0,
+        exclusion_window: int = 0,
     ) -> None:
         self.divergence = divergence
         self.n_neighbors = n_neighbors
@@ -451,6 +465,7 @@ class KNNDivergence(BaseEstimator):
         self.discrete = discrete
         self.base = base
         self.verbose = verbose
+        self.exclusion_window = exclusion_window
 
     def _check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""

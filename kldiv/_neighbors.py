@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from kldiv._backends import (
     is_collection,
     is_on_gpu,
 )
-from kldiv._typing import BlockArrays, FloatArray, UserMetric
+from kldiv._backends._exclusion import Apart, Find, check_in_memory
+from kldiv._typing import BlockArrays, FloatArray, Floats, Rows, UserMetric
 from kldiv._validation import (
     check_choice,
     check_integer,
@@ -115,6 +116,7 @@ def neighbor_distances(
     n_jobs: int | None = None,
     return_indices: bool = False,
     memory_limit: int | None = None,
+    exclusion_window: int = 0,
 ) -> NeighborDistances:
     """Exact distances to the nearest neighbours inside and across two samples.
 
@@ -148,6 +150,10 @@ def neighbor_distances(
         Bytes of working memory beyond samples and answer, for "chunks", and for "torch"
         on each device; the other algorithms refuse it. By default half of what is free
         on a GPU, 256 MB on the processor.
+    exclusion_window : int, default=0
+        Within a sample, rows whose numbers differ by at most this are no neighbours
+        (Theiler 1986): for rows that come in the order of time. Not for "torch",
+        "chunks" and "dask".
 
     Returns
     -------
@@ -176,31 +182,38 @@ def neighbor_distances(
     """
     memory_limit = check_memory_limit(memory_limit)
     algorithm = of_samples(algorithm, metric, X, Y, memory_limit)
+    if window := check_integer(exclusion_window, "exclusion_window", 0):
+        check_in_memory(algorithm)
     x, y = _checked(algorithm, X, Y)
     n_neighbors = check_integer(n_neighbors, "n_neighbors")
     for block in blocks:
         check_choice(block, BLOCKS, "each of blocks")
     check_metric(metric)
     check_algorithm(algorithm, metric, x.shape[1])
-    short_of = {"xx": len(x) - 1, "xy": len(y), "yy": len(y) - 1, "yx": len(x)}
+    _check_block_sizes(n_neighbors, blocks, len(x), len(y))
+    options: dict[str, Any] = {
+        "blocks": blocks,
+        "algorithm": algorithm,
+        "metric": metric,
+        "threads": n_threads(check_n_jobs(n_jobs)),
+        "return_indices": return_indices,
+    }
+    if window:
+        places = np.arange(len(x)), np.arange(len(y))
+        return search_apart(x, y, n_neighbors, places, window, **options)
+    return search(x, y, n_neighbors, memory_limit=memory_limit, **options)
+
+
+def _check_block_sizes(n_neighbors: int, blocks: Sequence[str], n: int, m: int) -> None:
+    """Raise ValueError if a block has fewer rows to find than neighbours."""
+    short_of = {"xx": n - 1, "xy": m, "yy": m - 1, "yx": n}
     for block in blocks:
         if short_of[block] < n_neighbors:
             raise ValueError(
                 f"n_neighbors={n_neighbors} is more than the {short_of[block]} rows "
-                f"that block {block!r} can find (X has {len(x)} rows, Y has {len(y)}). "
+                f"that block {block!r} can find (X has {n} rows, Y has {m}). "
                 "Lower n_neighbors or add rows."
             )
-    return search(
-        x,
-        y,
-        n_neighbors,
-        blocks=blocks,
-        algorithm=algorithm,
-        metric=metric,
-        threads=n_threads(check_n_jobs(n_jobs)),
-        return_indices=return_indices,
-        memory_limit=memory_limit,
-    )
 
 
 def _checked(algorithm: str, X: Any, Y: Any) -> tuple[Any, Any]:
@@ -328,6 +341,55 @@ def search(
         predicted_seconds=predicted,
         **_by_field(found),
     )
+
+
+def search_apart(
+    X: FloatArray,
+    Y: FloatArray,
+    n_neighbors: int,
+    places: tuple[Rows, Rows],
+    window: int,
+    *,
+    blocks: Sequence[str] = ("xx", "xy"),
+    return_indices: bool = False,
+    **options: Any,
+) -> NeighborDistances:
+    """`search` with neighbours within X and within Y more than a window apart.
+
+    `places` say when the rows of both samples came.
+    """
+    across = [block for block in blocks if block[0] != block[1]]
+    found = search(
+        X,
+        Y,
+        n_neighbors if across else 1,
+        blocks=across or ("xy",),
+        return_indices=return_indices,
+        **options,
+    )
+    if not across:
+        found = replace(found, n_neighbors=n_neighbors, xy=None, xy_indices=None)
+    within: BlockArrays = {}
+    for block in (block for block in blocks if block[0] == block[1]):
+        sample, of_rows = (X, places[0]) if block == "xx" else (Y, places[1])
+        spaced = Apart(of_rows, window)
+        spaced.check(n_neighbors, block[0].upper())
+        find = _finder(sample, options)
+        distances, rows = spaced.nearest(find, n_neighbors)
+        within[block] = distances, rows.astype(np.int32) if return_indices else None
+    return replace(found, **_by_field(within))
+
+
+def _finder(sample: FloatArray, options: dict[str, Any]) -> Find:
+    """Nearest rows of a sample to some of its own."""
+
+    def find(rows: Rows, k: int) -> tuple[Floats, NDArray[np.int32]]:
+        some = np.ascontiguousarray(sample[rows])
+        near = search(some, sample, k, blocks=("xy",), return_indices=True, **options)
+        assert near.xy_indices is not None
+        return near.block("xy"), near.xy_indices
+
+    return find
 
 
 def _by_field(found: BlockArrays) -> dict[str, Any]:

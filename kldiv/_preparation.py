@@ -97,6 +97,16 @@ class PreparedPair:
             _check_same_weights(self.X, self.Y, weights)
         return replace(self, weights=weights)
 
+    @property
+    def places(self) -> tuple[Rows, Rows]:
+        """When the rows of X and of Y came: their numbers among those given."""
+        return self.order or (np.arange(len(self.X)), np.arange(len(self.Y)))
+
+    def in_time(self) -> tuple[FloatArray, FloatArray]:
+        """Both samples in the order in which they were given."""
+        x, y = (np.argsort(of) for of in self.places)
+        return self.X[x], self.Y[y]
+
     def kept(self, X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The samples as they were given, without the rows that were dropped."""
         if self.order is None or (len(self.X), len(self.Y)) == (len(X), len(Y)):

@@ -206,3 +206,35 @@ def effects_fixed(X, Y, k, x_mask, y_mask):
         more = total(rows, np.append(without, j)).mean()
         y[j] = len(others) * (more - total(rows, without).mean())
     return x - mean - (x - mean).mean(), y - y.mean()
+
+
+def neighbor_block_apart(X, places, k, window):
+    """Distances to the k nearest rows that came more than a window away."""
+    found = distances(X, X)
+    for i, place in enumerate(places):
+        found[i, np.abs(places - place) <= window] = np.inf
+    return np.sort(found, axis=1)[:, :k]
+
+
+def kl_apart(X, Y, k, window):
+    """Perez-Cruz 2008 with the exclusion window of Theiler 1986, row by row."""
+    n, m, d = len(X), len(Y), X.shape[1]
+    places = np.arange(n)
+    rho = neighbor_block_apart(X, places, k, window)[:, -1]
+    nu = neighbor_block(X, Y, k)[:, -1]
+    others = (np.abs(places[:, None] - places) > window).sum(axis=1)
+    return np.mean(d * np.log(nu / rho) + np.log(m / others))
+
+
+def common_apart(X, Y, k, window):
+    """Rows of both samples counted in the larger ball, row by row, no correction."""
+    values = []
+    for i, x in enumerate(X):
+        apart = np.abs(np.arange(len(X)) - i) > window
+        own, other = distances(x[None], X[apart])[0], distances(x[None], Y)[0]
+        rho, nu = np.sort(own)[k - 1], np.sort(other)[k - 1]
+        radius = max(rho, nu) * (1 + 1e-12)
+        in_x, in_y = (own <= radius).sum(), (other <= radius).sum()
+        ratio = digamma(in_x + (rho < nu)) - digamma(in_y + (rho >= nu))
+        values.append(ratio + np.log(len(Y) / apart.sum()))
+    return np.array(values)

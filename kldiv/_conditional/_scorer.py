@@ -312,6 +312,11 @@ class ConditionalKLScorer(BaseEstimator):
                 f"{estimator!r}."
             )
         final._check_parameters()
+        if final.exclusion_window:
+            raise ValueError(
+                f"exclusion_window={final.exclusion_window}: the rows of a class are "
+                "no series. Use 0, or KNNDivergence on one series at a time."
+            )
         return final
 
     def _keep_features(self, pair: LabelledPair) -> None:

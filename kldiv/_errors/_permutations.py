@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._neighbors import search
+from kldiv._neighbors import search, search_apart
 from kldiv._typing import FloatArray, Floats, Mask, UserMetric
 
 
@@ -17,6 +19,7 @@ def permutation_pvalue(
     rng: np.random.Generator,
     threads: int,
     metric: str | UserMetric = "euclidean",
+    window: int = 0,
 ) -> float:
     """p-value of "both samples have one distribution" from one search of all rows.
 
@@ -25,6 +28,9 @@ def permutation_pvalue(
     from what permuted labels give, in the metric of their covariance. It sees shifts as
     well as changes of scale in many columns. Labels are permuted, the graph stays. Only
     for the Euclidean metric are columns scaled to unit variance.
+
+    Rows that came at most `window` apart are no neighbours, and labels are permuted in
+    blocks of as many rows and one.
     """
     pooled: FloatArray = np.concatenate([X, Y])
     if metric == "euclidean":
@@ -33,29 +39,38 @@ def permutation_pvalue(
         size = pooled.std(axis=0)
         pooled /= np.where(size > 0, size, 1.0)
     k = min(k, len(pooled) - 1)
-    graph = search(
-        pooled,
-        pooled,
-        k,
-        blocks=("xx",),
-        metric=metric,
-        threads=threads,
-        return_indices=True,
-    )
+    options: dict[str, Any] = {
+        "blocks": ("xx",),
+        "metric": metric,
+        "threads": threads,
+        "return_indices": True,
+    }
+    if window:
+        # rows of different samples are never close in time
+        places = np.arange(len(pooled))
+        places[len(X) :] += window
+        graph = search_apart(pooled, pooled, k, (places, places), window, **options)
+    else:
+        graph = search(pooled, pooled, k, **options)
     neighbours = graph.xx_indices
     assert neighbours is not None
-    labels = labellings(len(X), len(Y), n_permutations, rng)
+    labels = labellings(len(X), len(Y), n_permutations, rng, window + 1)
     statistics = edge_statistics(labels, neighbours)
     at_least = (statistics[1:] >= statistics[0] * (1 - 1e-12)).sum()
     return float((1 + at_least) / (1 + n_permutations))
 
 
-def labellings(n: int, m: int, n_permutations: int, rng: np.random.Generator) -> Mask:
-    """Which pooled rows are of X: as given, then permuted."""
+def labellings(
+    n: int, m: int, n_permutations: int, rng: np.random.Generator, block: int = 1
+) -> Mask:
+    """Which pooled rows are of X: as given, then permuted in blocks of rows."""
     labels = np.zeros((n_permutations + 1, n + m), dtype=bool)
     labels[0, :n] = True
+    blocks = np.arange(n + m) // block
     for row in labels[1:]:
-        row[rng.permutation(n + m)[:n]] = True
+        ranks = np.argsort(rng.permutation(blocks[-1] + 1))
+        order = np.argsort(ranks[blocks], kind="stable")
+        row[order[:n]] = True
     return labels
 
 

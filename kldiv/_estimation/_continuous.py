@@ -10,7 +10,8 @@ import numpy as np
 
 from kldiv._backends import one_blas_thread
 from kldiv._divergences import Divergence, Mean, Means
-from kldiv._errors._standard_errors import Effects, effects_of
+from kldiv._errors._dependence import of_dependent_rows, spread_of_blocks
+from kldiv._errors._standard_errors import Effects, Spread, effects_of
 from kldiv._estimation._options import Options
 from kldiv._estimation._overlap import apart_notes, coverage_of
 from kldiv._estimation._samples import pvalue_of
@@ -50,7 +51,8 @@ def estimate_continuous(
         check_algorithm(options.algorithm, options.metric, pair.X.shape[1])
         with one_blas_thread():
             if n_permutations:
-                facts["pvalue"] = pvalue_of(pair.X, pair.Y, options, n_permutations)
+                rows = pair.in_time() if options.exclusion_window else (pair.X, pair.Y)
+                facts["pvalue"] = pvalue_of(*rows, options, n_permutations)
             facts |= _measure(pair, entry, options, confidence_level)
         facts["log_ratio"] = at_given_rows(facts["log_ratio"], pair.order, len(X))
         given = pair.kept(X, Y)
@@ -119,7 +121,9 @@ def _measure(
         known = found["effects"]
         return facts | _error(pair, lambda: known, found["value"], confidence_level)
     correction = options.correction
-    if correction == "auto" and not entry.linear:
+    if options.exclusion_window:
+        correction = options.correction_apart
+    elif correction == "auto" and not entry.linear:
         correction = reference_correction(pair, options.metric)
     ratios = ratios_of(pair, options, correction)
     first = ratios[0]
@@ -131,7 +135,8 @@ def _measure(
     functional, _ = formula_of([first], options, pair.weights)
     facts["value"] = value = functional(*(ratio.values for ratio in ratios))
     known = partial(effects_of, ratios, functional)
-    error = _error(pair, known, value, confidence_level)
+    window = options.exclusion_window
+    error = _error(pair, known, value, confidence_level, window)
     return facts | (without_interval(error) if entry.plug_in else error)
 
 
@@ -140,11 +145,17 @@ def _error(
     known: Callable[[], Effects | None],
     value: float,
     confidence_level: float | None,
+    window: int = 0,
 ) -> dict[str, Any]:
     """Standard error and interval if asked for, effects of rows as they were given."""
     if confidence_level is None:
         return {}
-    error = error_of(known, value, confidence_level)
+    if window:
+        spread = partial(spread_of_blocks, places=pair.places, window=window)
+        in_blocks = partial(_in_blocks, known, pair, window)
+        error = error_of(in_blocks, value, confidence_level, spread)
+    else:
+        error = error_of(known, value, confidence_level)
     if "effects" in error and pair.order is not None:
         error["effects"] = error["effects"].as_given(*pair.order)
     return error
@@ -243,8 +254,17 @@ def outcome_notes(
         level_asked,
         not options.entry.is_finite(options.order),
         options.entry.logarithmic,
+        options.exclusion_window,
     )
     return notes_of(outcome)
+
+
+def _in_blocks(
+    known: Callable[[], Effects | None], pair: PreparedPair, window: int
+) -> Effects | None:
+    """Effects of rows that depend on those before them."""
+    effects = known()
+    return effects and of_dependent_rows(effects, pair.places, window)
 
 
 def without_interval(error: dict[str, Any]) -> dict[str, Any]:
@@ -253,14 +273,18 @@ def without_interval(error: dict[str, Any]) -> dict[str, Any]:
 
 
 def error_of(
-    effects_known: Callable[[], Effects | None], value: float, confidence_level: float
+    effects_known: Callable[[], Effects | None],
+    value: float,
+    confidence_level: float,
+    spread_known: Callable[[Effects], Spread | None] | None = None,
 ) -> dict[str, Any]:
     """Standard error and interval; nothing where there are none in finite numbers."""
     if not np.isfinite(value):
         return {}
     with np.errstate(over="ignore", invalid="ignore"):
         effects = effects_known()
-        spread = None if effects is None else effects.spread()
+        known = spread_known or Effects.spread
+        spread = None if effects is None else known(effects)
     if spread is None or not np.isfinite(spread.standard_error):
         return {}
     return {

@@ -91,6 +91,12 @@ def _in_nats(
     split = split_columns(X, Y, asked, once=once)
     if split is None:
         return estimate_continuous(X, Y, options, **wanted)
+    if options.exclusion_window:
+        raise ValueError(
+            f"exclusion_window={options.exclusion_window} is for columns that are all "
+            "continuous, and some of these hold flags, codes or repeated values. "
+            "Leave them out, or choose discrete=None to take them for continuous."
+        )
     with one_blas_thread():
         return estimate_mixed(X, Y, split, asked, options, **wanted)
 
@@ -101,6 +107,11 @@ def _refuse_weights(options: Options, n_permutations: int) -> None:
         raise ValueError(
             f"divergence={options.name!r} averages distances between rows and takes no "
             "weights. Use 'kl', 'hellinger' or another divergence of density ratios."
+        )
+    if options.exclusion_window:
+        raise ValueError(
+            f"exclusion_window={options.exclusion_window} is for rows that count "
+            "alike, and these have weights. Leave out one of the two."
         )
     if n_permutations:
         raise ValueError(

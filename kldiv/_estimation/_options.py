@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kldiv._backends import BACKENDS
+from kldiv._backends._exclusion import check_in_memory
 from kldiv._divergences import DIVERGENCES, Divergence, of_generator
 from kldiv._estimation._categories import check_discrete
 from kldiv._neighbors import check_metric
@@ -24,6 +25,9 @@ from kldiv._validation import (
     metric_name,
     n_threads,
 )
+
+# Corrections that look at neighbours only, so that some rows can be left out.
+_APART = (None, "common")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Options:
     discrete: Any = "auto"
     base: float | None = None
     verbose: int = 0
+    exclusion_window: int = 0
 
     def check(self) -> None:
         """Raise ValueError or TypeError for an option that is not accepted."""
@@ -57,6 +62,7 @@ class Options:
         check_metric(self.metric)
         self._check_metric_suits()
         self._check_base_suits()
+        self._check_window_suits()
         check_n_jobs(self.n_jobs)
         check_discrete(self.discrete)
 
@@ -76,6 +82,31 @@ class Options:
                 f"divergence={self.divergence!r} averages Euclidean distances and uses "
                 f"no neighbours; metric={name!r} would be ignored. Use "
                 "metric='euclidean' or another divergence."
+            )
+
+    def _check_window_suits(self) -> None:
+        """Raise ValueError if what was asked for cannot leave out rows near in time."""
+        window = check_integer(self.exclusion_window, "exclusion_window", 0)
+        if not window:
+            return
+        check_in_memory(self.algorithm)
+        if self.correction not in ("auto", *_APART):
+            able = ", ".join(repr(name) for name in ("auto", *_APART))
+            raise ValueError(
+                f"exclusion_window={window} leaves neighbours out, and correction="
+                f"{self.correction!r} is fitted to rows that depend on each other all "
+                f"the same. These take it: {able}."
+            )
+        if self.entry.needs == "samples":
+            raise ValueError(
+                f"divergence={self.name!r} averages distances of all rows and uses no "
+                "neighbours to leave out. Use exclusion_window=0, or 'kl' or another "
+                "divergence of density ratios."
+            )
+        if self.duplicates == "expand":
+            raise ValueError(
+                "duplicates='expand' counts equal rows whenever they came; it has no "
+                f"exclusion_window={window}. Use duplicates='drop' or 'dither'."
             )
 
     def _check_base_suits(self) -> None:
@@ -98,6 +129,17 @@ class Options:
         """
         published = self.correction in (None, "adaptive")
         return not published and self.metric == "euclidean"
+
+    @property
+    def correction_apart(self) -> str | None:
+        """The correction where rows near in time are no neighbours.
+
+        Single log ratios of common balls have noise that is not known.
+        """
+        if self.correction != "auto":
+            return self.correction
+        linear = self.entry.linear and self.metric == "euclidean"
+        return "common" if linear else None
 
     @property
     def entry(self) -> Divergence:
@@ -123,4 +165,5 @@ class Options:
             self.metric,
             n_threads(self.n_jobs),
             zeros=self.duplicates == "expand" or isinstance(self.metric, str),
+            exclusion_window=self.exclusion_window,
         )

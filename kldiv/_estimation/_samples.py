@@ -56,5 +56,12 @@ def pvalue_of(
     """Permutation p-value of "both samples have one distribution"."""
     rng, threads = np.random.default_rng(options.random_state), options.settings.threads
     return permutation_pvalue(
-        X, Y, options.n_neighbors, n_permutations, rng, threads, options.metric
+        X,
+        Y,
+        options.n_neighbors,
+        n_permutations,
+        rng,
+        threads,
+        options.metric,
+        options.exclusion_window,
     )

@@ -30,8 +30,9 @@ _FOLDS, _SCALE_PENALTY = 5, 0.01
 def unseen_ratio(pair: PreparedPair, options: Options) -> LogRatio | None:
     """Log ratios that hold such at rows unseen, if the divergence is measured there."""
     entry = options.entry
-    weighted = pair.weights is not None
-    if weighted or entry.terms is None or not entry.is_finite(options.order):
+    # rows left out depend on those that follow them
+    known = pair.weights is not None or options.exclusion_window
+    if known or entry.terms is None or not entry.is_finite(options.order):
         return None
     found = estimate_log_ratio(pair, options.correction, options.settings, unseen=True)
     known = all(np.isfinite(one).all() for _, one in found.unseen)

@@ -16,15 +16,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.special import digamma
 
-from kldiv._neighbors import search
+from kldiv._backends._exclusion import Apart
+from kldiv._neighbors import search, search_apart
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._balls import adaptive_balls, closed_balls, distances_to_all
 from kldiv._ratio._classifier import judged_rows
 from kldiv._ratio._coordinates import coordinates
-from kldiv._ratio._correction import Correction, Evidence, search_balls
+from kldiv._ratio._correction import Correction, Evidence, apart_of, search_balls
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._votes import neighbor_votes
-from kldiv._typing import Floats, Mask, Rows
+from kldiv._typing import FloatArray, Floats, Mask, Rows
 
 # Balls of which the members are looked at; more cost time, not accuracy.
 _MOST_BALLS = 2000
@@ -50,7 +51,10 @@ def common_balls(pair: PreparedPair, settings: Settings) -> LogRatio:
 def common_members(pair: PreparedPair, settings: Settings) -> Members:
     """Members of the common balls of a pair, looked at once."""
     found = common_balls(pair, settings)
-    members: Members = _once(pair, ("members", settings), lambda: members_of(found))
+    apart = apart_of(pair, settings)
+    members: Members = _once(
+        pair, ("members", settings), lambda: members_of(found, apart)
+    )
     return members
 
 
@@ -68,10 +72,15 @@ def _search(pair: PreparedPair, settings: Settings) -> LogRatio:
         settings = replace(settings, scale="standard")
     common = coordinates(pair.X, pair.Y, settings.scale)
     X, Y = pair.with_equal_rows(common.X, common.Y)
-    neighbors, balls = search_balls(X, Y, pair.dimension, settings)
+    apart = apart_of(pair, settings)
+    neighbors, balls = search_balls(X, Y, pair.dimension, settings, apart)
     counted = adaptive_balls(X, Y, balls, settings.threads, settings.metric)
-    values = _counted(balls.rho, balls.nu, counted.k_rho, counted.k_nu)
-    values += np.log(len(Y) / (len(X) - 1))
+    in_x, others = counted.k_rho, np.full(len(X), len(X) - 1)
+    if apart is not None:
+        in_x = in_x - apart.inside(X, np.maximum(balls.rho, balls.nu))
+        others = apart.others()
+    values = _counted(balls.rho, balls.nu, in_x, counted.k_nu)
+    values += np.log(len(Y) / others)
     return LogRatio(
         values, X, Y, balls, neighbors, CommonBalls.name, common.scale, asked
     )
@@ -99,12 +108,13 @@ class CommonBalls(Correction):
         found = common_balls(pair, settings)
         X, Y = found.X.astype(np.float64), found.Y.astype(np.float64)
         votes = neighbor_votes(X, Y, settings.threads)
+        apart = apart_of(pair, settings)
 
         def effects(weights: Floats) -> tuple[Floats, Floats]:
             return common_members(pair, settings).effects(weights)
 
         def ratio() -> LogRatio:
-            share, error = _lost_within_balls(settings, found)
+            share, error = _lost_within_balls(settings, found, apart)
             return replace(
                 found,
                 values=found.values + share,
@@ -115,7 +125,9 @@ class CommonBalls(Correction):
         return Evidence(votes, ratio)
 
 
-def _lost_within_balls(settings: Settings, found: LogRatio) -> tuple[float, float]:
+def _lost_within_balls(
+    settings: Settings, found: LogRatio, apart: Apart | None
+) -> tuple[float, float]:
     """What is added for what the ratio varies within balls, and its error.
 
     Balls of more rows are larger, and show less. If what is lost is proportional to the
@@ -127,22 +139,39 @@ def _lost_within_balls(settings: Settings, found: LogRatio) -> tuple[float, floa
     rows, threads = judged_rows(len(X)), settings.threads
     some = np.ascontiguousarray(X[rows])
     radii = np.maximum(found.balls.rho, found.balls.nu)[rows]
-    # each row is in its own sample
     rho, nu = (
-        np.maximum(
-            radii,
-            search(some, one, more, blocks=("xy",), threads=threads).block("xy")[:, -1],
-        )
-        for one, more in ((X, k + 1), (Y, k))
+        np.maximum(radii, distances)
+        for distances in _kth_distances(X, Y, k, rows, threads, apart)
     )
     larger = np.maximum(rho, nu)
     growth = float(np.expm1(np.log(larger / radii).mean()))
     if growth < _HARDLY_LARGER:
         return 0.0, 0.0
     in_x, in_y = (closed_balls(some, one, larger, False, threads)[0] for one in (X, Y))
-    seen = _counted(rho, nu, in_x - 1, in_y) + np.log(len(Y) / (len(X) - 1))
+    in_x, others = in_x - 1, np.full(len(X), len(X) - 1)
+    if apart is not None:
+        everywhere = np.zeros(len(X))
+        everywhere[rows] = larger
+        in_x, others = in_x - apart.inside(X, everywhere)[rows], apart.others()
+    seen = _counted(rho, nu, in_x, in_y) + np.log(len(Y) / others[rows])
     lost, _ = more_than_noise((found.values[rows] - seen) / growth)
     return SHARE * lost, abs(lost)
+
+
+def _kth_distances(
+    X: FloatArray, Y: FloatArray, k: int, rows: Rows, threads: int, apart: Apart | None
+) -> tuple[Floats, Floats]:
+    """Distances from some rows of X to their k-th neighbours in X and in Y."""
+    if apart is not None:
+        near = search_apart(X, Y, k, (apart.places,) * 2, apart.window, threads=threads)
+        return near.block("xx")[rows, -1], near.block("xy")[rows, -1]
+    some = np.ascontiguousarray(X[rows])
+    # each row is in its own sample
+    to_x, to_y = (
+        search(some, one, more, blocks=("xy",), threads=threads).block("xy")[:, -1]
+        for one, more in ((X, k + 1), (Y, k))
+    )
+    return to_x, to_y
 
 
 def more_than_noise(lost: Floats) -> tuple[float, float]:
@@ -178,7 +207,7 @@ class Members:
         return of_x * n, -of_y * m
 
 
-def members_of(found: LogRatio) -> Members:
+def members_of(found: LogRatio, apart: Apart | None = None) -> Members:
     """Members of at most a few thousand of the balls, at equal steps."""
     n = len(found.X)
     rows = judged_rows(n, _MOST_BALLS)
@@ -190,6 +219,9 @@ def members_of(found: LogRatio) -> Members:
         for part, distances in distances_to_all(X[rows], data, 1, "euclidean"):
             inside[part] = distances <= radii[part, None]
     in_x[np.arange(len(rows)), rows] = False
+    if apart is not None:
+        for inside, row in zip(in_x, rows, strict=True):
+            inside[np.abs(apart.places - apart.places[row]) <= apart.window] = False
     return Members(rows, in_x, in_y)
 
 

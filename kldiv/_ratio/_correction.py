@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from kldiv._neighbors import NeighborDistances, search
+from kldiv._backends._exclusion import Apart
+from kldiv._neighbors import NeighborDistances, search, search_apart
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._balls import (
     Balls,
@@ -19,7 +20,7 @@ from kldiv._ratio._balls import (
 )
 from kldiv._ratio._classifier import judged_rows
 from kldiv._ratio._coordinates import Coordinates, coordinates
-from kldiv._ratio._log_ratio import LogRatio, Settings
+from kldiv._ratio._log_ratio import LogRatio, RowEffectsOf, Settings
 from kldiv._ratio._references import (
     fit_again,
     fit_reference,
@@ -100,10 +101,14 @@ class FixedBalls(Correction):
             common = coordinates(X, Y, settings.scale)
             X, Y, scale = common.X, common.Y, common.scale
         X, Y = pair.with_equal_rows(X, Y)
-        neighbors, balls = search_balls(X, Y, pair.dimension, settings)
+        apart = apart_of(pair, settings)
+        neighbors, balls = search_balls(X, Y, pair.dimension, settings, apart)
         balls = self._chosen(X, Y, balls, settings)
+        values = ball_log_ratio(balls, neighbors)
+        if apart is not None:
+            values += np.log((len(X) - 1) / apart.others())
         return LogRatio(
-            ball_log_ratio(balls, neighbors),
+            values,
             X,
             Y,
             balls,
@@ -111,6 +116,7 @@ class FixedBalls(Correction):
             self.name,
             scale,
             settings,
+            row_effects=None if apart is None else _shared_by(neighbors),
         )
 
     def _chosen(
@@ -237,19 +243,49 @@ class MixtureReferences(GaussianReferences):
     candidates = COMPONENTS
 
 
+def apart_of(pair: PreparedPair, settings: Settings) -> Apart | None:
+    """When the rows of X came, if neighbours have to be further apart."""
+    window = settings.exclusion_window
+    return Apart(pair.places[0], window) if window else None
+
+
+def _shared_by(neighbors: NeighborDistances) -> RowEffectsOf:
+    """Effects of rows in a ball, which they share, on the sum of log ratios."""
+    near_x, near_y = neighbors.xx_indices, neighbors.xy_indices
+    assert near_x is not None
+    assert near_y is not None
+    n, m, k = neighbors.n, neighbors.m, neighbors.n_neighbors
+
+    def effects(weights: Floats) -> tuple[Floats, Floats]:
+        shares = np.repeat(weights / k, k)
+        of_x = np.bincount(near_x.ravel(), n * shares, minlength=n)
+        of_y = np.bincount(near_y.ravel(), -m * shares, minlength=m)
+        return of_x.astype(np.float64), of_y.astype(np.float64)
+
+    return effects
+
+
 def search_balls(
-    X: FloatArray, Y: FloatArray, dimension: int, settings: Settings
+    X: FloatArray,
+    Y: FloatArray,
+    dimension: int,
+    settings: Settings,
+    apart: Apart | None = None,
 ) -> tuple[NeighborDistances, Balls]:
     """Neighbours in the dimension of the plane that holds the rows, and their balls."""
     metric, threads = settings.metric, settings.threads
-    neighbors = search(
-        X,
-        Y,
-        settings.n_neighbors,
-        algorithm=settings.algorithm,
-        metric=metric,
-        threads=threads,
-    )
+    options: dict[str, Any] = {
+        "algorithm": settings.algorithm,
+        "metric": metric,
+        "threads": threads,
+    }
+    if apart is None:
+        neighbors = search(X, Y, settings.n_neighbors, **options)
+    else:
+        options["return_indices"] = True
+        neighbors = search_apart(
+            X, Y, settings.n_neighbors, (apart.places,) * 2, apart.window, **options
+        )
     neighbors = replace(neighbors, n_features=dimension)
     if not settings.zeros:
         refuse_zeros(neighbors)

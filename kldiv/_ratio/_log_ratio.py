@@ -34,6 +34,8 @@ class Settings:
         Threads.
     zeros : bool
         Whether a k-th distance may be zero.
+    exclusion_window : int
+        Rows of one sample that came at most so far apart are no neighbours.
     """
 
     n_neighbors: int
@@ -42,6 +44,7 @@ class Settings:
     metric: str | UserMetric = "euclidean"
     threads: int = 1
     zeros: bool = True
+    exclusion_window: int = 0
 
 
 @dataclass(frozen=True)

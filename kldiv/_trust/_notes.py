@@ -74,7 +74,7 @@ NOTES: dict[str, Check] = {
         beyond_support,
     ),
     "dependent rows": Check(
-        "rank correlation of rows with the next row, largest over the columns",
+        "rank correlation of rows with the next row beyond the exclusion window",
         "above 0.2 and five standard errors: caution; above 0.5: do not use",
         dependent_rows,
     ),

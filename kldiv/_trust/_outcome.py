@@ -34,6 +34,8 @@ class Outcome:
         Whether the divergence can be infinite.
     in_nats : bool
         Whether the divergence is a logarithm, or a mean of logarithms.
+    window : int
+        Rows of one sample that came at most so far apart were no neighbours.
     """
 
     X: FloatArray
@@ -45,6 +47,7 @@ class Outcome:
     level_asked: bool
     unbounded: bool
     in_nats: bool
+    window: int = 0
 
 
 @dataclass(frozen=True)

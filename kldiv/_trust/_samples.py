@@ -14,7 +14,7 @@ _OTHER_SCALE = 100.0
 # span where a density ends at an edge: 1/3 for a uniform one, 1.7 for a Gaussian.
 _SHARP, _ROWS_FOR_EDGES = 0.55, 200
 _BEYOND, _ROWS_BEYOND = 0.02, 10
-_CORRELATED, _VERY_CORRELATED, _SURE = 0.2, 0.5, 5.0
+_CORRELATED, _VERY_CORRELATED, _SURE, _SURE_IN_SERIES = 0.2, 0.5, 5.0, 3.0
 _NUMBERS_AT_A_TIME = 1 << 16  # columns are ranked in parts of so many
 
 
@@ -100,28 +100,39 @@ def _sharp(y: FloatArray) -> bool:
 
 
 def dependent_rows(outcome: Outcome) -> tuple[str, str] | None:
-    """Correlation of each row with the next one, the largest over columns."""
+    """Correlation of each row with the next one beyond the exclusion window, the
+    largest over columns."""
     if not outcome.X.shape[1]:
         return None
     worst, name = 0.0, ""
     for label, sample in (("X", outcome.X), ("Y", outcome.Y)):
-        if len(sample) < _FEW_ROWS:
+        if len(sample) - outcome.window < _FEW_ROWS:
             continue
-        correlation = _next_row_correlation(sample)
-        if correlation * np.sqrt(len(sample)) > _SURE and correlation > worst:
+        correlation = _next_row_correlation(sample, outcome.window + 1)
+        # rows of a series tell about its memory as rows that far apart would
+        rows = len(sample) / (outcome.window + 1)
+        errors = _SURE_IN_SERIES if outcome.window else _SURE
+        sure = correlation * np.sqrt(rows) > errors
+        if sure and correlation > worst:
             worst, name = correlation, label
     if worst <= _CORRELATED:
         return None
     severity = "do not use" if worst > _VERY_CORRELATED else "caution"
+    if outcome.window:
+        return severity, (
+            f"rows of {name} depend on rows more than exclusion_window="
+            f"{outcome.window} before them (correlation {worst:.2f}): widen it."
+        )
     return severity, (
         f"rows of {name} depend on the row before them (correlation {worst:.2f}): the "
         "sample says less than its size, and intervals are too short. If the rows are "
-        "only sorted, shuffle them; if they are a series, take rows further apart."
+        "only sorted, shuffle them; if they are a series, give as exclusion_window how "
+        "many rows its memory lasts, or take rows further apart."
     )
 
 
-def _next_row_correlation(sample: FloatArray) -> float:
-    """Rank correlation of rows with the next row, the largest over columns.
+def _next_row_correlation(sample: FloatArray, lag: int) -> float:
+    """Rank correlation of rows so far apart, the largest over columns.
 
     Equal values share the mean of their ranks. In units of the variance of ranks
     without ties, so that a column of nearly one value says as little as it shows.
@@ -131,6 +142,6 @@ def _next_row_correlation(sample: FloatArray) -> float:
     for first in range(0, sample.shape[1], step):
         columns = np.ascontiguousarray(sample[:, first : first + step].T)
         ranks = rankdata(columns, axis=1) - (n + 1) / 2
-        products = np.einsum("ij,ij->i", ranks[:, 1:], ranks[:, :-1])
+        products = np.einsum("ij,ij->i", ranks[:, lag:], ranks[:, :-lag])
         largest = max(largest, float(products.max()))
     return largest * 12 / (n * (n**2 - 1.0))
