@@ -22,6 +22,7 @@ WORDS = "mostly words of a report"
 MODEL = "networks and optimisers of one game, put together"
 LONG_FUNCTIONS = {
     "kldiv._backends._user_metric._scan": "two loops that Numba compiles as they stand",
+    "kldiv._estimators.divergence": PARAMETERS,
     "kldiv._estimators.estimate_divergence": PARAMETERS,
     "kldiv_attack.__main__._parser": "a table of commands and options",
     "kldiv_attack._figures.draw_scatter": DRAWING,
