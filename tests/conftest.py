@@ -43,7 +43,11 @@ def emnist_root():
 
 
 def pytest_collection_modifyitems(items):
-    """Tests on real EMNIST need a folder; without one they say why they are skipped."""
+    """Slow tests come first, so that no worker ends alone with one.
+
+    Tests on real EMNIST need a folder; without one they say why they are skipped.
+    """
+    items.sort(key=lambda item: "slow" not in item.keywords)
     if os.environ.get("KLDIV_EMNIST_ROOT"):
         return
     skip = pytest.mark.skip(reason="KLDIV_EMNIST_ROOT is not set")

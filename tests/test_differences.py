@@ -147,6 +147,7 @@ def test_what_references_draw_cancels_with_their_rows(rng):
         assert found.standard_error**2 == pytest.approx(variance + of_rows)
 
 
+@pytest.mark.statistical
 def test_intervals_of_differences_cover_the_truth():
     """Classes N(s_c, I) against auxiliary sets N(t, I): differences in closed form."""
     repeats, covered, widths = 30, np.zeros(3), np.zeros(2)

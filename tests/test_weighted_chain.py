@@ -41,7 +41,7 @@ def test_weights_count_in_cells_and_within(make_x, make_y):
     assert 0.02 < result.standard_error < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.statistical
 def test_intervals_hold_the_truth():
     held = 0
     for seed in range(40):

@@ -138,7 +138,7 @@ def test_other_divergences_of_importance_samples(name):
     assert abs(result.value - closed) < max(3 * result.standard_error, 0.1 * closed)
 
 
-@pytest.mark.slow
+@pytest.mark.statistical
 @pytest.mark.parametrize("sides", [(True, False), (False, True), (True, True)])
 def test_intervals_of_importance_samples_hold_the_truth(sides):
     inside = 0

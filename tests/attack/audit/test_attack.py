@@ -25,8 +25,18 @@ def attacked(trained, private, images, tmp_path):
     return run
 
 
-def test_an_attack_is_shown_beside_both_controls(attacked):
-    report = attacked("label_only", QUICK)
+@pytest.fixture(scope="module")
+def of_labels(trained, private, images, tmp_path_factory):
+    """A report with an attack by labels alone, and a gate on what it reaches."""
+    return audit(
+        {"net": trained}, private, images, tmp_path_factory.mktemp("labels") / "out",
+        attack="label_only", attack_parameters=QUICK, device="cpu",
+        fail_above="attack_accuracy=0.0",
+    )  # fmt: skip
+
+
+def test_an_attack_is_shown_beside_both_controls(of_labels):
+    report = of_labels
     (outcome,) = report.attacks
     assert (outcome.attack, outcome.access, outcome.name) == (
         "label_only",
@@ -58,8 +68,8 @@ def test_defences_are_attacked_without_gradients_too(attacked, monkeypatch):
     assert "label_only on net + label_only, digits/test: change of accuracy" in page
 
 
-def test_the_gate_sees_the_attack(attacked):
-    report = attacked("label_only", QUICK, fail_above="attack_accuracy=0.0")
+def test_the_gate_sees_the_attack(of_labels):
+    report = of_labels
     assert report.exit_code == 1
     assert {c.metric for c in report.gate.checks} == {"attack_accuracy"}
     assert len(report.gate.checks) == 10
