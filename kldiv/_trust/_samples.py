@@ -131,7 +131,7 @@ def dependent_rows(outcome: Outcome) -> tuple[str, str] | None:
     )
 
 
-def _next_row_correlation(sample: FloatArray, lag: int) -> float:
+def _next_row_correlation(sample: FloatArray, lag: int = 1) -> float:
     """Rank correlation of rows so far apart, the largest over columns.
 
     Equal values share the mean of their ranks. In units of the variance of ranks
