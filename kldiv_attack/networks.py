@@ -184,6 +184,29 @@ class ConditionalBatchNorm(nn.Module):
         return torch.addcmul(shift, normed, scale)
 
 
+def halvings(image_shape: ImageShape) -> int:
+    """How often a network of a GAN halves the sides of images, or doubles them.
+
+    Two times, which small images and those of MNIST want, and more where that leaves
+    more than some seven pixels of the shorter side and both sides allow it.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Channels, height, width; sides are multiples of 4.
+
+    Returns
+    -------
+    int
+        At least 2.
+    """
+    sides = image_shape[1:]
+    wanted = max(2, round(math.log2(min(sides) / 7)))
+    while wanted > 2 and any(side % 2**wanted for side in sides):
+        wanted -= 1
+    return wanted
+
+
 class Generator(nn.Module):
     """Image from noise and a probability vector.
 
@@ -212,7 +235,9 @@ class Generator(nn.Module):
         super().__init__()
         channels, height, broad = image_shape
         self.n_noise = n_noise
-        self.start = (width, height // 4, broad // 4)
+        times = halvings(image_shape)
+        inner = width * 2 ** (times - 2)
+        self.start = (inner, height // 2**times, broad // 2**times)
         condition = n_classes if conditional_norm else 0
         self.dense = nn.Sequential(
             nn.Linear(n_noise + n_classes, 256),
@@ -220,17 +245,19 @@ class Generator(nn.Module):
             nn.ReLU(),
             nn.Linear(256, math.prod(self.start)),
         )
-        self.norm_1 = ConditionalBatchNorm(width, condition)
-        self.up_1 = nn.ConvTranspose2d(width, width // 2, 4, 2, 1)
-        self.norm_2 = ConditionalBatchNorm(width // 2, condition)
-        self.up_2 = nn.ConvTranspose2d(width // 2, channels, 4, 2, 1)
+        self.norms, self.ups = nn.ModuleList(), nn.ModuleList()
+        for left in reversed(range(times)):
+            outer = inner // 2 if left else channels
+            self.norms.append(ConditionalBatchNorm(inner, condition))
+            self.ups.append(nn.ConvTranspose2d(inner, outer, 4, 2, 1))
+            inner = outer
 
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Images in [0, 1]."""
         hidden = self.dense(torch.cat([noise, condition], 1))
         hidden = hidden.view(-1, *self.start)
-        hidden = self.up_1(F.relu(self.norm_1(hidden, condition)))
-        hidden = self.up_2(F.relu(self.norm_2(hidden, condition)))
+        for norm, up in zip(self.norms, self.ups, strict=True):
+            hidden = up(F.relu(norm(hidden, condition)))
         return torch.sigmoid(2 * hidden)  # (1 + tanh) / 2
 
 
@@ -267,9 +294,13 @@ class Discriminator(nn.Module):
         self.conditioning = conditioning
         wrap = spectral_norm if normalise else _unchanged
         inputs = channels + (n_classes if conditioning == "concat" else 0)
-        self.down_1 = wrap(nn.Conv2d(inputs, width // 2, 4, 2, 1))
-        self.down_2 = wrap(nn.Conv2d(width // 2, width, 4, 2, 1))
-        self.dense = wrap(nn.Linear(width * (height // 4) * (broad // 4), 128))
+        self.downs = nn.ModuleList()
+        times = halvings(image_shape)
+        for outer in (width // 2, *(width * 2**time for time in range(times - 1))):
+            self.downs.append(wrap(nn.Conv2d(inputs, outer, 4, 2, 1)))
+            inputs = outer
+        left = (height >> times) * (broad >> times)
+        self.dense = wrap(nn.Linear(inputs * left, 128))
         self.score = wrap(nn.Linear(128, 1))
         if conditioning == "projection":
             self.embed = wrap(nn.Linear(n_classes, 128, bias=False))
@@ -288,8 +319,9 @@ class Discriminator(nn.Module):
         if self.conditioning == "concat" and condition is not None:
             planes = condition[:, :, None, None].expand(-1, -1, *images.shape[2:])
             images = torch.cat([images, planes], 1)
-        hidden = F.leaky_relu(self.down_1(images), 0.2)
-        hidden = F.leaky_relu(self.down_2(hidden), 0.2)
+        hidden = images
+        for down in self.downs:
+            hidden = F.leaky_relu(down(hidden), 0.2)
         hidden = F.leaky_relu(self.dense(hidden.flatten(1)), 0.2)
         score: Tensor = self.score(hidden).squeeze(1)
         if self.conditioning == "projection" and condition is not None:

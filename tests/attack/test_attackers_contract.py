@@ -167,23 +167,32 @@ def test_other_seeds_other_numbers(whole, make, victim, public):
     assert not np.array_equal(first, second)
 
 
-def colour_images():
-    return np.random.default_rng(0).random((60, 3, 12, 8), dtype=np.float32)
+COLOUR = [(3, 12, 8), (3, 32, 32), (3, 64, 64)]
+
+
+def colour_images(shape):
+    """Half of them dark and half of them bright, and no two alike."""
+    images = np.random.default_rng(0).random((40, *shape), dtype=np.float32) / 2
+    images[::2] += 0.5
+    return images
 
 
 @with_gradients
-def test_colour_images_of_another_size_with_gradients(make):
-    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 8, 2))
-    with torch.no_grad():  # dark against bright, half of the images each
-        network[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, 288))
-        network[1].bias.copy_(torch.tensor([144.0, -144.0]))
-    victim = Victim(network, ("cat", "dog"), (3, 12, 8), device="cpu")
-    fitted = make().fit(victim, colour_images())
-    assert_images(fitted.invert([0, 1], 2), (2, 2, 3, 12, 8))
+@pytest.mark.parametrize("shape", COLOUR)
+def test_colour_images_of_another_size_with_gradients(make, shape):
+    n = int(np.prod(shape))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(n, 2))
+    with torch.no_grad():  # dark against bright
+        network[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, n) * 100 / n)
+        network[1].bias.copy_(torch.tensor([50.0, -50.0]))
+    victim = Victim(network, ("dark", "bright"), shape, device="cpu")
+    fitted = make(steps=3).fit(victim, colour_images(shape))
+    assert_images(fitted.invert([0, 1], 2), (2, 2, *shape))
 
 
 @through_queries
-def test_colour_images_of_another_size_through_queries(make, ask_function):
+@pytest.mark.parametrize("shape", COLOUR)
+def test_colour_images_of_another_size_through_queries(make, ask_function, shape):
     victim = ask_function(
         lambda x: (
             np.where(x.mean((1, 2, 3))[:, None] < 0.5, [0.7, 0.3], [0.2, 0.8])
@@ -192,8 +201,32 @@ def test_colour_images_of_another_size_through_queries(make, ask_function):
         ),
         2,
     )
-    fitted = make().fit(victim, colour_images())
-    assert_images(fitted.invert([0, 1], 2), (2, 2, 3, 12, 8))
+    fitted = make(steps=3).fit(victim, colour_images(shape))
+    assert_images(fitted.invert([0, 1], 2), (2, 2, *shape))
+
+
+@pytest.mark.parametrize("sides", [(9, 11), (10, 8), (6, 8)])
+def test_odd_sides_are_served_or_refused_before_anything_is_asked(
+    make, attacker, trained, sides
+):
+    victim = Victim(
+        nn.Sequential(nn.Flatten(), nn.Linear(sides[0] * sides[1], 2)),
+        ("dark", "bright"),
+        (1, *sides),
+        device="cpu",
+    )
+    images = colour_images((1, *sides))
+    if "width" in inspect.signature(ATTACKERS[attacker]).parameters or (
+        attacker == "label_only"  # its GAN has a width
+    ):
+        with pytest.raises(ValueError, match=f"sides .*got {sides[0]} x {sides[1]}"):
+            make().fit(victim, images)
+        assert victim.n_queries == 0
+    else:
+        few = {"min_responses": 1} if _learns(ATTACKERS[attacker]) else {}
+        fitted = make(**few).fit(victim, images)
+        known = [c for c in (0, 1) if c not in fitted.reasons_]
+        assert_images(fitted.invert(known, 2), (len(known), 2, 1, *sides))
 
 
 # Access

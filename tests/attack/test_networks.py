@@ -9,6 +9,7 @@ from kldiv_attack.networks import (
     ConditionalBatchNorm,
     Discriminator,
     Generator,
+    halvings,
 )
 
 SHAPES = [(1, 8, 8), (3, 12, 16), (1, 28, 28), (1, 32, 32), (3, 64, 64)]
@@ -49,6 +50,29 @@ def test_generator_makes_images(shape, conditional_norm):
     assert images.shape == (4, *shape)
     assert float(images.detach().min()) >= 0
     assert float(images.detach().max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("sides", "times"),
+    [
+        ((8, 8), 2),
+        ((28, 28), 2),
+        ((32, 32), 2),
+        ((44, 44), 2),  # no multiple of 8
+        ((64, 64), 3),
+        ((64, 48), 3),
+        ((128, 96), 4),
+    ],
+)
+def test_networks_of_larger_images_have_more_layers(sides, times):
+    assert halvings((1, *sides)) == times
+    generator, scorer = Generator((3, *sides), 2, 8, 8), Discriminator((3, *sides), 2)
+    assert len(generator.ups) == len(scorer.downs) == times
+    # what is left of the sides where no position is known any more
+    assert max(generator.start[1:]) <= 11
+    images = generator(torch.randn(3, 8), torch.eye(2)[[0, 1, 0]])
+    assert images.shape == (3, 3, *sides)
+    assert scorer(images, torch.eye(2)[[0, 1, 0]]).shape == (3,)
 
 
 @pytest.mark.parametrize("conditioning", ["projection", "concat"])
