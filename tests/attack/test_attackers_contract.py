@@ -167,7 +167,19 @@ def test_other_seeds_other_numbers(whole, make, victim, public):
     assert not np.array_equal(first, second)
 
 
-COLOUR = [(3, 12, 8), (3, 32, 32), (3, 64, 64)]
+COLOUR = [
+    (3, 12, 8),
+    (3, 32, 32),
+    pytest.param((3, 64, 64), marks=pytest.mark.slow),
+]
+
+
+def make_quick(make, attacker):
+    """Steps and parts that say nothing about the size of images are left out."""
+    cheap = {"candidates": 1} if attacker == "cgan" else {}
+    if attacker == "label_only":
+        cheap = {"gan": {"consistency": None, "candidates": 1}}
+    return make(steps=2, **cheap)
 
 
 def colour_images(shape):
@@ -179,20 +191,22 @@ def colour_images(shape):
 
 @with_gradients
 @pytest.mark.parametrize("shape", COLOUR)
-def test_colour_images_of_another_size_with_gradients(make, shape):
+def test_colour_images_of_another_size_with_gradients(make, attacker, shape):
     n = int(np.prod(shape))
     network = nn.Sequential(nn.Flatten(), nn.Linear(n, 2))
     with torch.no_grad():  # dark against bright
         network[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, n) * 100 / n)
         network[1].bias.copy_(torch.tensor([50.0, -50.0]))
     victim = Victim(network, ("dark", "bright"), shape, device="cpu")
-    fitted = make(steps=3).fit(victim, colour_images(shape))
+    fitted = make_quick(make, attacker).fit(victim, colour_images(shape))
     assert_images(fitted.invert([0, 1], 2), (2, 2, *shape))
 
 
 @through_queries
 @pytest.mark.parametrize("shape", COLOUR)
-def test_colour_images_of_another_size_through_queries(make, ask_function, shape):
+def test_colour_images_of_another_size_through_queries(
+    make, attacker, ask_function, shape
+):
     victim = ask_function(
         lambda x: (
             np.where(x.mean((1, 2, 3))[:, None] < 0.5, [0.7, 0.3], [0.2, 0.8])
@@ -201,13 +215,13 @@ def test_colour_images_of_another_size_through_queries(make, ask_function, shape
         ),
         2,
     )
-    fitted = make(steps=3).fit(victim, colour_images(shape))
+    fitted = make_quick(make, attacker).fit(victim, colour_images(shape))
     assert_images(fitted.invert([0, 1], 2), (2, 2, *shape))
 
 
 @pytest.mark.parametrize("sides", [(9, 11), (10, 8), (6, 8)])
 def test_odd_sides_are_served_or_refused_before_anything_is_asked(
-    make, attacker, trained, sides
+    make, attacker, sides
 ):
     victim = Victim(
         nn.Sequential(nn.Flatten(), nn.Linear(sides[0] * sides[1], 2)),
