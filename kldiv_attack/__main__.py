@@ -1,4 +1,4 @@
-"""Command line: python -m kldiv_attack {demo, paper, attack, study}."""
+"""Command line: python -m kldiv_attack {demo, paper, attack, study, curves}."""
 
 from __future__ import annotations
 
@@ -97,19 +97,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     attack = _command(commands, "attack", _attack, "one attack on one victim")
     _common(attack, out="runs/attack")
-    attack.add_argument(
-        "--train",
-        default="digits",
-        metavar="DATA",
-        help="private images, NAME[:SPLIT[:PART]], for instance emnist:mnist:train",
-    )
-    attack.add_argument(
-        "--aux",
-        default="glyphs:letters",
-        metavar="DATA",
-        help="the attacker's images, for instance emnist:letters:test",
-    )
-    attack.add_argument("--data", metavar="FOLDER", help="folder of files of the data")
+    _data_options(attack)
     attack.add_argument("--attacker", default="cgan", help="name of the attacker")
     attack.add_argument(
         "--victim",
@@ -117,6 +105,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="attack this model, as audit does, instead of one that is trained here",
     )
     _study_options(commands)
+    _curves_options(commands)
     return parser
 
 
@@ -150,6 +139,50 @@ def _study_options(commands: Any) -> None:
         metavar="FOLDER",
         help="only rebuild the tables from the study in FOLDER",
     )
+
+
+def _curves_options(commands: Any) -> None:
+    curves = _command(
+        commands, "curves", _curves, "success of attacks against the number of queries"
+    )
+    _common(curves, out="runs/curves")
+    _data_options(curves)
+    curves.add_argument(
+        "--attackers",
+        metavar="NAMES",
+        help="attackers that query, separated by commas; all of them by default",
+    )
+    curves.add_argument(
+        "--granularities",
+        metavar="NAMES",
+        help="what the victim tells: some of labels, top-k, rounded, full; all of "
+        "them by default",
+    )
+    curves.add_argument(
+        "--seeds", type=int, default=1, help="repetitions, from --seed on (default 1)"
+    )
+    curves.add_argument(
+        "--points", type=int, default=3, help="numbers of queries per factor of ten"
+    )
+    curves.add_argument(
+        "--images", type=int, default=200, help="reconstructions per class"
+    )
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--train",
+        default="digits",
+        metavar="DATA",
+        help="private images, NAME[:SPLIT[:PART]], for instance emnist:mnist:train",
+    )
+    parser.add_argument(
+        "--aux",
+        default="glyphs:letters",
+        metavar="DATA",
+        help="the attacker's images, for instance emnist:letters:test",
+    )
+    parser.add_argument("--data", metavar="FOLDER", help="folder of files of the data")
 
 
 def _command(commands: Any, name: str, function: Any, text: str) -> Any:
@@ -257,9 +290,8 @@ def _study(options: argparse.Namespace) -> None:
         study = load_study(options.source)
         write_study(study)
     else:
-        names = None if options.attackers is None else options.attackers.split(",")
         config = study_config(
-            names,
+            _names(options.attackers),
             seeds=range(options.seed, options.seed + options.seeds),
             data=options.data,
             demo=options.demo,
@@ -292,6 +324,30 @@ def _attack(options: argparse.Namespace) -> int | None:
     print(demo_table({run.facts["aux"]: run}))
     print(f"Report: {Path(options.out) / 'report.html'}")
     return None
+
+
+def _curves(options: argparse.Namespace) -> None:
+    from kldiv_attack._studies.curves import curves_config, run_curves
+    from kldiv_attack.datasets import load_dataset
+
+    train = _data(options.train, options.data)
+    size = load_dataset(**train).image_shape[1]
+    config = curves_config(
+        train,
+        _data(options.aux, options.data, size),
+        attackers=_names(options.attackers),
+        granularities=_names(options.granularities),
+        seeds=range(options.seed, options.seed + options.seeds),
+        parameters=parameters_of(options.set),
+    )
+    config |= {"points_per_decade": options.points, "n_reconstructions": options.images}
+    curves = run_curves(config, options.out, **_shared(options))
+    print((curves.folder / "curves.txt").read_text(encoding="utf-8"), end="")
+    print(f"Report: {curves.folder / 'report.html'}")
+
+
+def _names(given: str | None) -> list[str] | None:
+    return None if given is None else given.split(",")
 
 
 def _data(text: str, root: str | None, size: int | None = None) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class RankCorrelations:
     pvalue_any : ndarray of shape (n_predictors,)
         The same for the largest of all predictors (Westfall and Young 1993): allows for
         having looked at several.
+    low, high : ndarray of shape (n_predictors,)
+        Where 95 % of the correlations lie when the pairs are drawn anew (bootstrap).
     strongest : ndarray of shape (n_predictors,)
         Share of bootstrap samples of the pairs in which this predictor has the
         correlation farthest on the expected side.
@@ -46,6 +48,8 @@ class RankCorrelations:
     null_high: Floats
     pvalue: Floats
     pvalue_any: Floats
+    low: Floats
+    high: Floats
     strongest: Floats
 
 
@@ -96,7 +100,7 @@ def rank_correlations(
     n_predictors = predictors.shape[2]
     if not parts:
         empty = np.full(n_predictors, np.nan)
-        return RankCorrelations(int(known.sum()), *[empty] * 8)
+        return RankCorrelations(int(known.sum()), *[empty] * 10)
     rng = np.random.default_rng(random_state)
     ranks = [(_unit_ranks(x[:, p]), _unit_ranks(y[:, p])) for p in parts]
     per_seed = _correlate(ranks)
@@ -105,17 +109,20 @@ def rank_correlations(
     null = np.stack([_mean(_correlate(one)) for one in shuffled])
     largest = np.nanmax(np.abs(np.nan_to_num(null)), axis=1)[:, None]
     missing = np.isnan(rho)
-    low, high = np.quantile(null, [0.025, 0.975], axis=0)
+    null_low, null_high = np.quantile(null, [0.025, 0.975], axis=0)
+    low, high, strongest = _drawn_anew(x, y, parts, sign, n_permutations, rng)
     return RankCorrelations(
         n_pairs=int(known.sum()),
         rho=rho,
         lowest=np.where(missing, np.nan, _least(per_seed)),
         highest=np.where(missing, np.nan, -_least(-per_seed)),
-        null_low=low,
-        null_high=high,
+        null_low=null_low,
+        null_high=null_high,
         pvalue=_pvalues(null, rho),
         pvalue_any=_pvalues(largest, rho),
-        strongest=_strongest(x, y, parts, sign, n_permutations, rng),
+        low=np.where(missing, np.nan, low),
+        high=np.where(missing, np.nan, high),
+        strongest=strongest,
     )
 
 
@@ -162,27 +169,33 @@ def _pvalues(null: Floats, rho: Floats) -> Floats:
     return np.where(np.isnan(rho), np.nan, (hits + 1) / (len(null) + 1))
 
 
-def _strongest(
+def _drawn_anew(
     x: Floats,
     y: Floats,
     parts: list[NDArray[np.bool_]],
     sign: int,
     n: int,
     rng: np.random.Generator,
-) -> Floats:
-    """How often each predictor wins when the pairs are drawn anew."""
+) -> tuple[Floats, Floats, Floats]:
+    """Interval of each predictor, and how often it wins, in bootstrap samples."""
     wins = np.zeros(x.shape[2])
-    for _ in range(n):
+    found = np.full((max(n, 1), x.shape[2]), np.nan)
+    for i in range(n):
         drawn = []
         for part in parts:
             rows = np.flatnonzero(part)
             rows = rows[rng.integers(0, len(rows), len(rows))]
             drawn.append((_unit_ranks(x[:, rows]), _unit_ranks(y[:, rows])))
-        score = sign * _mean(_correlate(drawn))
+        found[i] = _mean(_correlate(drawn))
+        score = sign * found[i]
         if np.isfinite(score).any():
             best = score == np.nanmax(score)
             wins += best / best.sum()
-    return wins / n if wins.any() else np.full(x.shape[2], np.nan)
+    ends = np.full((2, x.shape[2]), np.nan)
+    known = np.isfinite(found).any(axis=0)
+    ends[:, known] = np.nanquantile(found[:, known], [0.025, 0.975], axis=0)
+    strongest = wins / n if wins.any() else np.full(x.shape[2], np.nan)
+    return ends[0], ends[1], strongest
 
 
 def spearman(a: Floats, b: Floats) -> float:

@@ -7,7 +7,19 @@ import numpy as np
 
 from .common import SEED
 
-ATTACKERS = ["cgan", "gmi", "label_only", "mi_face", "preimage_gan"]
+# All of kldiv_attack.attackers.ATTACKERS, spelled out: the grid is read without torch.
+ATTACKERS = [
+    "brep_mi",
+    "cgan",
+    "genetic",
+    "gmi",
+    "label_only",
+    "lomma",
+    "mi_face",
+    "plg_mi",
+    "preimage_gan",
+    "retrieval",
+]
 STEPS = 30
 # What makes an attack short; each attacker takes the ones that it has.
 SHORT = {
@@ -16,6 +28,10 @@ SHORT = {
     "consistency": None,
     "n_generated": 100,
     "surrogate_steps": 10,
+    "iterations": 5,
+    "searches": 4,
+    "variants": 20,
+    "models": 1,
     "min_responses": 1,
     "random_state": SEED,
 }

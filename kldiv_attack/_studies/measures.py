@@ -47,4 +47,9 @@ PREDICTORS: dict[str, Measure] = {
 
 
 #: Name of an outcome to the sign that its correlation with a divergence should have.
-OUTCOMES: dict[str, int] = {"accuracy": -1, "coverage": -1, "distance": 1}
+OUTCOMES: dict[str, int] = {
+    "accuracy": -1,
+    "coverage": -1,
+    "clipped coverage": -1,
+    "distance": 1,
+}

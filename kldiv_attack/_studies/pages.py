@@ -18,6 +18,7 @@ from kldiv_attack._pages import (
     Table,
     write_pages,
 )
+from kldiv_attack._studies.judges import ranking_rows, rate_rows
 from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
 from kldiv_attack._studies.result import Study, missing
 from kldiv_attack._summary import mean_known, number
@@ -55,6 +56,8 @@ def correlation_rows(study: Study) -> list[dict[str, Any]]:
                             "null_high": one.null_high[i],
                             "pvalue": one.pvalue[i],
                             "pvalue_any": one.pvalue_any[i],
+                            "low": one.low[i],
+                            "high": one.high[i],
                             "strongest": one.strongest[i],
                         }
                     )
@@ -73,6 +76,23 @@ def _csv_cell(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
+INTERVAL_TITLE = (
+    "KL within sets, and where 95 % lie when the classes are drawn anew (bootstrap)"
+)
+
+
+RANKING_TITLE = (
+    "Accuracy under judges that learnt from neither private nor public images, means "
+    "over sets and seeds, and the place among the attackers"
+)
+
+
+RATES_TITLE = (
+    "What those judges recognise of unseen images, and what they let pass of noise "
+    "that the victim is sure of (mean ends of 95 % intervals)"
+)
+
+
 SUMMARY_TITLE = "Means over classes; of several seeds the mean and the range"
 
 
@@ -80,7 +100,8 @@ OUTCOME_TERMS = (
     "accuracy: share of the reconstructions that an independent judge, never the "
     "victim, puts in the class.",
     "coverage: share of private images with a reconstruction nearby, in the judge's "
-    "features.",
+    "features; clipped coverage: the same on a scale where 0.5 is what half of as many "
+    "good images give.",
     "distance: mean distance from a reconstruction to the nearest private image, in "
     "units of the distance from a private image to the next one.",
     "queries: images that the victim was asked about; a white-box attack may "
@@ -110,11 +131,11 @@ def summary_rows(study: Study) -> tuple[tuple[str, ...], list[list[str]]]:
                 for row in study.rows
                 if row["auxiliary"] == aux and row["attacker"] == attacker
             ]
-            means = [_over_seeds(chosen, name) for name in _outcomes()]
+            means = [_over_seeds(chosen, name) for name in OUTCOMES]
             asked = sorted({row["queries"] for row in chosen})
             queries = "-".join(str(n) for n in dict.fromkeys((asked[0], asked[-1])))
             rows.append([aux, attacker, chosen[0]["access"], queries, *means])
-    header = ("auxiliary", "attacker", "access", "queries", *_outcomes())
+    header = ("auxiliary", "attacker", "access", "queries", *OUTCOMES)
     return header, rows
 
 
@@ -129,10 +150,6 @@ def _over_seeds(rows: Sequence[dict[str, Any]], name: str) -> str:
         return number(means[0])
     low, high = number(min(means)), number(max(means))
     return f"{number(float(np.mean(means)))} ({low} to {high})"
-
-
-def _outcomes() -> tuple[str, ...]:
-    return ("accuracy", "coverage", "distance")
 
 
 def correlation_cells(
@@ -152,11 +169,28 @@ def _cell(row: dict[str, Any]) -> str:
     return f"{row['rho']:+.2f}" + ("*" if row["pvalue_any"] < 0.05 else " ")
 
 
+def interval_rows(
+    study: Study, found: Sequence[dict[str, Any]]
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """KL inside the auxiliary sets with its interval; a row per attacker."""
+    cells = {
+        (r["attacker"], r["outcome"]): (
+            f"{r['rho']:+.2f} ({r['low']:+.2f} to {r['high']:+.2f})"
+            if np.isfinite(r["rho"])
+            else "-"
+        )
+        for r in found
+        if (r["divergence"], r["pairs"]) == ("KL", "within sets")
+    }
+    rows = [[a, *(cells[a, outcome] for outcome in OUTCOMES)] for a in study.attackers]
+    return ("attacker", *OUTCOMES), rows
+
+
 def findings(study: Study, found: Sequence[dict[str, Any]]) -> list[str]:
     """What the numbers say, one sentence per attacker and outcome."""
     lines = []
     for attacker in study.attackers:
-        for outcome in _outcomes():
+        for outcome in OUTCOMES:
             chosen = [
                 r
                 for r in found
@@ -167,13 +201,14 @@ def findings(study: Study, found: Sequence[dict[str, Any]]) -> list[str]:
             if not chosen:
                 lines.append(f"{attacker}, {outcome}: no order to compare.")
                 continue
-            sign = 1 if outcome == "distance" else -1
+            sign = OUTCOMES[outcome]
             best = max(chosen, key=lambda r: sign * r["rho"])
             first = next((r for r in chosen if r["divergence"] == "KL"), best)
             lines.append(
                 f"{attacker}, {outcome}: {best['divergence']} {best['rho']:+.2f} "
                 f"(seeds {best['lowest']:+.2f} to {best['highest']:+.2f}; chance "
-                f"{best['null_low']:+.2f} to {best['null_high']:+.2f}; p "
+                f"{best['null_low']:+.2f} to {best['null_high']:+.2f}; pairs "
+                f"drawn anew {best['low']:+.2f} to {best['high']:+.2f}; p "
                 f"{best['pvalue_any']:.4f} over all divergences; strongest in "
                 f"{100 * best['strongest']:.0f} % of bootstrap samples); KL "
                 f"{first['rho']:+.2f}."
@@ -184,12 +219,16 @@ def findings(study: Study, found: Sequence[dict[str, Any]]) -> list[str]:
 def study_text(study: Study, found: Sequence[dict[str, Any]]) -> str:
     """The tables of a study as text."""
     parts = [SUMMARY_TITLE, _text(*summary_rows(study))]
-    for outcome in _outcomes():
+    for outcome in OUTCOMES:
         for pairs in ("all", "within sets"):
             parts += [
                 f"Correlation with {outcome}, {pairs}",
                 _text(*correlation_cells(study, found, outcome, pairs)),
             ]
+    if study.judged:
+        parts += [RANKING_TITLE, _text(*ranking_rows(study.judged))]
+        parts += [RATES_TITLE, _text(*rate_rows(study.judged))]
+    parts += [INTERVAL_TITLE, _text(*interval_rows(study, found))]
     parts += ["Strongest divergence, all pairs", "\n".join(findings(study, found))]
     parts += ["\n".join((*OUTCOME_TERMS, *TEST_TERMS))]
     return "\n\n".join(parts) + "\n"
@@ -206,7 +245,7 @@ def heat_figure(
     """Correlations as colours: one panel per outcome."""
     panels = {}
     names = list(dict.fromkeys(row["divergence"] for row in found))
-    for outcome in _outcomes():
+    for outcome in OUTCOMES:
         values = {
             (r["divergence"], r["attacker"]): r["rho"]
             for r in found
@@ -223,6 +262,17 @@ def heat_figure(
         f"Spearman correlation of each divergence with each outcome, {pairs}: blue is "
         "negative, red is positive.",
     )
+
+
+def _judges(study: Study) -> list[Part]:
+    """The attacks under several judges, if any could be trained."""
+    if not study.judged:
+        return []
+    return [
+        Heading("Several judges"),
+        Table(*ranking_rows(study.judged), f"{RANKING_TITLE}."),
+        Table(*rate_rows(study.judged), f"{RATES_TITLE}."),
+    ]
 
 
 def write_study_pages(study: Study, found: Sequence[dict[str, Any]]) -> None:
@@ -255,14 +305,16 @@ def write_study_pages(study: Study, found: Sequence[dict[str, Any]]) -> None:
         Heading("Outcomes"),
         Table(*summary_rows(study), f"{SUMMARY_TITLE}."),
         Listing(OUTCOME_TERMS),
+        *_judges(study),
         Heading("Which divergence predicts them"),
         heat_figure(study, found, "all", "heat_all"),
         heat_figure(study, found, "within sets", "heat_within"),
         Listing(TEST_TERMS),
     ]
-    for outcome in _outcomes():
+    for outcome in OUTCOMES:
         for pairs in ("all", "within sets"):
             header, rows = correlation_cells(study, found, outcome, pairs)
             parts.append(Table(header, rows, f"Correlation with {outcome}, {pairs}."))
+    parts.append(Table(*interval_rows(study, found), f"{INTERVAL_TITLE}."))
     parts += [Heading("Strongest divergence"), Listing(findings(study, found))]
     write_pages(study.folder, "Which divergence predicts which attack", parts)

@@ -14,7 +14,7 @@ from kldiv_attack._files import RunError, read_json
 from kldiv_attack._ranks import RankCorrelations, rank_correlations
 from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS, Floats
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Study:
         One per seed, auxiliary set, class and attacker: the divergences, the outcomes
         and what the attacker was allowed. Controls without a generator are listed as
         attackers.
+    judged : list of dict
+        One per seed, auxiliary set, attacker and judge of a panel: shares with their
+        intervals. Sets that leave the panel no images of its own are left out.
 
     Examples
     --------
@@ -51,6 +54,7 @@ class Study:
     folder: Path
     config: dict[str, Any]
     rows: list[dict[str, Any]]
+    judged: list[dict[str, Any]]
 
     @property
     def attackers(self) -> list[str]:
@@ -147,7 +151,7 @@ def load_study(folder: str | os.PathLike[str]) -> Study:
         {k: np.nan if v is None else v for k, v in row.items()}
         for row in stored["rows"]
     ]
-    return Study(folder, stored["config"], rows)
+    return Study(folder, stored["config"], rows, stored["judged"])
 
 
 def missing(value: Any) -> bool:

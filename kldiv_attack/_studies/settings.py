@@ -35,6 +35,7 @@ _DEMO_EMBEDDED: dict[str, Any] = {
 _SETTINGS: dict[str, Any] = {
     "train": {"name": "digits", "part": "train"},
     "held_out": {"name": "digits", "part": "test"},
+    "panel": None,
     "auxiliary": {},
     "attackers": {},
     "seeds": [0],
@@ -91,13 +92,7 @@ def study_config(
     ({'cgan': {}, 'gmi': {'steps': 500}}, 'held-out_digits')
     """
     names = list(ATTACKERS) if attackers is None else list(attackers)
-    chosen = {name: {**_DEMO} if demo else {} for name in names}
-    for name in names:
-        make_attacker(name)  # an unknown name is found here
-        accepted = inspect.signature(ATTACKERS[name]).parameters
-        chosen[name] = {k: v for k, v in chosen[name].items() if k in accepted}
-    for key, value in (parameters or {}).items():
-        _place(chosen, key, value)
+    chosen = chosen_attackers(names, _DEMO if demo else {}, parameters or {})
     config: dict[str, Any] = {"attackers": chosen, "seeds": list(seeds)}
     if data is not None:
         return {**config, **_emnist(str(data)), **(_DEMO_SIZES if demo else {})}
@@ -108,6 +103,35 @@ def study_config(
         "judge": {"epochs": 40, "batch_size": 32},
         **(_DEMO_EMBEDDED if demo else {}),
     }
+
+
+def chosen_attackers(
+    names: Sequence[str], common: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Parameters of every attacker: the common ones that it has, then those given.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The attackers.
+    common : mapping
+        Parameters that attackers may lack.
+    parameters : mapping
+        As :func:`study_config` takes them.
+
+    Returns
+    -------
+    dict of str to dict
+        Name to parameters.
+    """
+    chosen = {}
+    for name in names:
+        make_attacker(name)  # an unknown name is found here
+        accepted = inspect.signature(ATTACKERS[name]).parameters
+        chosen[name] = {k: v for k, v in common.items() if k in accepted}
+    for key, value in parameters.items():
+        _place(chosen, key, value)
+    return chosen
 
 
 def _place(chosen: dict[str, dict[str, Any]], key: str, value: Any) -> None:

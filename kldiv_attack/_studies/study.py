@@ -22,6 +22,7 @@ from kldiv_attack._models import discard_models, owner_answers
 from kldiv_attack._progress import progress
 from kldiv_attack._run import Run
 from kldiv_attack._settings import complete_settings, load_images
+from kldiv_attack._studies.judges import judge_runs
 from kldiv_attack._studies.measures import PREDICTORS, Floats, K, Measure
 from kldiv_attack._studies.pages import write_study
 from kldiv_attack._studies.result import FORMAT_VERSION, Study, load_study, missing
@@ -46,12 +47,13 @@ def run_study(
     Parameters
     ----------
     config : mapping
-        ``train`` and ``held_out``: what ``load_dataset`` takes, or images;
-        ``auxiliary``: name to the same; ``attackers``: name to parameters, with the key
-        ``name`` where it is not the name of the attacker itself; ``seeds``; ``victim``
-        and ``judge``: options of their training; ``features`` and ``max_rows``: what
-        the divergences are measured on; ``n_reconstructions`` per class;
-        ``n_permutations``.
+        ``train`` and ``held_out``: what ``load_dataset`` takes, or images; ``panel``:
+        the same for images that several judges learn from, by default those of
+        ``held_out``; ``auxiliary``: name to the same; ``attackers``: name to
+        parameters, with the key ``name`` where it is not the name of the attacker
+        itself; ``seeds``; ``victim`` and ``judge``: options of their training;
+        ``features`` and ``max_rows``: what the divergences are measured on;
+        ``n_reconstructions`` per class; ``n_permutations``.
     folder : path
         One run folder per seed, auxiliary set and attacker, ``study.json``,
         ``observations.csv``, ``correlations.csv``, ``report.md`` and ``report.html``.
@@ -92,7 +94,10 @@ def run_study(
     _refuse(settings, folder)
     train = load_images(settings["train"])
     sets = {name: load_images(aux) for name, aux in settings["auxiliary"].items()}
+    panel = settings["panel"] or settings["held_out"]
+    judges = None if panel is None else load_images(panel)
     rows: list[dict[str, Any]] = []
+    judged: list[dict[str, Any]] = []
     for seed in settings["seeds"]:
         models = folder / f"seed_{seed}" / "models"
         if restart:
@@ -113,7 +118,14 @@ def run_study(
                 settings, (train, data), models, home, restart=restart, verbose=verbose
             )
             rows += _rows(seed, aux, runs, divergences)
-    _write(folder / "study.json", settings, rows)
+            if judges is None:
+                continue
+            told = judge_runs(
+                settings, runs, train, data, judges, models, home,
+                seed=seed, restart=restart,
+            )  # fmt: skip
+            judged += [{"seed": seed, "auxiliary": aux, **row} for row in told]
+    _write(folder / "study.json", settings, rows, judged)
     study = load_study(folder)
     write_study(study)
     return study
@@ -128,17 +140,20 @@ def _refuse(settings: Mapping[str, Any], folder: Path) -> None:
 
 
 def _write(
-    path: Path, settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+    path: Path,
+    settings: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    judged: Sequence[Mapping[str, Any]],
 ) -> None:
     """Settings without paths of this machine, and the observations."""
     config = {
         **settings,
-        **{name: _named(settings[name]) for name in ("train", "held_out")},
+        **{name: _named(settings[name]) for name in ("train", "held_out", "panel")},
         "auxiliary": {k: _named(v) for k, v in settings["auxiliary"].items()},
     }
     known = [{k: None if missing(v) else v for k, v in row.items()} for row in rows]
     content = {"format_version": FORMAT_VERSION, "config": config, "rows": known}
-    write_json(path, content)
+    write_json(path, {**content, "judged": list(judged)})
 
 
 def _run_settings(
@@ -241,6 +256,7 @@ def _rows(
                     "rows": first.facts["answered"][c],
                     "accuracy": float(report["accuracy"][c]),
                     "coverage": float(report["coverage"][c]),
+                    "clipped coverage": float(report["clipped_coverage"][c]),
                     "distance": float(distance),
                     **{
                         name: np.nan if values[c] is None else values[c]

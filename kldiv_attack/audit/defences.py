@@ -158,6 +158,23 @@ class Defence:
         """What it does."""
         return DEFENCES[self.kind].says.format(f"{self.value:g}")
 
+    def table(self, probabilities: Table, rng: np.random.Generator) -> Table:
+        """The probabilities that it shows; rows of NaN are refused.
+
+        Parameters
+        ----------
+        probabilities : ndarray of shape (n, n_classes)
+            Those of the victim itself.
+        rng : Generator
+            Source of noise.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            What is answered.
+        """
+        return DEFENCES[self.kind].apply(probabilities, self.value, rng)
+
     def __call__(self, answers: Answers, rng: np.random.Generator) -> Answers:
         """The answers that the defended victim gives.
 
@@ -175,7 +192,7 @@ class Defence:
                 f"defence {self.name} changes probabilities, but the victim answers "
                 "labels only."
             )
-        table = DEFENCES[self.kind].apply(answers.probabilities, self.value, rng)
+        table = self.table(answers.probabilities, rng)
         refused = np.isnan(table).any(axis=1) | ~answers.answered
         if self.kind == "label_only":
             return Answers(np.where(refused, REFUSED, table.argmax(axis=1)))

@@ -47,6 +47,17 @@ def test_only_the_order_counts(seed):
         np.testing.assert_allclose(value, getattr(bent, name), atol=1e-12)
 
 
+def test_the_interval_is_that_of_pairs_drawn_anew():
+    x, y, groups = problem(7, n_seeds=1, n_predictors=2)
+    found = rank_correlations(x, y, groups, n_permutations=2000)
+    for j in range(2):
+        rho, low, high = spearman_interval(x[0, :, j], y[0])
+        assert found.rho[j] == pytest.approx(rho)
+        assert (found.low[j], found.high[j]) == pytest.approx((low, high), abs=0.03)
+    none = rank_correlations(np.ones_like(x), y, groups, n_permutations=5)
+    assert np.isnan([none.low, none.high]).all()
+
+
 def test_pvalues_agree_with_scipys_permutation_test():
     x, y, groups = problem(5, n_seeds=1, n_predictors=1)
     x[0, :, 0] += 2 * np.random.default_rng(1).normal(size=24)

@@ -12,6 +12,7 @@ from kldiv_attack.__main__ import main
 from kldiv_attack._files import RunError
 from kldiv_attack._studies import settings
 from kldiv_attack._studies import study as module
+from kldiv_attack._studies.judges import ranking_rows, rate_rows
 from kldiv_attack._studies.measures import OUTCOMES, PREDICTORS
 from kldiv_attack._studies.pages import summary_rows, write_study
 from kldiv_attack._studies.result import load_study
@@ -63,6 +64,42 @@ def test_every_combination_is_observed_once(finished):
         "control: random",
         "control: confident",
     ]
+
+
+def test_attacks_are_judged_by_a_panel_that_knows_neither_side(finished):
+    keys = [
+        (row["seed"], row["auxiliary"], row["attacker"], row["judge"])
+        for row in finished.judged
+    ]
+    # the set "digits" holds all that the judges could learn from
+    assert {key[1] for key in keys} == {"letters"}
+    assert len(set(keys)) == len(keys) == 2 * 4 * 3
+    for row in finished.judged:
+        for name in ("accuracy", "recognised", "false: noise"):
+            assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+    text = (finished.folder / "study.txt").read_text(encoding="utf-8")
+    assert "convolution  perceptron  neighbours" in text
+    header, rows = ranking_rows(finished.judged)
+    assert [row[0] for row in rows] == finished.attackers
+    for place in range(1, len(header)):
+        places = sorted(int(row[place].split("(")[1][:-1]) for row in rows)
+        assert places[0] == 1
+        assert places[-1] <= len(rows)
+    assert [row[0] for row in rate_rows(finished.judged)[1]] == list(header[1:])
+
+
+def test_places_follow_the_means():
+    made = {"a": (0.5, 0.2), "b": (0.7, 0.9), "c": (0.7, 0.1)}
+    rows = [
+        {"attacker": name, "judge": judge, "accuracy": value}
+        for name, values in made.items()
+        for judge, value in zip("xy", values, strict=True)
+    ]
+    assert ranking_rows(rows) == (
+        ("attacker", "x", "y"),
+        [["a", "0.50 (3)", "0.20 (2)"], ["b", "0.70 (1)", "0.90 (1)"],
+         ["c", "0.70 (1)", "0.10 (3)"]],
+    )  # fmt: skip
 
 
 def test_observations_are_what_the_runs_hold(finished):
