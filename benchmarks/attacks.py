@@ -30,7 +30,7 @@ from kldiv_attack._ranks import spearman_interval
 from kldiv_attack._settings import complete_settings
 from kldiv_attack._studies.result import load_study
 from kldiv_attack.attackers import Blur, Mask
-from kldiv_attack.experiment import evaluate_run, run_attack
+from kldiv_attack.experiment import RunImages, evaluate_run, run_attack
 
 #: Kusano and Sakuma (2018), Table 2, private digits and public letters.
 PUBLISHED = (0.97, 1.00, 0.59, 0.39, 0.86, 0.98, 0.97, 0.61, 0.72, 0.48)
@@ -130,19 +130,12 @@ def judge_study(folder, data, name, n):
             settings = read_json(run / "config.json")["config"]
             settings["evaluate"]["n_reconstructions"] = n
             victim, judge = prepare_models(settings, train, models, verbose=0)
+            data = RunImages(train, aux, None)
             # the checkpoint is the finished one: nothing is trained
-            images, attacker = run_attack(settings, victim, aux, train, run, verbose=0)
+            images, attacker = run_attack(settings, victim, data, run, verbose=0)
+            answers = owner_answers(victim, aux)
             success, controls = evaluate_run(
-                settings,
-                images,
-                attacker.reasons_,
-                train,
-                aux,
-                owner_answers(victim, aux),
-                judge,
-                victim,
-                prior=None,
-                verbose=0,
+                settings, images, attacker, data, answers, judge, victim, verbose=0
             )
             for title, report in {name: success, **controls}.items():
                 means = report["accuracy"].mean(), report["coverage"].mean()

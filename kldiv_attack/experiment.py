@@ -136,7 +136,11 @@ def run_experiment(
 
 
 def _compute(
-    settings: Mapping[str, Any], data: _Data, folder: Path, models: Path, verbose: int
+    settings: Mapping[str, Any],
+    data: RunImages,
+    folder: Path,
+    models: Path,
+    verbose: int,
 ) -> None:
     """Everything that a run computes, in its folder."""
     started = time.perf_counter()
@@ -164,7 +168,7 @@ def _compute(
 
 
 @dataclass(frozen=True)
-class _Data:
+class RunImages:
     """The images of a run."""
 
     train: LabelledImages
@@ -172,11 +176,11 @@ class _Data:
     held_out: LabelledImages | None
 
 
-def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], _Data]:
+def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], RunImages]:
     """The images that the settings name, and the settings with what identifies them."""
     train, aux = load_images(settings["train"]), load_images(settings["aux"])
     held_out = settings["held_out"]
-    data = _Data(train, aux, None if held_out is None else load_images(held_out))
+    data = RunImages(train, aux, None if held_out is None else load_images(held_out))
     check_data(train, aux)
     for name, images in vars(data).items():
         if images is not None:
@@ -186,7 +190,7 @@ def _load(settings: dict[str, Any]) -> tuple[dict[str, Any], _Data]:
 
 def _score(
     settings: Mapping[str, Any],
-    data: _Data,
+    data: RunImages,
     victim: Victim,
     judge: Judge,
     responses: NDArray[np.float64],
@@ -211,7 +215,7 @@ def _score(
 def run_attack(
     settings: Mapping[str, Any],
     victim: Victim,
-    data: _Data,
+    data: RunImages,
     folder: Path,
     *,
     verbose: int,
@@ -236,7 +240,7 @@ def run_attack(
 
 
 def _facts(
-    data: _Data,
+    data: RunImages,
     victim: Victim,
     judge: Judge,
     attacker: Attacker,
@@ -268,7 +272,7 @@ def evaluate_run(
     settings: Mapping[str, Any],
     images: NDArray[np.float32],
     attacker: Attacker,
-    data: _Data,
+    data: RunImages,
     responses: NDArray[np.float64],
     judge: Judge,
     victim: Victim,
@@ -310,7 +314,7 @@ def evaluate_run(
 def _write_images(
     folder: Path,
     images: NDArray[np.float32],
-    data: _Data,
+    data: RunImages,
     responses: NDArray[np.float64],
 ) -> None:
     from safetensors.numpy import save
