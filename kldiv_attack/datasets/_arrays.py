@@ -84,7 +84,9 @@ def load_folder(
     part : {"train", "test"}, optional
         Subfolder of ``root`` that holds the classes.
     size : int or (height, width), optional
-        Resize to this size; by default all images must have one size.
+        Resize every image to this size: bicubic, with a wider filter where an image
+        shrinks, each side by its own factor, nothing cut off. The name of the data says
+        so. By default all images must have one size.
     channels : {1, 3}, default=1
         Grey or colour.
 
@@ -135,9 +137,11 @@ def load_folder(
             f"folder: found images of {len(shapes)} sizes, for example "
             f"{sorted(shapes)[:3]}; give size=(height, width)."
         )
-    return LabelledImages(
-        np.stack(images), labels, tuple(files), f"folder/{folder.name}"
-    )
+    name = f"folder/{folder.name}"
+    if size is not None:
+        height, width = images[0].shape[1:]
+        name += f" resized to {height} x {width}"
+    return LabelledImages(np.stack(images), labels, tuple(files), name)
 
 
 def _files_of(folder: Path) -> dict[str, list[Path]]:

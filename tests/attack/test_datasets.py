@@ -254,6 +254,24 @@ def test_folder_reads_classes_in_order(image_folder):
     assert colour.images.shape == (6, 3, 12, 12)
 
 
+@pytest.mark.parametrize("size", [32, (64, 64), (24, 40)])
+def test_photographs_of_any_size_are_resized_and_the_name_says_so(tmp_path, size):
+    from PIL import Image
+
+    for name, (red, green) in {"fire": (255, 0), "wood": (0, 255)}.items():
+        (tmp_path / name).mkdir()
+        for i, sides in enumerate([(50, 70), (131, 33), (8, 8)]):
+            Image.new("RGB", sides, (red, green, 0)).save(tmp_path / name / f"{i}.png")
+    data = load_dataset("folder", tmp_path, size=size, channels=3)
+    height, width = (size, size) if isinstance(size, int) else size
+    assert data.images.shape == (6, 3, height, width)
+    assert data.name.endswith(f"resized to {height} x {width}")
+    np.testing.assert_array_equal(data.images[:, 0].mean((1, 2)), 1 - data.labels)
+    np.testing.assert_array_equal(data.images[:, 1].mean((1, 2)), data.labels)
+    grey = load_dataset("folder", tmp_path, size=size)
+    assert grey.images.shape == (6, 1, height, width)
+
+
 def test_folder_bad_input(image_folder, tmp_path):
     from PIL import Image
 
