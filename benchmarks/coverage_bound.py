@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from kldiv_attack import CONTROLS, evaluate_attack, load_dataset
 from kldiv_attack._models import owner_answers, prepare_models
 from kldiv_attack._settings import complete_settings
+from kldiv_attack.attackers._retrieval import certainty
 
 N = 400
 
@@ -82,9 +83,10 @@ def choices(aux, unseen, answers, seed):
         chosen = {}
         for c in range(10):
             rows = np.flatnonzero(answers.argmax(1) == c)
+            sure = certainty(answers[rows], c)[:, None]
             digit = cross_val_predict(
                 model,
-                features[rows],
+                np.hstack([features[rows], sure]),
                 names[rows] == str(c),
                 cv=4,
                 method="predict_proba",
