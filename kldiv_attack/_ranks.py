@@ -108,21 +108,18 @@ def rank_correlations(
     shuffled = _shuffles(ranks, n_permutations, rng)
     null = np.stack([_mean(_correlate(one)) for one in shuffled])
     largest = np.nanmax(np.abs(np.nan_to_num(null)), axis=1)[:, None]
-    missing = np.isnan(rho)
-    null_low, null_high = np.quantile(null, [0.025, 0.975], axis=0)
     low, high, strongest = _drawn_anew(x, y, parts, sign, n_permutations, rng)
+    ends = np.stack([_least(per_seed), -_least(-per_seed), low, high])
+    ends[:, np.isnan(rho)] = np.nan
     return RankCorrelations(
-        n_pairs=int(known.sum()),
-        rho=rho,
-        lowest=np.where(missing, np.nan, _least(per_seed)),
-        highest=np.where(missing, np.nan, -_least(-per_seed)),
-        null_low=null_low,
-        null_high=null_high,
-        pvalue=_pvalues(null, rho),
-        pvalue_any=_pvalues(largest, rho),
-        low=np.where(missing, np.nan, low),
-        high=np.where(missing, np.nan, high),
-        strongest=strongest,
+        int(known.sum()),
+        rho,
+        *ends[:2],
+        *np.quantile(null, [0.025, 0.975], axis=0),
+        _pvalues(null, rho),
+        _pvalues(largest, rho),
+        *ends[2:],
+        strongest,
     )
 
 

@@ -19,7 +19,7 @@ from kldiv_attack._pages import (
     Table,
     write_pages,
 )
-from kldiv_attack._studies.curves import Curves, over_seeds
+from kldiv_attack._studies.curve_result import Curves, over_seeds
 from kldiv_attack._tables import text_lines
 
 if TYPE_CHECKING:

@@ -33,6 +33,8 @@ from kldiv_attack._settings import (
     load_images,
     with_defaults,
 )
+from kldiv_attack._studies.curve_pages import write_curves
+from kldiv_attack._studies.curve_result import Curves
 from kldiv_attack._studies.settings import chosen_attackers
 from kldiv_attack.attackers import ATTACKERS, make_attacker
 from kldiv_attack.audit.curves import GRANULARITIES
@@ -116,26 +118,6 @@ class Point:
         return folder / f"seed_{self.seed}" / name
 
 
-@dataclass(frozen=True)
-class Curves:
-    """Finished curves, read from their folder.
-
-    Attributes
-    ----------
-    folder : Path
-        The folder.
-    config : dict
-        Every setting.
-    rows : list of dict
-        One per seed, attacker, granularity and budget: ``queries``, means over the
-        classes of ``accuracy`` and ``coverage``, and how many classes are ``missing``.
-    """
-
-    folder: Path
-    config: dict[str, Any]
-    rows: list[dict[str, Any]]
-
-
 def run_curves(
     config: Mapping[str, Any],
     folder: str | os.PathLike[str],
@@ -173,8 +155,6 @@ def run_curves(
     ValueError
         For settings that do not exist.
     """
-    from kldiv_attack._studies.curve_pages import write_curves
-
     folder = checked_path(folder, "folder")
     settings = complete_curves(config)
     seeds = [f"seed_{seed}" for seed in settings["seeds"]]
@@ -373,25 +353,3 @@ def _measure(
         **{k: float(v.mean()) for k, v in success.items()},
         "missing": len(attacker.reasons_),
     }
-
-
-def over_seeds(
-    curves: Curves, attacker: str, granularity: str, measure: str
-) -> tuple[list[int], NDArray[np.float64]]:
-    """Budgets that every seed has, and values of shape (n_seeds, n_budgets).
-
-    The last budget is the number of queries without a limit, on average.
-    """
-    chosen = [
-        row
-        for row in curves.rows
-        if (row["attacker"], row["granularity"]) == (attacker, granularity)
-    ]
-    seeds = curves.config["seeds"]
-    table = {(row["seed"], row["budget"]): row for row in chosen}
-    asked = list(dict.fromkeys(row["budget"] for row in chosen))
-    shared = [b for b in asked if b is not None and all((s, b) in table for s in seeds)]
-    kept: list[int | None] = [*sorted(shared), None]
-    values = np.array([[table[s, b][measure] for b in kept] for s in seeds])
-    most = np.mean([table[s, None]["queries"] for s in seeds])
-    return [*sorted(shared), round(float(most))], values

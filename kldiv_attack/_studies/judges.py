@@ -31,12 +31,9 @@ KEPT = ("accuracy", "recognised", "corrected")
 def judge_runs(
     settings: Mapping[str, Any],
     runs: Mapping[str, Run],
-    train: LabelledImages,
-    aux: LabelledImages,
-    panel: LabelledImages,
+    data: tuple[LabelledImages, LabelledImages, LabelledImages],
     models: Path,
     home: Path,
-    *,
     seed: int,
     restart: bool,
 ) -> list[dict[str, Any]]:
@@ -48,7 +45,7 @@ def judge_runs(
         Of the study.
     runs : mapping of str to Run
         The attacks.
-    train, aux, panel : LabelledImages
+    data : tuple of LabelledImages
         Private and public images, and those for the judges: two thirds to learn from,
         the others to be recognised. What is private or public too is left out.
     models : Path
@@ -72,6 +69,7 @@ def judge_runs(
         stored: list[dict[str, Any]] = read_json(path)
         if not stored or {row["attacker"] for row in stored} == {*wanted}:
             return stored
+    train, aux, panel = data
     victim = Victim.load(models / "victim.safetensors")
     answers = owner_answers(victim, aux)
     images: dict[str, Any] = {name: _images_of(run) for name, run in runs.items()}

@@ -275,9 +275,23 @@ def _judges(study: Study) -> list[Part]:
     ]
 
 
+def _settings_of(study: Study) -> list[str]:
+    """What was measured on what, one sentence each."""
+    config = study.config
+    lines = [
+        f"Seeds: {', '.join(map(str, config['seeds']))}.",
+        f"Features of the divergences: {config['features']}, at most "
+        f"{config['max_rows']} rows per class and side.",
+        f"Reconstructions per class: {config['n_reconstructions']}.",
+    ]
+    for name, options in config["attackers"].items():
+        spelled = ", ".join(f"{k}={v!r}" for k, v in options.items())
+        lines.append(f"{name}: {spelled or 'defaults'}")
+    return lines
+
+
 def write_study_pages(study: Study, found: Sequence[dict[str, Any]]) -> None:
     """Write report.md and report.html of a study."""
-    config = study.config
     parts: list[Part] = [
         Paragraph(
             "Every attacker was run on every auxiliary set. Before each attack the "
@@ -286,22 +300,7 @@ def write_study_pages(study: Study, found: Sequence[dict[str, Any]]) -> None:
             "had come. The tables say which divergence orders the classes as the "
             "outcomes do."
         ),
-        Listing(
-            [
-                f"Seeds: {', '.join(map(str, config['seeds']))}.",
-                f"Features of the divergences: {config['features']}, at most "
-                f"{config['max_rows']} rows per class and side.",
-                f"Reconstructions per class: {config['n_reconstructions']}.",
-                *(
-                    f"{name}: "
-                    + (
-                        ", ".join(f"{k}={v!r}" for k, v in options.items())
-                        or "defaults"
-                    )
-                    for name, options in config["attackers"].items()
-                ),
-            ]
-        ),
+        Listing(_settings_of(study)),
         Heading("Outcomes"),
         Table(*summary_rows(study), f"{SUMMARY_TITLE}."),
         Listing(OUTCOME_TERMS),

@@ -104,31 +104,42 @@ def run_study(
             discard_models(models)
         for aux, data in sets.items():
             home = folder / f"seed_{seed}" / aux
-            runs = {
-                name: run_experiment(
-                    _run_settings(settings, seed, aux, parameters),
-                    home / name,
-                    models=models,
-                    restart=restart,
-                    verbose=verbose,
+            how: Any = {"restart": restart, "verbose": verbose}
+            runs = _run_all(settings, seed, aux, home, models, **how)
+            told = _divergences(settings, (train, data), models, home, **how)
+            rows += _rows(seed, aux, runs, told)
+            if judges is not None:
+                found = judge_runs(
+                    settings, runs, (train, data, judges), models, home, seed, restart
                 )
-                for name, parameters in settings["attackers"].items()
-            }
-            divergences = _divergences(
-                settings, (train, data), models, home, restart=restart, verbose=verbose
-            )
-            rows += _rows(seed, aux, runs, divergences)
-            if judges is None:
-                continue
-            told = judge_runs(
-                settings, runs, train, data, judges, models, home,
-                seed=seed, restart=restart,
-            )  # fmt: skip
-            judged += [{"seed": seed, "auxiliary": aux, **row} for row in told]
+                judged += [{"seed": seed, "auxiliary": aux, **row} for row in found]
     _write(folder / "study.json", settings, rows, judged)
     study = load_study(folder)
     write_study(study)
     return study
+
+
+def _run_all(
+    settings: Mapping[str, Any],
+    seed: int,
+    aux: str,
+    home: Path,
+    models: Path,
+    *,
+    restart: bool,
+    verbose: int,
+) -> dict[str, Run]:
+    """Every attacker on one auxiliary set."""
+    return {
+        name: run_experiment(
+            _run_settings(settings, seed, aux, parameters),
+            home / name,
+            models=models,
+            restart=restart,
+            verbose=verbose,
+        )
+        for name, parameters in settings["attackers"].items()
+    }
 
 
 def _refuse(settings: Mapping[str, Any], folder: Path) -> None:

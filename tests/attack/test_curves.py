@@ -10,12 +10,11 @@ from kldiv_attack.__main__ import main
 from kldiv_attack._files import RunError
 from kldiv_attack._studies import curves as module
 from kldiv_attack._studies.curve_pages import curves_text, enough, finding, limit_rows
+from kldiv_attack._studies.curve_result import Curves, over_seeds
 from kldiv_attack._studies.curves import (
     BLACK_BOXES,
     CoarseVictim,
-    Curves,
     budgets,
-    over_seeds,
     run_curves,
 )
 from kldiv_attack.attackers import ATTACKERS
