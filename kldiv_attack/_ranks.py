@@ -111,16 +111,11 @@ def rank_correlations(
     low, high, strongest = _drawn_anew(x, y, parts, sign, n_permutations, rng)
     ends = np.stack([_least(per_seed), -_least(-per_seed), low, high])
     ends[:, np.isnan(rho)] = np.nan
+    inner = np.quantile(null, [0.025, 0.975], axis=0)
     return RankCorrelations(
-        int(known.sum()),
-        rho,
-        *ends[:2],
-        *np.quantile(null, [0.025, 0.975], axis=0),
-        _pvalues(null, rho),
-        _pvalues(largest, rho),
-        *ends[2:],
-        strongest,
-    )
+        int(known.sum()), rho, ends[0], ends[1], inner[0], inner[1],
+        _pvalues(null, rho), _pvalues(largest, rho), ends[2], ends[3], strongest,
+    )  # fmt: skip
 
 
 Ranks = list[tuple[Floats, Floats]]
