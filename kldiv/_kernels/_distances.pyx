@@ -13,6 +13,8 @@ cdef extern from "stop.h" nogil:
 
 # Sums of squares between these have lost nothing that counts to overflow or underflow.
 cdef double SMALLEST_SQUARE = 1e-280, LARGEST_SQUARE = 1e300
+# Share of the square of a radius that no rounding takes across it.
+cdef double OUTSIDE = 1 + 1e-9
 
 ctypedef fused real:
     float
@@ -56,15 +58,6 @@ cdef double careful_distance(
     return largest * sqrt(total)
 
 
-cdef inline double distance_of(
-    const real *a, const real *b, Py_ssize_t d
-) noexcept nogil:
-    cdef double square = squared_distance(a, b, d)
-    if SMALLEST_SQUARE < square < LARGEST_SQUARE:
-        return sqrt(square)
-    return careful_distance(a, b, d)
-
-
 cdef Py_ssize_t scan_ball(
     const real *query,
     const real[:, ::1] data,
@@ -72,13 +65,22 @@ cdef Py_ssize_t scan_ball(
     Py_ssize_t skip,
     double *largest,
 ) noexcept nogil:
-    """Count rows of data within radius; write the largest of their distances."""
-    cdef Py_ssize_t j, count = 0
-    cdef double distance, top = 0
+    """Count rows of data within radius; write the largest of their distances.
+
+    Most rows are outside: a square that is clearly larger needs no root.
+    """
+    cdef Py_ssize_t j, count = 0, d = data.shape[1]
+    cdef double square, distance, top = 0, outside = radius * radius * OUTSIDE
+    if not SMALLEST_SQUARE < outside < LARGEST_SQUARE:
+        outside = LARGEST_SQUARE
     for j in range(data.shape[0]):
-        if j == skip:
+        square = squared_distance(query, &data[j, 0], d)
+        if outside < square < LARGEST_SQUARE or j == skip:
             continue
-        distance = distance_of(query, &data[j, 0], data.shape[1])
+        if SMALLEST_SQUARE < square < LARGEST_SQUARE:
+            distance = sqrt(square)
+        else:
+            distance = careful_distance(query, &data[j, 0], d)
         if distance <= radius:
             count += 1
             if distance > top:

@@ -202,9 +202,23 @@ class Members:
         """Effects of all rows on the weighted sum of log ratios, through counts."""
         (b, n), m = self.in_x.shape, self.in_y.shape[1]
         shares = weights[self.balls] * n / b
-        of_x = (shares / self.in_x.sum(axis=1)) @ self.in_x
-        of_y = (shares / self.in_y.sum(axis=1)) @ self.in_y
+        of_x = _sum_of_balls(self.in_x, shares / self.in_x.sum(axis=1))
+        of_y = _sum_of_balls(self.in_y, shares / self.in_y.sum(axis=1))
         return of_x * n, -of_y * m
+
+
+def _sum_of_members(inside: Mask, values: Floats) -> Floats:
+    """Sum over each ball of a value that its members have; few rows are members."""
+    balls, rows = np.nonzero(inside)
+    sums = np.bincount(balls, values[rows], minlength=len(inside))
+    return sums.astype(np.float64)
+
+
+def _sum_of_balls(inside: Mask, values: Floats) -> Floats:
+    """Sum for each row of a value of the balls that hold it."""
+    balls, rows = np.nonzero(inside)
+    sums = np.bincount(rows, values[balls], minlength=inside.shape[1])
+    return sums.astype(np.float64)
 
 
 def members_of(found: LogRatio, apart: Apart | None = None) -> Members:
@@ -233,7 +247,7 @@ def missed_by(found: LogRatio, members: Members, log_ratios: Floats) -> Floats:
     """
     of_y = log_ratios[len(found.X) :]
     top = float(of_y.max())
-    inside = members.in_y @ np.exp(of_y - top)
+    inside = _sum_of_members(members.in_y, np.exp(of_y - top))
     carried = np.log(inside / members.in_y.sum(axis=1)) + top
     missed: Floats = found.values[members.balls] - carried
     return missed
