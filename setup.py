@@ -6,9 +6,9 @@ KLDIV_ISA holds the name of the set, and the tables in `<name>.c` the functions 
 """
 
 import os
-import platform
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,26 +28,49 @@ DIRECTIVES = {
     "initializedcheck": False,
     "freethreading_compatible": True,
 }
+AVX512 = [
+    *("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
+    "-mprefer-vector-width=512",
+]
+# By family of processors, and of compilers.
 INSTRUCTION_SETS = {
-    "avx2": ["-mavx2", "-mfma"],
-    "avx512": [
-        *("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
-        "-mprefer-vector-width=512",
-    ],
-    "vnni": [
-        *("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
-        *("-mavx512vnni", "-mprefer-vector-width=512"),
-    ],
+    ("x86", "unix"): {
+        "avx2": ["-mavx2", "-mfma"],
+        "avxvnni": ["-mavx2", "-mfma", "-mavxvnni", "-DKLDIV_AVXVNNI"],
+        "avx512": AVX512,
+        "vnni": [*AVX512, "-mavx512vnni", "-DKLDIV_VNNI"],
+    },
+    ("x86", "msvc"): {
+        "avx2": ["/arch:AVX2"],
+        "avxvnni": ["/arch:AVX2", "/DKLDIV_AVXVNNI"],
+        "avx512": ["/arch:AVX512"],
+        "vnni": ["/arch:AVX512", "/DKLDIV_VNNI"],
+    },
+    ("arm", "unix"): {"dotprod": ["-march=armv8.2-a+dotprod", "-DKLDIV_DOTPROD"]},
 }
-# Only these gain from products of bytes; the others use what AVX-512 has.
+# These sets add products of bytes, from which only these files gain.
+BYTE_SETS = {"dotprod", "avxvnni", "vnni"}
 BYTE_KERNELS = {"knn_filter.c", "knn_int8.c"}
 OPENMP_PROGRAM = """
 #include <omp.h>
-int main(void) { return omp_get_max_threads() > 0 ? 0 : 1; }
+int main(void) {
+    int most = 0;
+#pragma omp parallel for reduction(max : most)
+    for (int i = 0; i < omp_get_max_threads(); i++)
+        most = i + 1;
+    return most > 0 ? 0 : 1;
+}
 """
+# What the kernels of a set are made of: intrinsics, or assembly where there is some.
 ISA_PROGRAM = """
-#include <immintrin.h>
-int main(void) { return __builtin_cpu_supports("avx2") < 0; }
+#include "knn_bytes.h"
+void probe(void *c) {
+#if HAS_BYTES
+    vi sum = vi_load(c);
+    dot_codes(&sum, sum, sum);
+    vi_store(c, sum);
+#endif
+}
 """
 
 
@@ -56,7 +79,7 @@ def openmp_flags(compiler):
     if os.environ.get("KLDIV_NO_OPENMP"):
         return [], []
     if sys.platform == "win32":
-        compile_flags, link_flags = ["/openmp"], []
+        compile_flags, link_flags = ["/openmp:llvm"], []
     elif sys.platform == "darwin":
         compile_flags, link_flags = ["-Xpreprocessor", "-fopenmp"], ["-lomp"]
     else:
@@ -82,23 +105,37 @@ def openmp_flags(compiler):
 def optimise_flags():
     """No contraction of a * b + c: where it is fused, the kernels say so."""
     if sys.platform == "win32":
-        return ["/O2"]
+        return ["/O2", "/std:c11", "/D_USE_MATH_DEFINES"]
     flags = os.environ.get("KLDIV_CFLAGS", "-O3 -g0").split()
     return [*flags, "-fno-math-errno", "-ffp-contract=off"]
+
+
+def processor_family():
+    """Of the machine that is compiled for; None if it is several or unknown."""
+    if len(os.environ.get("ARCHFLAGS", "").split("-arch ")) > 2:
+        return None
+    machine = sysconfig.get_platform().rpartition("-")[2]
+    families = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}
+    return families.get(machine)
 
 
 def instruction_sets(compiler):
     """The baseline and every instruction set that the compiler knows."""
     found = {"baseline": []}
-    x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    if not x86 or sys.platform == "win32" or "arm64" in os.environ.get("ARCHFLAGS", ""):
-        return found
+    # None for MinGW: its stack is not aligned to what wide vectors are stored in.
+    kind = compiler.compiler_type
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.c"
         source.write_text(ISA_PROGRAM)
-        for name, flags in INSTRUCTION_SETS.items():
+        for name, flags in INSTRUCTION_SETS.get((processor_family(), kind), {}).items():
             try:
-                compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
+                compiler.compile(
+                    [str(source)],
+                    output_dir=folder,
+                    macros=[("KLDIV_ISA", name)],
+                    include_dirs=[str(KERNELS)],
+                    extra_postargs=flags,
+                )
             except Exception as error:
                 print(f"setup.py: the compiler does not know {name} ({error})")
             else:
@@ -128,7 +165,7 @@ class BuildKernels(build_ext):
             (str(source), name, flags)
             for source in variant_sources(extension)
             for name, flags in self.variants.items()
-            if name != "vnni" or source.name in BYTE_KERNELS
+            if name not in BYTE_SETS or source.name in BYTE_KERNELS
         ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(self.compile_variant, jobs))

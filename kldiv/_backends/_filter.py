@@ -157,8 +157,9 @@ def search_int8(
     """Search with bounds from bytes; exact measurements made."""
     if not bytes_available(X.shape[1]):
         raise ValueError(
-            "algorithm='int8' needs a processor and build with AVX2 and at "
-            f"most {MAX_BYTE_WIDTH} features; kernels in use: {_isa.current_level()}, "
+            "algorithm='int8' needs a processor and build with AVX2, or with the dot "
+            f"products of arm64, and at most {MAX_BYTE_WIDTH} features; "
+            f"kernels in use: {_isa.current_level()}, "
             f"features: {X.shape[1]}. Use algorithm='auto'."
         )
     measured: int = _knn.search(

@@ -1,6 +1,6 @@
 """The instruction-set level that all kernels use; see isa.h.
 
-It is the highest that processor and build have, unless the environment variable
+It is the last of LEVELS that processor and build have, unless the environment variable
 KLDIV_ISA or `set_level` names a lower one.
 """
 
@@ -9,13 +9,13 @@ import os
 cdef extern from "isa.h" nogil:
     enum:
         ISA_AMX
-    int isa_highest()
+    bint isa_has(int level)
     int isa_claim_matrix()
     int isa_has_openmp()
 
-LEVELS = ("baseline", "avx2", "avx512", "vnni", "amx")
+LEVELS = ("baseline", "dotprod", "avx2", "avxvnni", "avx512", "vnni", "amx")
 
-cdef int _level = isa_highest()
+cdef int _level = max(i for i in range(len(LEVELS)) if isa_has(i))
 
 
 cdef int level() noexcept nogil:
@@ -29,7 +29,7 @@ cdef bint matrix_is_lent() noexcept nogil:
 
 def available_levels():
     """Names of the instruction sets that this processor and this build have."""
-    return list(LEVELS[:isa_highest() + 1])
+    return [name for i, name in enumerate(LEVELS) if isa_has(i)]
 
 
 def set_level(name):

@@ -13,6 +13,7 @@
 #ifndef KLDIV_BALL_MASS_H
 #define KLDIV_BALL_MASS_H
 
+#include "base.h"
 #include "isa.h"
 
 #include <math.h>
@@ -36,7 +37,7 @@ static inline void ball_slopes(const double *b2, const double *lam, int d, doubl
     double t, double *k1, double *k2)
 {
     double first = 0.0, second = 0.0;
-#pragma omp simd reduction(+ : first, second)
+    SIDE_BY_SIDE(+ : first, second)
     for (int i = 0; i < d; i++) {
         const double size = lam[i] * unit;
         const double w = 1.0 / (1.0 - 2.0 * size * t);
@@ -53,7 +54,7 @@ static inline ball_cumulants ball_all_cumulants(
 {
     ball_cumulants sums = {0.0, 0.0, 0.0, 0.0};
     double tilt = 0.0, first = 0.0, second = 0.0, third = 0.0, logs = 0.0;
-#pragma omp simd reduction(+ : tilt, first, second, third)
+    SIDE_BY_SIDE(+ : tilt, first, second, third)
     for (int i = 0; i < d; i++) {
         const double size = lam[i] * unit;
         const double w = 1.0 / (1.0 - 2.0 * size * t);
@@ -72,7 +73,7 @@ static inline ball_cumulants ball_all_cumulants(
     for (int i = 0; i < d; i += most) {
         double product = 1.0;
         const int stop = i + most < d ? i + most : d;
-#pragma omp simd reduction(* : product)
+        SIDE_BY_SIDE(* : product)
         for (int j = i; j < stop; j++)
             product *= 1.0 - 2.0 * lam[j] * unit * t;
         logs += log(product);
@@ -114,7 +115,7 @@ static inline double ball_start(
     const double *b2, const double *lam, int d, double lam_max, double unit)
 {
     double mean = 0.0, offset = 0.0;
-#pragma omp simd reduction(+ : mean, offset)
+    SIDE_BY_SIDE(+ : mean, offset)
     for (int i = 0; i < d; i++) {
         mean += lam[i];
         offset += b2[i];

@@ -42,7 +42,7 @@ static double row_density(double *offsets, const double *shifts,
         double *b = offsets + (int64_t)k * d, distance = 0.0;
         const double *shift = shifts + (int64_t)k * d;
         const double *lam = eigenvalues + (int64_t)k * d;
-#pragma omp simd reduction(+ : distance)
+        SIDE_BY_SIDE(+ : distance)
         for (int i = 0; i < d; i++) {
             const double offset = b[i] - shift[i];
             b[i] = offset * offset;

@@ -46,6 +46,16 @@ INLINE int count_bits(uint64_t word)
 }
 #endif
 
+/* Before a loop: sums (or products) that may be taken in lanes, reduction clauses of OpenMP.
+ * The compiler of Microsoft knows `simd` only without the rest of what is used here. */
+#if defined(_MSC_VER) && !defined(__clang__)
+#define SIDE_BY_SIDE(...)
+#pragma fp_contract(off)
+#else
+#define AS_PRAGMA(...) _Pragma(#__VA_ARGS__)
+#define SIDE_BY_SIDE(...) AS_PRAGMA(omp simd reduction(__VA_ARGS__))
+#endif
+
 /* Room for `count` items of `size` bytes, aligned to a cache line, or NULL. The address
  * that malloc gave stands in front of it. Out of line, because inlined into a kernel it
  * takes registers from the loops (7 % of the direct scan). */

@@ -54,27 +54,115 @@ int isa_claim_matrix(void)
 }
 #endif
 
-int isa_highest(void)
+#if defined(KLDIV_HAS_AVX2)
+#if defined(__GNUC__)
+#include <cpuid.h>
+#else
+#include <intrin.h>
+#endif
+
+enum { EAX, EBX, ECX, EDX };
+
+/* Registers that the cpuid instruction gives for a leaf; zeros if there is none. */
+static void ask_processor(unsigned leaf, unsigned part, unsigned found[4])
 {
-    int level = ISA_BASELINE;
-#ifdef KLDIV_HAS_AVX2
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-        return level;
-    level = ISA_AVX2;
+#if defined(__GNUC__)
+    found[EAX] = found[EBX] = found[ECX] = found[EDX] = 0;
+    __get_cpuid_count(leaf, part, &found[EAX], &found[EBX], &found[ECX], &found[EDX]);
+#else
+    int most[4];
+    __cpuid(most, 0);
+    if ((unsigned)most[EAX] < leaf)
+        found[EAX] = found[EBX] = found[ECX] = found[EDX] = 0;
+    else
+        __cpuidex((int *)found, (int)leaf, (int)part);
+#endif
+}
+
+/* Which registers the system saves when it switches threads. */
+static unsigned saved_registers(void)
+{
+#if defined(__GNUC__)
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+#else
+    return (unsigned)_xgetbv(0);
+#endif
+}
+
+static int has(unsigned bits, unsigned wanted)
+{
+    return (bits & wanted) == wanted;
+}
+
+int isa_has(int level)
+{
+    /* fma, xsave, avx; avx2; avx512f, dq, bw, vl; avx512_vnni; avx_vnni */
+    const unsigned fma_saved_avx = 1u << 12 | 1u << 27 | 1u << 28, avx2 = 1u << 5,
+                   avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31, vnni = 1u << 11,
+                   avxvnni = 1u << 4;
+    const unsigned wide = 6, widest = 0xe6; /* ymm; zmm and masks with them */
+    unsigned first[4], more[4], later[4];
+    if (level == ISA_BASELINE)
+        return 1;
+    ask_processor(1, 0, first);
+    ask_processor(7, 0, more);
+    if (!has(first[ECX], fma_saved_avx) || !has(more[EBX], avx2)
+        || !has(saved_registers(), wide))
+        return 0;
+    switch (level) {
+    case ISA_AVX2:
+        return 1;
+#ifdef KLDIV_HAS_AVXVNNI
+    case ISA_AVXVNNI:
+        ask_processor(7, more[EAX] ? 1 : 0, later);
+        return more[EAX] && has(later[EAX], avxvnni);
 #endif
 #ifdef KLDIV_HAS_AVX512
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")
-        || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-        return level;
-    level = ISA_AVX512;
+    case ISA_AVX512:
+        return has(more[EBX], avx512) && has(saved_registers(), widest);
 #endif
 #ifdef KLDIV_HAS_VNNI
-    if (__builtin_cpu_supports("avx512vnni"))
-        level = has_matrix() ? ISA_AMX : ISA_VNNI;
+    case ISA_VNNI:
+        return isa_has(ISA_AVX512) && has(more[ECX], vnni);
+    case ISA_AMX:
+        return isa_has(ISA_VNNI) && has_matrix();
 #endif
-    return level;
+    default:
+        return 0;
+    }
 }
+#elif defined(KLDIV_HAS_DOTPROD)
+#if defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+int isa_has(int level)
+{
+    if (level == ISA_BASELINE)
+        return 1;
+    if (level != ISA_DOTPROD)
+        return 0;
+#if defined(__linux__)
+    return getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP */
+#elif defined(__APPLE__)
+    int found = 0;
+    size_t size = sizeof found;
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &found, &size, NULL, 0) == 0
+        && found;
+#else
+    return 0;
+#endif
+}
+#else
+int isa_has(int level)
+{
+    return level == ISA_BASELINE;
+}
+#endif
 
 int isa_has_openmp(void)
 {

@@ -9,7 +9,17 @@
 #ifndef KLDIV_ISA_H
 #define KLDIV_ISA_H
 
-enum { ISA_BASELINE, ISA_AVX2, ISA_AVX512, ISA_VNNI, ISA_AMX };
+/* Levels of all processors; each processor has some of them, in this order. */
+enum {
+    ISA_BASELINE,
+    ISA_DOTPROD,
+    ISA_AVX2,
+    ISA_AVXVNNI,
+    ISA_AVX512,
+    ISA_VNNI,
+    ISA_AMX,
+    ISA_LEVELS
+};
 
 /* Whether the compiler knows the matrix registers of AMX, and the system lends them;
  * KLDIV_PLAIN_MATRIX puts loops in their place (knn_int8_matrix.h). */
@@ -23,7 +33,7 @@ enum { ISA_BASELINE, ISA_AVX2, ISA_AVX512, ISA_VNNI, ISA_AMX };
 #define ISA_KNOWS_MATRIX 0
 #endif
 
-int isa_highest(void);      /* level that this processor and this build have */
+int isa_has(int level);     /* whether this processor, system and build have it */
 int isa_claim_matrix(void); /* whether the system lends this process the registers */
 int isa_has_openmp(void);
 
@@ -35,18 +45,32 @@ int isa_has_openmp(void);
 #define ISA_DECLARE(result, name, arguments) result ISA_NAME(name) arguments;
 
 #define ISA_DECLARE_baseline(result, name, arguments) result name##_baseline arguments;
+#define ISA_DECLARE_dotprod(result, name, arguments) result name##_dotprod arguments;
 #define ISA_DECLARE_avx2(result, name, arguments) result name##_avx2 arguments;
+#define ISA_DECLARE_avxvnni(result, name, arguments) result name##_avxvnni arguments;
 #define ISA_DECLARE_avx512(result, name, arguments) result name##_avx512 arguments;
 #define ISA_DECLARE_vnni(result, name, arguments) result name##_vnni arguments;
 #define ISA_ENTRY_baseline(result, name, arguments) name##_baseline,
+#define ISA_ENTRY_dotprod(result, name, arguments) name##_dotprod,
 #define ISA_ENTRY_avx2(result, name, arguments) name##_avx2,
+#define ISA_ENTRY_avxvnni(result, name, arguments) name##_avxvnni,
 #define ISA_ENTRY_avx512(result, name, arguments) name##_avx512,
 #define ISA_ENTRY_vnni(result, name, arguments) name##_vnni,
 
+#ifdef KLDIV_HAS_DOTPROD
+#define ISA_IF_DOTPROD(...) __VA_ARGS__
+#else
+#define ISA_IF_DOTPROD(...)
+#endif
 #ifdef KLDIV_HAS_AVX2
 #define ISA_IF_AVX2(...) __VA_ARGS__
 #else
 #define ISA_IF_AVX2(...)
+#endif
+#ifdef KLDIV_HAS_AVXVNNI
+#define ISA_IF_AVXVNNI(...) __VA_ARGS__
+#else
+#define ISA_IF_AVXVNNI(...)
 #endif
 #ifdef KLDIV_HAS_AVX512
 #define ISA_IF_AVX512(...) __VA_ARGS__
@@ -59,24 +83,34 @@ int isa_has_openmp(void);
 #define ISA_IF_VNNI(...)
 #endif
 
-/* Defines `const type *type_of(int level)`. BYTES: functions that gain from VNNI, or
- * ISA_NONE; AMX is chosen inside them. */
+/* Defines `const type *type_of(int level)`, for levels that isa_has. BYTES: functions that
+ * gain from products of bytes, or ISA_NONE; AMX is chosen inside them. */
 #define ISA_NONE(X)
-#define ISA_TABLES(type, FUNCTIONS, BYTES)                                           \
-    FUNCTIONS(ISA_DECLARE_baseline)                                                  \
-    BYTES(ISA_DECLARE_baseline)                                                      \
-    ISA_IF_AVX2(FUNCTIONS(ISA_DECLARE_avx2) BYTES(ISA_DECLARE_avx2))                 \
-    ISA_IF_AVX512(FUNCTIONS(ISA_DECLARE_avx512) BYTES(ISA_DECLARE_avx512))           \
-    ISA_IF_VNNI(BYTES(ISA_DECLARE_vnni))                                             \
-    static const type type##_levels[] = {                                            \
-        {FUNCTIONS(ISA_ENTRY_baseline) BYTES(ISA_ENTRY_baseline)},                   \
-        ISA_IF_AVX2({FUNCTIONS(ISA_ENTRY_avx2) BYTES(ISA_ENTRY_avx2)}, )             \
-            ISA_IF_AVX512({FUNCTIONS(ISA_ENTRY_avx512) BYTES(ISA_ENTRY_avx512)}, )   \
-                ISA_IF_VNNI({FUNCTIONS(ISA_ENTRY_avx512) BYTES(ISA_ENTRY_vnni)}, )}; \
-    const type *type##_of(int level)                                                 \
-    {                                                                                \
-        const int last = (int)(sizeof type##_levels / sizeof *type##_levels) - 1;    \
-        return &type##_levels[level < last ? level : last];                          \
+#define ISA_ROW(FUNCTIONS, isa, BYTES, byte_isa) \
+    {FUNCTIONS(ISA_ENTRY_##isa) BYTES(ISA_ENTRY_##byte_isa)},
+#define ISA_TABLES(type, FUNCTIONS, BYTES)                                             \
+    FUNCTIONS(ISA_DECLARE_baseline)                                                    \
+    BYTES(ISA_DECLARE_baseline)                                                        \
+    ISA_IF_DOTPROD(BYTES(ISA_DECLARE_dotprod))                                         \
+    ISA_IF_AVX2(FUNCTIONS(ISA_DECLARE_avx2) BYTES(ISA_DECLARE_avx2))                   \
+    ISA_IF_AVXVNNI(BYTES(ISA_DECLARE_avxvnni))                                         \
+    ISA_IF_AVX512(FUNCTIONS(ISA_DECLARE_avx512) BYTES(ISA_DECLARE_avx512))             \
+    ISA_IF_VNNI(BYTES(ISA_DECLARE_vnni))                                               \
+    static const type type##_levels[ISA_LEVELS] = {                                    \
+        [ISA_BASELINE] = ISA_ROW(FUNCTIONS, baseline, BYTES, baseline)                 \
+            ISA_IF_DOTPROD([ISA_DOTPROD] =                                             \
+                               ISA_ROW(FUNCTIONS, baseline, BYTES, dotprod))           \
+                ISA_IF_AVX2([ISA_AVX2] = ISA_ROW(FUNCTIONS, avx2, BYTES, avx2))        \
+                    ISA_IF_AVXVNNI([ISA_AVXVNNI] =                                     \
+                                       ISA_ROW(FUNCTIONS, avx2, BYTES, avxvnni))       \
+                        ISA_IF_AVX512([ISA_AVX512] =                                   \
+                                          ISA_ROW(FUNCTIONS, avx512, BYTES, avx512))   \
+                            ISA_IF_VNNI([ISA_VNNI] = ISA_ROW(                          \
+                                            FUNCTIONS, avx512, BYTES, vnni)[ISA_AMX] = \
+                                            ISA_ROW(FUNCTIONS, avx512, BYTES, vnni))}; \
+    const type *type##_of(int level)                                                   \
+    {                                                                                  \
+        return &type##_levels[level];                                                  \
     }
 
 #endif

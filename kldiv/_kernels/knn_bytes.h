@@ -1,5 +1,6 @@
 /* Products of codes, whole numbers from 0 to code_levels(), exact in int32: four bytes at
- * a time with VNNI, one side shifted to signed; two words of 16 bits at a time below.
+ * a time where the processor multiplies bytes, one side shifted to signed on x86; two
+ * words of 16 bits at a time with AVX2 or AVX-512 alone.
  *
  * |x - y|^2 = |x|^2 + |y|^2 - 2xy, and with s = CODE_SHIFT xy = x(y - s) + s sum x, so
  * that 2s sum x is taken off the norm of the side that is not shifted.
@@ -9,7 +10,7 @@
 
 #include "knn_exact.h"
 
-#if defined(__AVX512VNNI__)
+#if defined(KLDIV_VNNI)
 #define HAS_BYTES 1
 typedef uint8_t code_cell;
 #define CODE_SHIFT 128
@@ -20,6 +21,27 @@ INLINE void dot_codes(vi *c, vi x, vi y)
 #else
     *c = _mm512_dpbusd_epi32(*c, x, y);
 #endif
+}
+#elif defined(KLDIV_AVXVNNI)
+#define HAS_BYTES 1
+typedef uint8_t code_cell;
+#define CODE_SHIFT 128
+INLINE void dot_codes(vi *c, vi x, vi y)
+{
+#if defined(__GNUC__)
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(*c) : "x"(x), "x"(y));
+#else
+    *c = _mm256_dpbusd_avx_epi32(*c, x, y);
+#endif
+}
+#elif defined(KLDIV_DOTPROD)
+#define HAS_BYTES 1
+typedef uint8_t code_cell;
+#define CODE_SHIFT 0 /* both sides are unsigned */
+INLINE void dot_codes(vi *c, vi x, vi y)
+{
+    *c = vreinterpretq_s32_u32(vdotq_u32(
+        vreinterpretq_u32_s32(*c), vreinterpretq_u8_s32(x), vreinterpretq_u8_s32(y)));
 }
 #elif defined(__AVX2__)
 #define HAS_BYTES 1

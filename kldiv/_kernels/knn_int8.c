@@ -55,13 +55,15 @@ static void handle(
     }
 }
 
-/* Queries [row, end), at most NR, against one panel. Those with hits are listed first, so
+#define TILE_ROWS (MR > NR ? MR : NR) /* with vectors or with matrix registers */
+
+/* Queries [row, end), at most TILE_ROWS, against one panel. Those with hits are listed first, so
  * that no branch is guessed per query. */
 INLINE void scan(const block_task *a, int row, int end, int64_t j, const int32_t *out)
 {
     const segment *t = a->data;
-    uint32_t hits[NR];
-    int list[NR + 1], found = 0;
+    uint32_t hits[TILE_ROWS];
+    int list[TILE_ROWS + 1], found = 0;
     vi half[NV];
     EACH(v, NV)
         half[v] = vi_load(t->half + j + v * FW);

@@ -29,7 +29,7 @@ typedef struct {
 
 /* Codes of one row into `line` (padded with zeros); norm and sum of them. Returns the
  * radius in units of the step. */
-#if defined(__AVX512VNNI__)
+#if defined(KLDIV_VNNI)
 static double code_row(const segment *t, const knn_sample *s, int64_t i,
     code_cell *line, int32_t *norm, int32_t *sum)
 {
@@ -70,7 +70,7 @@ static double code_row(const segment *t, const knn_sample *s, int64_t i,
     const double *low = t->low, step = t->step, inverse = 1 / t->step;
     double lost = 0;
     int32_t squares = 0, total = 0;
-#pragma omp simd reduction(+ : lost, squares, total)
+    SIDE_BY_SIDE(+ : lost, squares, total)
     for (int j = 0; j < d; j++) {
         const double x = (s->is_double ? wide[j] : (double)narrow[j]) - low[j];
         const int code = (int)(x * inverse + 0.5);

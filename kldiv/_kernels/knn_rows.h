@@ -13,7 +13,7 @@
 
 /* A tile of a product is MR rows times NR columns: as many sums as there are vector
  * registers, less those for the operands. */
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(HAS_NEON)
 #define MR 12
 #elif defined(__AVX2__)
 #define MR 6

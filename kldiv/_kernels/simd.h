@@ -1,5 +1,5 @@
-/* A thin vector layer. `vf` holds FW floats, `vd` holds DW doubles, `vi` (from AVX2 on) FW
- * int32; the widest set that the compiler flags allow is taken. Masks are plain unsigned integers, lane 0 lowest. */
+/* A thin vector layer. `vf` holds FW floats, `vd` holds DW doubles, `vi` (with AVX2 or
+ * NEON) FW int32; the widest set that the compiler flags allow is taken. Masks are plain unsigned integers, lane 0 lowest. */
 #ifndef KLDIV_SIMD_H
 #define KLDIV_SIMD_H
 
@@ -191,6 +191,104 @@ INLINE vd vd_widen(const float *p)
     return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)p)));
 }
 #endif
+#elif defined(__aarch64__) && defined(__GNUC__)
+#include <arm_neon.h>
+#define HAS_NEON 1
+#define FW 4
+#define DW 2
+#define DEFINE_NEON(v, T, R, suffix)    \
+    typedef T v;                        \
+    INLINE v v##_load(const R *p)       \
+    {                                   \
+        return vld1q_##suffix(p);       \
+    }                                   \
+    INLINE void v##_store(R *p, v a)    \
+    {                                   \
+        vst1q_##suffix(p, a);           \
+    }                                   \
+    INLINE v v##_set(R a)               \
+    {                                   \
+        return vdupq_n_##suffix(a);     \
+    }                                   \
+    INLINE v v##_add(v a, v b)          \
+    {                                   \
+        return vaddq_##suffix(a, b);    \
+    }                                   \
+    INLINE v v##_sub(v a, v b)          \
+    {                                   \
+        return vsubq_##suffix(a, b);    \
+    }                                   \
+    INLINE v v##_mul(v a, v b)          \
+    {                                   \
+        return vmulq_##suffix(a, b);    \
+    }                                   \
+    INLINE v v##_min(v a, v b)          \
+    {                                   \
+        return vminq_##suffix(a, b);    \
+    }                                   \
+    INLINE v v##_max(v a, v b)          \
+    {                                   \
+        return vmaxq_##suffix(a, b);    \
+    }                                   \
+    INLINE v v##_sqrt(v a)              \
+    {                                   \
+        return vsqrtq_##suffix(a);      \
+    }                                   \
+    INLINE v v##_fma(v a, v b, v c)     \
+    {                                   \
+        return vfmaq_##suffix(c, a, b); \
+    }
+DEFINE_NEON(vf, float32x4_t, float, f32)
+DEFINE_NEON(vd, float64x2_t, double, f64)
+/* One bit for each lane of four that is all ones. */
+INLINE unsigned bits_of(uint32x4_t mask)
+{
+    const uint32x4_t bit = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(mask, bit));
+}
+INLINE unsigned vf_less(vf a, vf b)
+{
+    return bits_of(vcltq_f32(a, b));
+}
+INLINE unsigned vd_less(vd a, vd b)
+{
+    const uint64x2_t bit = {1, 2};
+    return (unsigned)vaddvq_u64(vandq_u64(vcltq_f64(a, b), bit));
+}
+INLINE vd vd_widen(const float *p)
+{
+    return vcvt_f64_f32(vld1_f32(p));
+}
+typedef int32x4_t vi;
+INLINE vi vi_load(const void *p)
+{
+    return vld1q_s32(p);
+}
+INLINE void vi_store(void *p, vi a)
+{
+    vst1q_s32(p, a);
+}
+INLINE vi vi_set(int32_t a)
+{
+    return vdupq_n_s32(a);
+}
+INLINE vi vi_add(vi a, vi b)
+{
+    return vaddq_s32(a, b);
+}
+INLINE vi vi_sub(vi a, vi b)
+{
+    return vsubq_s32(a, b);
+}
+INLINE unsigned vi_less(vi a, vi b)
+{
+    return bits_of(vcltq_s32(a, b));
+}
+/* b where b is `special`, else a. */
+INLINE vi vi_keep(vi a, vi b, vi special)
+{
+    return vbslq_s32(vceqq_s32(b, special), b, a);
+}
 #else /* other processors: arrays that the compiler turns into its own vectors */
 #define FW 4
 #define DW 2
