@@ -221,3 +221,19 @@ def test_columns_of_nearly_one_value_do_not_make_rows_depend(rng):
     X[100:102, 1] = 1, 2
     assert _next_row_correlation(X) < 0.2
     assert _next_row_correlation(np.repeat([0.0, 1.0], 250)[:, None]) > 0.5
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_weights_that_rise_and_fall_between_neighbours(d):
+    rng = np.random.default_rng(d)
+    X, Y = rng.normal(size=(1000, d)), rng.normal(size=(800, d))
+    kinds = {
+        "restless": lambda rows: 1 + 0.9 * np.sin(4 * rows[:, 0]),
+        "smooth": lambda rows: np.exp(0.7 * rows[:, 0]),
+        "chance": lambda rows: rng.exponential(size=len(rows)),
+    }
+    for kind, weight in kinds.items():
+        result = estimate_divergence(
+            X, Y, correction="common", reference_weight=weight(Y), confidence_level=None
+        )
+        assert ("restless weights" in names_of(result)) == (kind == "restless")

@@ -229,7 +229,9 @@ def ratio_facts(ratio: LogRatio) -> dict[str, Any]:
         "weights": {str(one.correction): w for w, one in ratio.parts},
         "values": [one.mean for _, one in ratio.parts],
         "doubts": {
-            one: getattr(ratio, one) for one in ("held", "misfit", "proven", "claimed")
+            **{one: getattr(ratio, one) for one in ("held", "misfit")},
+            **{one: getattr(ratio, one) for one in ("proven", "claimed")},
+            "restless": 0.0 if ratio.weighting is None else ratio.weighting.missed,
         },
     }
 

@@ -224,7 +224,10 @@ def _facts(chain: Chain, entry: Divergence) -> dict[str, Any]:
     several = {"weights": weights, "values": [values[w] / weights[w] for w in weights]}
     if len(weights) < 2:
         several = {"weights": {}, "values": []}
-    doubts = {"held": any(part.ratios[0].held for part in estimated)}
+    firsts = [part.ratios[0] for part in estimated]
+    doubts: dict[str, Any] = {"held": any(one.held for one in firsts)}
+    weighted = [one.weighting.missed for one in firsts if one.weighting is not None]
+    doubts["restless"] = max(weighted, default=0.0)
     return facts | several | sizes | {"coverage": covered / n, "doubts": doubts}
 
 

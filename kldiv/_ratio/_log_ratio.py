@@ -76,11 +76,14 @@ class Weighting:
         Of all rows.
     x, y : LocalWeights
         Of the rows of X and of Y around each row of X.
+    missed : float
+        What means over neighbours do not see of weights that follow the place, nats.
     """
 
     weights: Weights
     x: LocalWeights
     y: LocalWeights
+    missed: float = 0.0
 
 
 @dataclass(frozen=True)

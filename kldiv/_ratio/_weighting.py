@@ -23,13 +23,15 @@ from kldiv._preparation import PreparedPair
 from kldiv._ratio._coordinates import coordinates
 from kldiv._ratio._log_ratio import LocalWeights, LogRatio, Weighting
 from kldiv._ratio._weight_trend import trends_of
-from kldiv._typing import Floats
+from kldiv._typing import Floats, Rows
 from kldiv._validation import Weights
 
 # These take densities, and weights, for constant in the ball of k neighbours.
 _CONSTANT_IN_BALLS = (None, "adaptive")
 # Neighbours whose weights are averaged after a trend was taken off.
 _NEIGHBORS = 20
+# Standard errors by which the nearest row surely says more than the others.
+_SURE = 5.0
 
 
 def weighed(ratio: LogRatio, pair: PreparedPair) -> LogRatio:
@@ -55,40 +57,58 @@ def weighting_of(ratio: LogRatio, pair: PreparedPair, weights: Weights) -> Weigh
     settings, n, m = ratio.settings, len(ratio.X), len(ratio.Y)
     X, Y = ratio.X, ratio.Y
     constant = ratio.correction in _CONSTANT_IN_BALLS or settings.metric != "euclidean"
-    k, blocks = settings.n_neighbors, ["xx", "xy"]
+    k = settings.n_neighbors
     if not constant:
         common = coordinates(pair.X, pair.Y, "standard")
         X, Y = pair.with_equal_rows(common.X, common.Y)
         k = min(max(_NEIGHBORS, k), n - 1, m - 1)
-        blocks.append("yy")
     near = search(
         X,
         Y,
         k,
-        blocks=blocks,
+        blocks=("xx", "xy", "yy"),
         metric=settings.metric,
         threads=settings.threads,
         return_indices=True,
     )
     of_x, of_y = weights.of_x, weights.of_y
-    around = []
+    around, missed = [], 0.0
     for rows, mass, found, own in (
         (X, of_x, near.xx_indices, near.xx_indices),
         (Y, of_y, near.xy_indices, near.yy_indices),
     ):
         assert found is not None
+        assert own is not None
         nearest, logs = found.astype(np.intp), np.log(mass)
         trends = np.zeros(len(rows)), np.zeros(n)
-        if not constant and own is not None:
+        if not constant:
             trends = trends_of(rows, logs, own.astype(np.intp), X)
         local = logs[nearest] + trends[1][:, None] - trends[0][nearest]
         around.append((nearest, local))
+        missed = max(missed, missed_by_means(logs - trends[0], own.astype(np.intp)))
     overall = _without_each(of_x), log_mean(np.log(of_y)[None])
     x, y = (
         LocalWeights(log_mean(logs) - total, nearest, _shares(logs))
         for (nearest, logs), total in zip(around, overall, strict=True)
     )
-    return Weighting(weights, x, y)
+    return Weighting(weights, x, y, missed)
+
+
+def missed_by_means(logs: Floats, nearest: Rows) -> float:
+    """What means over neighbours miss of weights that follow the place, in nats.
+
+    Of weights that are chance, the nearest row says no more than the others do. Where
+    it says more, means are over too many: the log of a mean is then off by half of the
+    variance that they do not see.
+    """
+    n, k = nearest.shape
+    if k < 2:
+        return 0.0
+    around = logs[nearest]
+    local = float(((logs - around.mean(axis=1)) ** 2).mean()) * k / (k + 1)
+    alone = float(((logs - around[:, 0]) ** 2).mean()) / 2
+    seen = 1 - alone / local if local > 0 else 0.0
+    return (local - alone) / 2 if seen * np.sqrt(n) > _SURE else 0.0
 
 
 def log_mean(logs: Floats) -> Floats:

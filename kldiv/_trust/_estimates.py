@@ -14,6 +14,8 @@ _MISFIT, _RELATIVE_MISFIT = 0.25, 0.5
 _FAR_BEYOND, _FAR_BELOW = 10.0, -1.0
 # Nats, and times what unseen rows prove, that an estimate may claim.
 _CLAIMS, _TIMES_PROVEN = 1.0, 4.0
+# Nats that means of neighbouring weights miss.
+_RESTLESS = 0.05
 _WIDE, _RELATIVELY_WIDE, _VERY_WIDE = 0.5, 0.5, 5.0
 
 
@@ -56,6 +58,17 @@ def single_rows(outcome: Outcome) -> tuple[str, str] | None:
         "single rows of X lie so far out that each would decide the value, and were "
         "held back: in tails as heavy as these may be more of the divergence than the "
         "sample shows."
+    )
+
+
+def restless_weights(outcome: Outcome) -> tuple[str, str] | None:
+    missed = outcome.doubts.get("restless", 0.0)
+    if missed <= _RESTLESS:
+        return None
+    return "caution", (
+        "weights rise and fall between neighbouring rows: means over neighbours miss "
+        f"about {missed:.2f} nats of what they say. Bring more rows, or weights that "
+        "vary less."
     )
 
 

@@ -15,6 +15,7 @@ from kldiv._trust._estimates import (
     more_proven,
     no_interval,
     no_standard_error,
+    restless_weights,
     single_rows,
     wide_interval,
 )
@@ -60,6 +61,11 @@ NOTES: dict[str, Check] = {
         "effective rows (Kish) of the smaller weighted sample",
         "below 50: caution; below 20, or not two more than columns: do not use",
         few_effective_rows,
+    ),
+    "restless weights": Check(
+        "variance of log weights that means over neighbours do not see, halved",
+        "above 0.05 nat, where the nearest row surely says more: caution",
+        restless_weights,
     ),
     "low coverage": Check("coverage", "below 0.5: caution", low_coverage),
     "another scale": Check(
