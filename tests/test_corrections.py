@@ -28,7 +28,7 @@ def test_choose_corrections():
     candidates = ("common", "mixture", "marginal", "classifier")
     assert choose("auto", 100, 100, 50) == candidates
     assert choose("auto", 500, 500, 784) == ("common", "gaussian", "classifier")
-    assert choose("auto", 100, 100, 784) == ("common", "classifier")
+    assert choose("auto", 100, 100, 784) == ("common", "gaussian", "classifier")
     assert choose("auto", 100, 10, 2) == ("adaptive",)
     assert choose("auto", 100, 10, 20) == (None,)
     assert choose("auto", 100, 100, 2, "manhattan") == ("adaptive",)

@@ -6,7 +6,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from kldiv import ConditionalKLScorer, estimate_divergence, kl_divergence
+from kldiv import (
+    ConditionalKLScorer,
+    TrustWarning,
+    datasets,
+    estimate_divergence,
+    kl_divergence,
+)
 from kldiv._preparation import prepare
 from kldiv._ratio._few_rows import in_spanned_columns, principal_scores
 
@@ -95,3 +101,14 @@ def test_a_report_says_do_not_use(rng):
     assert "are few" in report.notes[0.0]
     assert np.isnan(report["standard_error"][0])
     assert "no standard error" in report.notes[0.0]
+
+
+@pytest.mark.parametrize("kind", ["shift", "corr"])
+def test_a_large_divergence_of_few_rows_is_seen(kind):
+    X, Y, truth = datasets.make_gaussian_pair(
+        kind, n_features=200, n_samples=(60, 60), random_state=1
+    )
+    with pytest.warns(TrustWarning, match="can prove"):
+        found = estimate_divergence(X, Y)
+    assert found.trust == "do not use"
+    assert 0.5 * truth < found.value < 1.5 * truth

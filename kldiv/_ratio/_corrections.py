@@ -54,8 +54,6 @@ def choose_corrections(
         return ("adaptive",) if d <= 5 else (None,)
     if d <= _COLUMNS_TO_FIT:
         return CANDIDATES
-    if n + m <= d:  # a covariance says which plane the rows span, and little else
-        return ("common", "classifier")
     return ("common", "gaussian", "classifier")
 
 
