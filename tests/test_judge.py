@@ -13,6 +13,7 @@ from kldiv._ratio._correction import Evidence
 from kldiv._ratio._corrections import CANDIDATES
 from kldiv._ratio._judge import (
     _ahead_of_all,
+    _parts_of,
     behind_the_best,
     judged_ratio,
     proven_by,
@@ -216,22 +217,18 @@ class PairOfSizes:
         self.X = np.zeros((n, 1))
 
 
-def test_references_that_balls_contradict_are_not_taken_alone(rng):
-    n = 2000
-    truth = np.concatenate([rng.normal(2, 2, n), rng.normal(-2, 2, n)])
-    noisy = truth + rng.normal(0, 6, 2 * n)
-    small = 0.05 * truth + rng.normal(0, 0.6, 2 * n)
+def test_references_that_balls_contradict_have_to_be_far_ahead(rng):
+    n = 300
+    known = np.concatenate([rng.normal(1, 1, n), rng.normal(-1, 1, n)])
     X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
     modest = log_ratio(X, Y, correction="common")
-    for misfit, taken in ((0.3, "noisy"), (3.0, "small")):
+    for misfit, lead, alone in ((0.3, 4, 1), (3.0, 4, 0), (3.0, 6, 1), (0.3, 2, 0)):
         large = replace(modest, values=modest.values + 10, misfit=misfit)
-        candidates = {
-            "noisy": SaidBefore(noisy, large),
-            "small": SaidBefore(small, modest),
-        }
-        found = judged_ratio(candidates, PairOfSizes(n), Settings(5))
-        expected = {"noisy": large, "small": modest}[taken]
-        assert found.mean == expected.mean
+        evidence = [Evidence(-known, lambda large=large: large)]
+        evidence.append(Evidence(known, lambda: modest))
+        ((weight, found),) = _parts_of(evidence, n, np.array([0.0, lead, 9.0]))
+        assert weight == 1
+        assert found.mean == (large if alone else modest).mean
 
 
 @pytest.mark.parametrize("says", [np.inf, -np.inf, np.nan])

@@ -11,7 +11,7 @@ Log loss also counts how far ratios overstate themselves row by row, which the m
 densities that were fitted to few rows make good, and says little of ratios that are too
 small everywhere. So candidates are compared once more with ratios on a scale that other
 rows have set: one that surely tells more than all others then, and more than nothing,
-is taken alone if balls do not contradict its references. On curved sheets densities
+is taken alone, the sooner if balls do not contradict it. On curved sheets densities
 tell rows apart and are wrong about the ratio: there balls hold other masses.
 """
 
@@ -34,10 +34,10 @@ from kldiv._typing import Floats, Mask
 _SMALLEST_WEIGHT = 0.05
 # Standard errors between what unseen rows say and what they prove.
 _SURE = 2.0
-# Standard errors by which a candidate surely tells rows apart better than nothing, and
-# than another.
+# Standard errors by which a candidate surely tells rows apart better than another, and
+# than nothing; and those that do where balls do not contradict it.
 _SURELY_MORE, _MORE = 5.0, 3.0
-# References that balls contradict by more, in nats and as a share, are not taken alone.
+# References that balls contradict by more, in nats and as a share, count less.
 _MISFIT, _RELATIVE_MISFIT = 0.25, 0.1
 # Ratios this many interquartile ranges away say no more than those; parts of the rows.
 _FARTHEST, _FOLDS = 10.0, 5
@@ -85,7 +85,8 @@ def _parts_of(
     best = _ahead_of_all(behind)
     if best is not None:
         alone = _estimate(evidence[best])
-        if not _contradicted(alone):
+        surely = _ahead_of_all(behind, _SURELY_MORE) is not None
+        if surely or not _contradicted(alone):
             return [(1.0, alone)]
     return _weighed(evidence, judged)
 
@@ -120,13 +121,13 @@ def _refuted_left_out(evidence: list[Evidence]) -> list[Evidence]:
     return finite or evidence
 
 
-def _ahead_of_all(behind: Floats) -> int | None:
+def _ahead_of_all(behind: Floats, lead: float = _MORE) -> int | None:
     """The candidate that surely tells more than all others and than nothing."""
     best = int(behind.argmin())
     if best == len(behind) - 1:  # nothing is
         return None
     others, nothing = np.delete(behind[:-1], best), behind[-1]
-    return best if nothing > _SURELY_MORE and (others > _MORE).all() else None
+    return best if nothing > _SURELY_MORE and (others > lead).all() else None
 
 
 def _contradicted(ratio: LogRatio) -> bool:
