@@ -2,14 +2,15 @@
 
     pip install "kldiv[bench]"
     python benchmarks/peers/neighbors.py [--emnist FOLDER] [--rows d2,d784]
-        [--all-threads]
+        [--all-threads] [--name neighbors]
 
 The work of each row: the distance to the k-th neighbour inside X (self excluded) and
 from X into Y, building of any index included. Contestants take turns in one process;
 minimum over repetitions. One thread is process CPU time (a busy machine does not spoil
 it); all threads is wall time. Prints a table and writes
-docs/benchmarks/neighbors.{json,md}. A peer without an installed wheel is listed as not
-installed.
+docs/benchmarks/NAME.{json,md}: one page per class of processors, for which
+``KLDIV_ISA=avx2`` stands in where the processor has more, though not for peers. A peer
+without an installed wheel is listed as not installed.
 """
 
 from __future__ import annotations
@@ -302,7 +303,7 @@ def machine():
 
 def report(results, about, scaling):
     parts = [
-        "# Neighbour distances compared with other packages",
+        "# Neighbour distances compared with other packages: " + about["kernels"],
         "",
         "Printed by `python benchmarks/peers/neighbors.py`. k = 5, inside X and from "
         "X into Y, index building included; one thread, process CPU time, minimum over "
@@ -349,6 +350,7 @@ def main():
     parser.add_argument("--budget", type=float, default=15, help="seconds per row")
     parser.add_argument("--all-threads", action="store_true", help="also wall time")
     parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--name", default="neighbors", help="of the files written")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -375,10 +377,9 @@ def main():
                 print(scaling[-1], flush=True)
     arguments.output.mkdir(parents=True, exist_ok=True)
     written = {"machine": about, "rows": results, "scaling": scaling}
-    (arguments.output / "neighbors.json").write_text(
-        json.dumps(written, indent=1) + "\n"
-    )
-    (arguments.output / "neighbors.md").write_text(report(results, about, scaling))
+    place = arguments.output / arguments.name
+    place.with_suffix(".json").write_text(json.dumps(written, indent=1) + "\n")
+    place.with_suffix(".md").write_text(report(results, about, scaling))
 
 
 if __name__ == "__main__":
