@@ -4,8 +4,11 @@
     python benchmarks/scale.py overhead    # dask threads against arrays in memory
     python benchmarks/scale.py processes   # 1,000,000 x 10 on one and on two workers
     python benchmarks/scale.py kills       # workers killed at random moments
+    python benchmarks/scale.py stages      # processor time of search and estimates
+    python benchmarks/scale.py cluster     # workers and a network, by a cost model
 
-Each prints one table. Times are wall time: workers are processes of their own.
+Each prints one table. Times are wall time where nothing else is said: workers are
+processes of their own.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -199,6 +203,55 @@ def kills(options: argparse.Namespace) -> None:
     print(f"{agree} of {options.times} searches give the same distances")
 
 
+def stages(options: argparse.Namespace) -> None:
+    """Processor time by the number of rows, and the power of it that fits."""
+    calls: dict[str, Callable[..., Any]] = {
+        "search": kldiv.neighbor_distances,
+        "published estimator": partial(kldiv.kl_divergence, correction=None),
+        "correction 'auto'": kldiv.kl_divergence,
+    }
+    sizes = [options.rows << step for step in range(4)]
+    print(f"{options.columns} columns, rows of each sample against processor seconds")
+    print(" | ".join(["stage", *(f"{n:,}" for n in sizes), "power of the rows"]))
+    for name, call in calls.items():
+        took = []
+        for n in sizes:
+            rng = np.random.default_rng(0)
+            X, Y = rng.normal(size=(2, n, options.columns))
+            start = time.process_time()
+            call(X, Y)
+            took.append(time.process_time() - start)
+        power = np.polyfit(np.log(sizes[1:]), np.log(took[1:]), 1)[0]
+        print(" | ".join([name, *(f"{t:.2f}" for t in took), f"{power:.2f}"]))
+
+
+def cluster(options: argparse.Namespace) -> None:
+    """Search on a cluster: work shared evenly, bytes over a network of one speed.
+
+    One block of `rows` per chunk is searched in another in ``seconds *
+    (chunk / 1e5) ** power`` for each 100,000 queries. A worker receives every block
+    of data it does not hold, and the caller all columns of neighbours; a scheduler
+    starts a task each millisecond.
+    """
+    n, k = options.rows, 5
+    size = n * options.columns * 8
+    n_blocks = -(-size // (64 * MB))
+    chunk = n / n_blocks
+    tasks = 2 * n_blocks**2
+    each = options.seconds * chunk / 1e5 * (chunk / 1e5) ** options.power
+    bandwidth = options.gigabits / 8 * 1e9
+    print(f"{n:,} x {options.columns}: {n_blocks} blocks a sample, {tasks:,} tasks")
+    print("workers | searching, s | receiving, s | scheduling, s | to the caller, s")
+    for workers in options.workers:
+        searching = each * -(-tasks // workers)
+        receiving = 2 * size * (1 - 1 / workers) / bandwidth
+        caller = 2 * n * k * 8 / bandwidth
+        print(
+            f"{workers} | {searching:,.0f} | {receiving:,.1f} | {tasks / 1000:,.1f} | "
+            f"{caller:,.1f}"
+        )
+
+
 def _reset_peak() -> float:
     """Memory of this process now; its peak starts anew (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
@@ -232,6 +285,14 @@ def main() -> None:
     deadly.add_argument("--times", type=int, default=10)
     deadly.add_argument("--within", type=float, default=1.5, help="seconds")
     deadly.add_argument("--seed", type=int, default=0)
+    command(stages, 2_000, 10)
+    shared = command(cluster, 10_000_000, 10)
+    shared.add_argument(
+        "--workers", type=int, nargs="+", default=[1, 2, 8, 32, 128, 512]
+    )
+    shared.add_argument("--seconds", type=float, default=1.0)
+    shared.add_argument("--power", type=float, default=0.8)
+    shared.add_argument("--gigabits", type=float, default=10.0, help="per second")
     single = commands.add_parser("one")
     single.set_defaults(run=one)
     single.add_argument("folder")

@@ -130,21 +130,21 @@ def search_blocks(
     if threads and all(len(rows.blocks) == 1 for rows in samples.values()):
         x, y = run([rows.blocks[0] for rows in samples.values()])
         return pair.whole(x, y, blocks)
-    tasks = [
-        _one_query_block(pair, samples[block[0]], samples[block[1]], i, block)
-        for block in blocks
-        for i in range(len(samples[block[0]].blocks))
-    ]
-    results, per_block = run(tasks), {}
-    for block in blocks:
-        size = len(samples[block[0]].blocks)
-        some, results = results[:size], results[size:]
+    found = {}
+    for block in blocks:  # one after the other: workers hold less at a time
+        queries, data = (samples[side] for side in block)
+        some = run(
+            [
+                _one_query_block(pair, queries, data, i, block)
+                for i in range(len(queries.blocks))
+            ]
+        )
         rows = [rows for _, rows in some]
-        per_block[block] = (
+        found[block] = (
             np.concatenate([far for far, _ in some]),
             np.concatenate(rows) if return_indices else None,
         )
-    return per_block
+    return found
 
 
 def _one_query_block(
