@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import BSpline
+from scipy.linalg.lapack import dgesv
 from scipy.special import ndtri
 
 from kldiv._typing import Floats, Rows
@@ -164,32 +165,41 @@ def _normalised(coefficients: Floats) -> tuple[float, Floats]:
 def _maximise(moments: Floats, n: int, penalty: Floats, start: Floats) -> Floats:
     """Newton's method for the concave penalised likelihood."""
 
-    def value(coefficients: Floats) -> float:
+    def value(coefficients: Floats) -> tuple[float, Floats]:
+        total, shares = _normalised(coefficients)
         smooth = 0.5 * coefficients @ penalty @ coefficients
-        return float(moments @ coefficients - n * _normalised(coefficients)[0] - smooth)
+        return float(moments @ coefficients - n * total - smooth), shares
 
-    def newton_step(coefficients: Floats) -> Floats:
-        mean, covariance = _moments(_normalised(coefficients)[1])
+    def newton_step(coefficients: Floats, shares: Floats) -> Floats:
+        mean, covariance = _moments(shares)
         gradient = moments - n * mean - penalty @ coefficients
-        curvature = n * covariance + penalty
-        return np.linalg.solve(curvature, gradient).astype(np.float64)
+        return _solved(n * covariance + penalty, gradient)
 
-    coefficients, current = start, value(start)
+    coefficients, (current, shares) = start, value(start)
     for _ in range(_NEWTON_STEPS):
-        step = newton_step(coefficients)
+        step = newton_step(coefficients, shares)
         for _ in range(_HALVINGS):
-            tried = value(coefficients + step)
+            tried, there = value(coefficients + step)
             if tried >= current:
                 break
             step = step / 2
         else:
             break
-        gained, current = tried - current, tried
+        gained, current, shares = tried - current, tried, there
         coefficients = coefficients + step
         if gained < _CONVERGED:
             break
     # so near the top the last step is exact, and rounding does not decide where it ends
-    return coefficients + newton_step(coefficients)
+    return coefficients + newton_step(coefficients, shares)
+
+
+def _solved(matrix: Floats, vector: Floats) -> Floats:
+    """Solution of a small system, without what checks of larger ones cost."""
+    *_, solution, singular = dgesv(matrix, vector)
+    if singular:
+        raise np.linalg.LinAlgError("singular curvature of a log spline")
+    found: Floats = solution
+    return found
 
 
 def _moments(shares: Floats) -> tuple[Floats, Floats]:
