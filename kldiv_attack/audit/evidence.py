@@ -81,8 +81,9 @@ def defences_section(report: Any) -> list[Block]:
         Heading("Defences compared"),
         Text(
             "Change of the indicator against the undefended victim, in nats: above 0 "
-            "is less exposed. Intervals are paired: both sides are measured on the "
-            "same training rows."
+            "is less exposed. Intervals are paired row by row: both sides are measured "
+            "on the same training and auxiliary rows, and where answers are random, "
+            "an interval holds what other draws of them would give."
         ),
         Text(
             "What this can show: whether a defence moves auxiliary rows to other "
