@@ -30,6 +30,7 @@ from kldiv._validation import (
     check_sizes,
     metric_name,
     n_threads,
+    shared,
 )
 
 BLOCKS = ("xx", "xy", "yy", "yx")
@@ -315,22 +316,17 @@ def search(
     """Search on checked arrays of one dtype; see `neighbor_distances`."""
     if "xx" in blocks and "xy" in blocks:
         check_sizes(n_neighbors, len(X), len(Y))
-    predicted, hints = None, dict[str, Any]()
+    predicted = None
+    hints: dict[str, Any] = {"metric": metric, "return_indices": return_indices}
     if algorithm == "auto":
         algorithm, predicted, axes = choose_algorithm(X, Y, n_neighbors, blocks, metric)
-        hints = {} if axes is None else {"axes": axes}
+        hints |= {} if axes is None else {"axes": axes}
     elif check_choice(algorithm, tuple(BACKENDS), "algorithm") in _LIMITED:
-        hints = {"memory_limit": memory_limit}
-    found = BACKENDS[algorithm].knn_distances(
-        X,
-        Y,
-        n_neighbors,
-        blocks,
-        metric=metric,
-        n_threads=threads,
-        return_indices=return_indices,
-        **hints,
-    )
+        hints["memory_limit"] = memory_limit
+    with shared(threads) as free:
+        found = BACKENDS[algorithm].knn_distances(
+            X, Y, n_neighbors, blocks, n_threads=free, **hints
+        )
     return NeighborDistances(
         n=len(X),
         m=len(Y),

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
-from threadpoolctl import threadpool_limits
 
 import kldiv._kernels._stop as _stop
-from kldiv._validation import n_threads
+from kldiv._validation import check_workers, n_threads, one_blas_thread, shared
 
 T = TypeVar("T")
 
@@ -72,16 +71,18 @@ def in_threads(
     flag = _stop.Flag()
     listed = list(jobs)
     progress = Progress(told, len(listed)) if told else None
-
-    def run(*job: Any) -> T:
-        found = work(*job) if threads == 1 else flag.run(work, *job)
-        if progress is not None:
-            progress.step()
-        return found
-
     try:
-        tasks = (delayed(run)(*job) for job in listed)
-        return list(Parallel(n_jobs=threads, require="sharedmem")(tasks))
+        with shared(threads) as free:
+            check_workers(free)
+
+            def run(*job: Any) -> T:
+                found = work(*job) if free == 1 else flag.run(work, *job)
+                if progress is not None:
+                    progress.step()
+                return found
+
+            tasks = (delayed(run)(*job) for job in listed)
+            return list(Parallel(n_jobs=free, require="sharedmem")(tasks))
     except BaseException:
         flag.set()
         raise
@@ -118,7 +119,7 @@ def in_workers(
     last digits. What workers elsewhere warn of is said again here.
     """
     if n_jobs == 1 or _shares_memory():
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             return in_threads(work, jobs, n_jobs, what if verbose else "")
     tasks = (delayed(_elsewhere)(work, *job) for job in jobs)
     outcomes = list(Parallel(n_jobs=n_jobs, verbose=verbose)(tasks))
@@ -131,7 +132,7 @@ def in_workers(
 def _elsewhere(work: Callable[..., T], *job: Any) -> tuple[T, list[Warning]]:
     """One job in another process, with the warnings it gave."""
     with (
-        threadpool_limits(1, user_api="blas"),
+        one_blas_thread(),
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -14,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 
+from kldiv_attack._files import write_atomic
 from kldiv_attack.datasets import LabelledImages, check_images
 from kldiv_attack.networks import NETWORKS, ImageShape
 
@@ -176,6 +176,11 @@ class Classifier:
         ----------
         path : path
             File to write.
+
+        Raises
+        ------
+        RunError
+            If the system refuses, for instance because the disk is full.
         """
         if self._settings is None:
             raise ValueError(
@@ -188,12 +193,8 @@ class Classifier:
         }
         if self.fingerprints is not None:
             tensors[FINGERPRINTS] = torch.from_numpy(self.fingerprints.view(np.int64))
-        temporary = Path(f"{os.fspath(path)}.tmp")
-        try:
-            save_file(tensors, temporary, metadata={"kldiv": json.dumps(header)})
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        data = packed(tensors, metadata={"kldiv": json.dumps(header)})
+        write_atomic(Path(path), data)
 
     @classmethod
     def load(
@@ -222,28 +223,36 @@ class Classifier:
             with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {}).get("kldiv", "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} is damaged or no safetensors file ({error}); train again."
-            ) from error
+        except (SafetensorError, ValueError) as error:
+            raise _damaged(path, error) from error
+        if not isinstance(header, dict):
+            raise _damaged(path, "its description is no mapping")
         if header.get("kind") != cls.kind or header.get("format") != FORMAT:
             raise ValueError(
                 f"{path}: expected a {cls.kind} of format {FORMAT}, got "
                 f"{header.get('kind')} of format {header.get('format')}."
             )
-        shape = tuple(header["image_shape"])
-        network = NETWORKS[header.get("network", cls.kind)](
-            shape, len(header["class_names"]), header["width"]
-        )
         rows = tensors.pop(FINGERPRINTS, None)
-        network.load_state_dict(tensors)
+        try:
+            shape, names = tuple(header["image_shape"]), header["class_names"]
+            network = NETWORKS[header.get("network", cls.kind)](
+                shape, len(names), header["width"]
+            )
+            network.load_state_dict(tensors)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise _damaged(path, error) from error
         settings = {k: v for k, v in header.items() if k not in ("format", "kind")}
-        found = cls(
-            network, header["class_names"], shape, device=device, settings=settings
-        )
+        found = cls(network, names, shape, device=device, settings=settings)
         if rows is not None:
             found.fingerprints = rows.numpy().view(np.uint64)
         return found
+
+
+def _damaged(path: str | PathLike[str], why: Exception | str) -> ValueError:
+    return ValueError(
+        f"{path} is damaged or no safetensors file of ours "
+        f"({' '.join(str(why).split())}); train again."
+    )
 
 
 def check_logits(

@@ -85,9 +85,14 @@ class Run:
         list of ndarray or None
             One array of shape (n, channels, height, width) in [0, 1] per class.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        stored = load_file(self.folder / "images.safetensors")
+        path = self.folder / "images.safetensors"
+        try:
+            stored = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise damaged(path, error) from error
         return [
             (stored[f"{kind}/{label}"] / np.float32(255)).astype(np.float32)
             if f"{kind}/{label}" in stored

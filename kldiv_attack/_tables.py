@@ -75,4 +75,4 @@ def _cell_of_csv(value: object) -> object:
         float(value)
     except ValueError:
         return f"'{value}"
-    return value
+    return value if value[0] in "+-" else f"'{value}"  # float takes blanks

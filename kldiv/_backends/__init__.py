@@ -8,7 +8,6 @@ from typing import Any
 
 from kldiv._backends._auto import Choice, choose_algorithm
 from kldiv._backends._backend import Backend
-from kldiv._backends._blas import one_blas_thread
 from kldiv._backends._blockwise import check_blocks, search_blocks
 from kldiv._backends._chunked import check_chunked, search_chunks
 from kldiv._backends._compiled import knn_distances
@@ -68,5 +67,4 @@ __all__ = [
     "distances_in_slabs",
     "is_collection",
     "is_on_gpu",
-    "one_blas_thread",
 ]

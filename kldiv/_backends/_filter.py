@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 import kldiv._kernels._isa as _isa
 import kldiv._kernels._knn as _knn
-from kldiv._backends._blas import one_blas_thread
 from kldiv._typing import FloatArray
+from kldiv._validation import one_blas_thread
 
 N_SAMPLED = 640  # rows that the axes are fitted on; any axes give the same distances
 N_ITERATIONS = 2

@@ -32,7 +32,7 @@ from kldiv._results._export import unit_of
 from kldiv._results._report import PerClassReport
 from kldiv._results._results import DivergenceResult
 from kldiv._threads import in_workers, n_workers
-from kldiv._validation import check_choice, check_level
+from kldiv._validation import check_choice, check_level, within_limits
 from kldiv._warnings import Note, warn_of
 
 _TITLE = "Kullback-Leibler divergence per class ({unit}; small means exposed)"
@@ -337,8 +337,9 @@ class ConditionalKLScorer(BaseEstimator):
         self, pair: LabelledPair, final: KNNDivergence
     ) -> tuple[LabelledPair, dict[str, Any]]:
         """The pair with new features, and how they are made and scored."""
-        self.transformer_, described = self._new_transformer(pair, final)
-        features, shared = pair.transformed(self.transformer_)
+        with within_limits():
+            self.transformer_, described = self._new_transformer(pair, final)
+            features, shared = pair.transformed(self.transformer_)
         return features, {
             "transformer": described,
             "conditioning": self.conditioning,

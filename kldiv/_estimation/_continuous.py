@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from kldiv._backends import one_blas_thread
 from kldiv._divergences import Divergence, Mean, Means
 from kldiv._errors._dependence import of_dependent_rows, spread_of_blocks
 from kldiv._errors._standard_errors import Effects, Spread, effects_of
@@ -27,7 +26,7 @@ from kldiv._ratio._log_ratio import LogRatio
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray, Floats, Rows
-from kldiv._validation import Weights, brought_into_range, metric_name
+from kldiv._validation import Weights, brought_into_range, metric_name, one_blas_thread
 from kldiv._warnings import Note, SingularSampleWarning
 
 

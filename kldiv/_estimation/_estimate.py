@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from kldiv._backends import one_blas_thread
 from kldiv._estimation._columns import Asked, split_columns
 from kldiv._estimation._continuous import at_given_rows, estimate_continuous
 from kldiv._estimation._mixed import estimate_mixed
@@ -16,7 +15,7 @@ from kldiv._estimation._samples import compare_samples
 from kldiv._estimation._timing import say_how_long
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray, Rows
-from kldiv._validation import Weights
+from kldiv._validation import Weights, one_blas_thread, within_limits
 
 
 def estimate(
@@ -42,10 +41,11 @@ def estimate(
             return estimate(X[x], Y[y], silent, asked, **wanted, weights=of_rows)
 
         say_how_long(of_parts, X, Y)
-    if weights is None:
-        result = _in_nats(X, Y, options, asked, **wanted)
-    else:
-        result = _weighted(X, Y, options, asked, weights, **wanted)
+    with within_limits():
+        if weights is None:
+            result = _in_nats(X, Y, options, asked, **wanted)
+        else:
+            result = _weighted(X, Y, options, asked, weights, **wanted)
     if asked.named:
         result = replace(result, feature_names=asked.names)
     return result.in_base(options.base)

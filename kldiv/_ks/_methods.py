@@ -28,6 +28,7 @@ from kldiv._validation import (
     column_names,
     n_threads,
     whole_frame,
+    within_limits,
 )
 
 METHODS: dict[str, Callable[[Task], KSResult]] = {
@@ -185,7 +186,8 @@ def ks_test(
         names=column_names(given),
         verbose=verbose,
     )
-    result = (METHODS if weights is None else WEIGHTED)[method](task)
+    with within_limits():
+        result = (METHODS if weights is None else WEIGHTED)[method](task)
     return result if ranks is None else ranks.undone(result)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 import kldiv._kernels._ks as kernels
 from kldiv._ks._relabellings import LANES, Relabellings, relabelled_gaps
 from kldiv._ks._task import Task
 from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
-from kldiv._validation import brought_into_range, columns_near_one
+from kldiv._validation import brought_into_range, columns_near_one, one_blas_thread
 
 Array = NDArray[np.float64]
 
@@ -103,7 +102,7 @@ def max_sliced_gaps(
         steps = np.abs(search.gaps) * r.multiple
         return np.asarray(np.rint(steps), dtype=np.int64)
 
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         gaps = r.collect(work, threads)
     return gaps, _in_units(whiten @ best[0], exponents)
 

@@ -158,7 +158,7 @@ def _no_formula(value: Any) -> Any:
         float(value)
     except ValueError:
         return f"'{value}"
-    return value
+    return value if value[0] in "+-" else f"'{value}"  # float takes blanks
 
 
 def json_text(values: Mapping[str, Any]) -> str:

@@ -33,6 +33,12 @@ from kldiv._validation._parameters import (
     metric_name,
     n_threads,
 )
+from kldiv._validation._room import (
+    check_workers,
+    one_blas_thread,
+    shared,
+    within_limits,
+)
 from kldiv._validation._weights import (
     WEIGHT_NAMES,
     Weights,
@@ -61,13 +67,17 @@ __all__ = [
     "check_sample",
     "check_sizes",
     "check_weights",
+    "check_workers",
     "column_names",
     "columns_near_one",
     "joined_weights",
     "metric_name",
     "n_threads",
+    "one_blas_thread",
     "refuse_two_vectors",
     "restored",
     "rounding_of",
+    "shared",
     "whole_frame",
+    "within_limits",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 
 from kldiv._typing import UserMetric
+from kldiv._validation._room import check_threads
 
 _PROCESS = os.getpid()  # in which the package was imported
 
@@ -89,13 +92,24 @@ def check_base(base: Any) -> None:
         raise ValueError(f"base must be None (nats) or a number above 1; got {base!r}.")
 
 
+def _within_threads() -> bool:
+    if threading.current_thread() is threading.main_thread():
+        return False  # also of a worker process, whose threads are its own
+    backend, _ = get_active_backend()
+    return bool(backend.nesting_level)
+
+
 def n_threads(n_jobs: int | None) -> int:
     """Threads that ``n_jobs`` stands for: None is one, -1 all that joblib counts.
 
-    One after a fork: OpenMP would wait for threads that only the parent has.
+    One inside of joblib's threads, which are the parallel level, and after a fork:
+    OpenMP would wait for threads that only the parent has. Raises MemoryError where
+    they cannot be started.
     """
-    threads = 1 if n_jobs is None else int(effective_n_jobs(n_jobs))
+    threads = 1 if n_jobs is None or _within_threads() else effective_n_jobs(n_jobs)
+    threads = int(threads)
     if threads == 1 or os.getpid() == _PROCESS:
+        check_threads(threads)
         return threads
     warnings.warn(
         f"n_jobs={n_jobs}: this process was forked, and OpenMP cannot start threads in "

@@ -95,6 +95,7 @@ def _module(name: str) -> Any:
 
 
 def _with_weights(network: Any, weights: Path, device: str) -> Any:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     del device
@@ -102,7 +103,13 @@ def _with_weights(network: Any, weights: Path, device: str) -> Any:
         network = network()
     try:
         network.load_state_dict(load_file(weights))
-    except (OSError, RuntimeError, ValueError, AttributeError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         why = " ".join(str(error).split())
         raise VictimError(f"victim: weights of {weights} do not fit: {why}") from error
     return network

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 pytest.importorskip("torch")
@@ -23,6 +23,8 @@ from kldiv_attack.audit.model_files import PICKLES, READERS, TABLES, model_of_fi
 from kldiv_attack.audit.paths import read_sample
 from kldiv_attack.audit.specs import VictimError
 from kldiv_attack.datasets import load_folder
+from kldiv_attack.networks import NETWORKS
+from kldiv_attack.victim import Victim
 from tests.fuzz.tiers import fuzzed, refusal
 
 SETTINGS = {"seed": 1, "nested": {"a": [1, 2.5, "x"]}}
@@ -118,7 +120,9 @@ def test_readers_read_or_refuse_by_name(place, kind, data):
             found = load_folder(place / kind).images
             assert ((found >= 0) & (found <= 1)).all()
         else:
-            rows = np.asarray(read_sample(path, role="train").rows, dtype=float)
+            rows = read_sample(path, role="train").rows
+            if not isinstance(rows, np.ndarray):
+                rows = rows.select_dtypes("number").to_numpy(dtype=float)
             assert np.isfinite(rows).all()
 
     with warnings.catch_warnings():
@@ -183,6 +187,8 @@ def report_of(names):
 
 
 @fuzzed
+@example(names=["<", "\n0"])
+@example(names=["<", "\r"])
 @given(names=NAMES)
 def test_names_stay_names(names):
     hostile = report_of(names)
@@ -194,7 +200,8 @@ def test_names_stay_names(names):
     assert not re.search(r"(?<!\\)\]\(", hostile.to_markdown())
     stored = list(csv.reader(io.StringIO(hostile.to_csv(), newline="")))
     assert len(stored) == len(names) + 1
-    assert not any(row[0][:1] in tuple("=+-@\t\r\n") for row in stored[1:])
+    firsts = [row[0] for row in stored[1:] if not re.fullmatch(r"[+-][\d_]+", row[0])]
+    assert not any(name[:1] in tuple("=+-@\t\r\n") for name in firsts)
 
 
 @fuzzed
@@ -235,6 +242,25 @@ def test_run_folders_are_read_or_refused(place, name, data):
     for read in (lambda: open_run(folder, SETTINGS), lambda: load_run(folder)):
         error = refusal(read, RunError)
         assert error is None or str(folder) in str(error)
+
+
+@pytest.fixture(scope="module")
+def victim_file(place):
+    names, shape = ("a", "b"), (1, 8, 8)
+    settings = {"image_shape": shape, "class_names": names, "width": 2}
+    network = NETWORKS["victim"](shape, 2, 2)
+    path = place / "victim.safetensors"
+    Victim(network, names, shape, settings=settings).save(path)
+    return path.read_bytes()
+
+
+@fuzzed
+@given(data=st.data())
+def test_networks_are_read_or_refused(place, victim_file, data):
+    path = place / "damaged.safetensors"
+    path.write_bytes(data.draw(damaged(victim_file)))
+    error = refusal(lambda: Victim.load(path, device="cpu"), ValueError)
+    assert error is None or str(path) in str(error)
 
 
 @fuzzed
