@@ -186,9 +186,13 @@ def ks_test(
         names=column_names(given),
         verbose=verbose,
     )
-    with within_limits():
-        result = (METHODS if weights is None else WEIGHTED)[method](task)
+    result = _measured(task)
     return result if ranks is None else ranks.undone(result)
+
+
+def _measured(task: Task) -> KSResult:
+    with within_limits():
+        return (METHODS if task.weights is None else WEIGHTED)[task.method](task)
 
 
 def _checked(
