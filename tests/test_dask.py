@@ -255,6 +255,7 @@ def test_a_scheduler_that_does_not_answer_is_an_error(call, rng, monkeypatch):
     address = here.recv()
     with distributed.Client(address, timeout=120):
         os.kill(scheduler.pid, signal.SIGSTOP)
+        os.waitpid(scheduler.pid, os.WUNTRACED)  # until then it may still answer
         try:
             with pytest.raises(ConnectionError, match=f"{address} was asked.* 2 s"):
                 call(X, Y)
