@@ -10,6 +10,7 @@ import torch
 
 from kldiv_attack import load_dataset
 from kldiv_attack._classifier_training import random_affine, train_judge, train_victim
+from kldiv_attack._files import RunError
 from kldiv_attack.judge import Judge, check_judge
 from kldiv_attack.victim import QueryBudgetExceeded, Victim, check_answers
 
@@ -170,13 +171,12 @@ def test_full_disk_keeps_the_old_file(trained, tmp_path, monkeypatch):
     trained.save(path)
     good = path.read_bytes()
 
-    def fail(tensors, name, metadata):
-        del tensors, metadata
-        name.write_bytes(b"half")
+    def fail(number):
+        del number
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kldiv_attack._classifier.save_file", fail)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(RunError, match="No space left"):
         trained.save(path)
     assert path.read_bytes() == good
     assert [p.name for p in tmp_path.iterdir()] == ["victim.safetensors"]
