@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from kldiv import ConditionalKLScorer, KNNDivergence, estimate_divergence
-from kldiv._backends import one_blas_thread
 from kldiv._divergences import DIVERGENCES
 from kldiv._duplicates import row_keys
 from kldiv._errors._differences import TracedEffects
 from kldiv._order import column_order, row_order
 from kldiv._ratio._corrections import CORRECTIONS
+from kldiv._validation import one_blas_thread
 
 SAME = 1e-9
 # Neighbours of these are searched in the coordinates given: units are a choice.
