@@ -97,7 +97,7 @@ def _from_path(
     text: str, role: str, label: str | None, root: str | None, like: Sample | None
 ) -> Sample:
     path = Path(text)
-    if path.is_dir():
+    if text and path.is_dir():  # an empty path would be the current folder
         return _from_folder(path, role)
     if path.is_file():
         return _from_file(path, role, label, like)
@@ -105,11 +105,11 @@ def _from_path(
     if name in NAMED:
         return _from_name(name, rest, root, like)
     head, _, tail = text.partition(":")
-    if tail and Path(head).is_dir():  # ROOT:split:part
+    if head and tail and Path(head).is_dir():  # ROOT:split:part
         return _from_name("emnist", tail.split(":"), head, like)
     raise FileNotFoundError(
-        f"{role}: {text} is no file, no folder and none of the data sets "
-        f"{', '.join(NAMED)} (name:split)."
+        f"{role}: {text or 'an empty path'} is no file, no folder and none of the "
+        f"data sets {', '.join(NAMED)} (name:split)."
     )
 
 

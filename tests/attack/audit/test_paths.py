@@ -153,6 +153,8 @@ def test_held_out_labels_take_the_order_of_the_training_classes():
             "train",
             "is no file, no folder and none of the data sets",
         ),
+        ("", "aux", "an empty path is no file, no folder"),
+        (":digits:train", "train", "is no file, no folder"),
         ("digits:train:more:x", "train", r"expected digits:\[part\]"),
         (X, "train", "holds no labels"),
         ((X, Y[:5]), "train", "one label per row"),
