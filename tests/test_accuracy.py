@@ -46,6 +46,7 @@ def test_heavy_tails_and_skew(maker, d):
 
 
 @LONG
+@pytest.mark.filterwarnings("ignore:.*nats are more than:kldiv.TrustWarning")
 def test_five_hundred_columns():
     found, truth = mean_estimate(
         datasets.make_gaussian_pair, 1, n_features=500, n_samples=(1000, 500)
