@@ -16,10 +16,10 @@ from PIL import Image
 
 import kldiv
 import kldiv_attack
-from kldiv import PerClassReport
 from kldiv_attack._pages import Heading, Listing, Paragraph, Table, write_pages
 from kldiv_attack.audit.paths import load_array, read_frame, read_sample
 from kldiv_attack.datasets import _decoding, _limits, load_folder
+from tests.reports import report_of
 
 SIDE = 8
 
@@ -301,26 +301,15 @@ HOSTILE = (
 FORMULAS = ("=1+1", "+1+A1", "-1+2", "@SUM(A1)", "\t=1", '=HYPERLINK("http://x","y")')
 
 
-def report(names):
-    return PerClassReport(
-        classes=np.array(names),
-        columns={"kl": np.arange(len(names), dtype=float)},
-        reasons={names[0]: f"because {names[0]}"},
-        settings={"source": names[-1]},
-        title=f"Title {names[0]}",
-        notes={names[-1]: f"note {names[-1]}"},
-    )
-
-
 def test_names_stay_text_in_html():
-    page = report(list(HOSTILE))._repr_html_()
+    page = report_of(list(HOSTILE))._repr_html_()
     for tag in ("<script", "<img", "<h1", "<td></tr>"):
         assert tag not in page
     assert page.count("<table") == 1
 
 
 def test_names_stay_in_their_cell_of_a_markdown_table():
-    text = report(list(HOSTILE)).to_markdown()
+    text = report_of(list(HOSTILE)).to_markdown()
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == len(HOSTILE) + 2
     cells = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
@@ -332,7 +321,7 @@ def test_names_stay_in_their_cell_of_a_markdown_table():
 
 
 def test_names_are_no_formulas_in_a_table_of_values():
-    text = report([*FORMULAS, "-3", "a"]).to_csv()
+    text = report_of([*FORMULAS, "-3", "a"]).to_csv()
     rows = list(csv.reader(io.StringIO(text)))[1:]
     assert [row[0] for row in rows[:-2]] == [f"'{name}" for name in FORMULAS]
     assert [row[0] for row in rows[-2:]] == ["-3", "a"]

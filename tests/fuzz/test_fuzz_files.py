@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from kldiv import PerClassReport
 from kldiv_attack._files import RunError
 from kldiv_attack._pages import Heading, Listing, Paragraph, Table, write_pages
 from kldiv_attack._run import load_run
@@ -26,6 +25,7 @@ from kldiv_attack.datasets import load_folder
 from kldiv_attack.networks import NETWORKS
 from kldiv_attack.victim import Victim
 from tests.fuzz.tiers import fuzzed, refusal
+from tests.reports import report_of
 
 SETTINGS = {"seed": 1, "nested": {"a": [1, 2.5, "x"]}}
 
@@ -173,17 +173,6 @@ class Tags(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
-
-
-def report_of(names):
-    return PerClassReport(
-        classes=np.array(names),
-        columns={"kl": np.arange(len(names), dtype=float)},
-        reasons={names[0]: f"because {names[0]}"},
-        settings={"source": names[-1]},
-        title=f"Title {names[0]}",
-        notes={names[-1]: f"note {names[-1]}"},
-    )
 
 
 @fuzzed
