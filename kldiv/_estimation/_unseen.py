@@ -11,20 +11,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import logit
 
 from kldiv._divergences import Terms
 from kldiv._errors._standard_errors import Effects, SampleEffects
 from kldiv._errors._subsets import N_SUBSETS
 from kldiv._estimation._options import Options
 from kldiv._preparation import PreparedPair
-from kldiv._ratio._classifier import fit_logistic, judged_rows
+from kldiv._ratio._classifier import judged_rows, scaled_by_others
 from kldiv._ratio._corrections import estimate_log_ratio
 from kldiv._ratio._log_ratio import LogRatio
 from kldiv._typing import Floats
-
-# Parts of the rows, of which the others set the scale; what ends the search for it.
-_FOLDS, _SCALE_PENALTY = 5, 0.01
 
 
 def unseen_ratio(pair: PreparedPair, options: Options) -> LogRatio | None:
@@ -74,15 +70,8 @@ def _on_scale(log_ratios: Floats, n: int) -> Floats:
     of_x = np.arange(len(log_ratios)) < n
     low, high = np.quantile(log_ratios, [0.25, 0.75])
     size = high - low if high > low else 1.0
-    features = np.column_stack([np.ones(len(of_x)), log_ratios / size])
-    scaled = np.zeros(len(of_x))
-    for fold in range(_FOLDS):
-        unseen = np.arange(len(of_x)) % _FOLDS == fold
-        seen = of_x[~unseen]
-        fitted = fit_logistic(features[~unseen], seen, _SCALE_PENALTY, np.zeros(2))
-        if fitted[1] > 0:
-            scaled[unseen] = features[unseen] @ fitted - logit(seen.mean())
-    return scaled
+    logits, chance = scaled_by_others(log_ratios / size, of_x)
+    return logits - chance
 
 
 def _effects(judged: Floats, n_rows: int) -> Floats:

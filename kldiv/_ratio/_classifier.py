@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import BSpline
-from scipy.special import expit, ndtri
+from scipy.special import expit, logit, ndtri
 
 from kldiv._typing import Floats, Mask, Rows
 
@@ -30,6 +30,9 @@ _NEWTON_STEPS, _HALVINGS, _CONVERGED = 30, 14, 1e-7
 # at; more cost time, not accuracy.
 _ROWS_TO_FIT, JUDGED = 5000, 4000
 _RIDGE, _LARGEST_LEVERAGE = 1e-6, 0.999
+# Parts of the rows whose scale the others set; what ends the search for it where they
+# are told apart without a miss.
+_FOLDS, _SCALE_PENALTY = 5, 0.01
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,23 @@ def fit_logistic(features: Floats, of_x: Mask, penalty: float, start: Floats) ->
         if gained < _CONVERGED * (1 + abs(current)):
             break
     return coefficients
+
+
+def scaled_by_others(log_ratios: Floats, of_x: Mask) -> tuple[Floats, Floats]:
+    """Logits with a shift and a scale that other rows have set, and those of chance.
+
+    Ratios that would have to be turned round are chance: they tell which fold a row was
+    left out with, not what it is.
+    """
+    features = np.column_stack([np.ones(len(log_ratios)), log_ratios])
+    logits, chance = np.empty((2, len(log_ratios)))
+    for fold in range(_FOLDS):
+        unseen = np.arange(len(log_ratios)) % _FOLDS == fold
+        seen = of_x[~unseen]
+        fitted = fit_logistic(features[~unseen], seen, _SCALE_PENALTY, np.zeros(2))
+        chance[unseen] = logit(seen.mean())
+        logits[unseen] = features[unseen] @ fitted if fitted[1] > 0 else chance[unseen]
+    return logits, chance
 
 
 def _hessian(features: Floats, shares: Floats, weights: Floats) -> Floats:

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
-from scipy.special import logit
 
 from kldiv._preparation import PreparedPair
-from kldiv._ratio._classifier import fit_logistic, judged_rows, log_loss
+from kldiv._ratio._classifier import judged_rows, log_loss, scaled_by_others
 from kldiv._ratio._correction import Correction, Evidence
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._single_rows import reach_of, single_rows
@@ -39,10 +39,8 @@ _SURE = 2.0
 _SURELY_MORE, _MORE = 5.0, 3.0
 # References that balls contradict by more, in nats and as a share, count less.
 _MISFIT, _RELATIVE_MISFIT = 0.25, 0.1
-# Ratios this many interquartile ranges away say no more than those; parts of the rows.
-_FARTHEST, _FOLDS = 10.0, 5
-# Ends the search for a scale where the rows are told apart without a miss.
-_SCALE_PENALTY = 0.01
+# Ratios this many interquartile ranges away say no more than those.
+_FARTHEST = 10.0
 
 
 def judged_ratio(
@@ -50,7 +48,7 @@ def judged_ratio(
 ) -> LogRatio:
     """Mean of the log ratios of the candidates, weighed by evidence."""
     evidence = _refuted_left_out(
-        [one.evidence(pair, settings) for one in candidates.values()]
+        [_estimated_once(one.evidence(pair, settings)) for one in candidates.values()]
     )
     judged = len(judged_rows(len(pair.X)))
     ratios = [one.log_ratios for one in evidence]
@@ -84,7 +82,7 @@ def _parts_of(
     """Weights and estimates: of one that is taken alone, or of all by log loss."""
     best = _ahead_of_all(behind)
     if best is not None:
-        alone = _estimate(evidence[best])
+        alone = evidence[best].estimate()
         surely = _ahead_of_all(behind, _SURELY_MORE) is not None
         if surely or not _contradicted(alone):
             return [(1.0, alone)]
@@ -96,7 +94,7 @@ def _weighed(evidence: Sequence[Evidence], judged: int) -> list[tuple[float, Log
     losses = np.array([log_loss(one.log_ratios, judged) for one in evidence])
     weights = weights_of(losses)
     parts = {
-        i: (float(weight), _estimate(evidence[i]))
+        i: (float(weight), evidence[i].estimate())
         for i, weight in enumerate(weights)
         if weight > 0
     }
@@ -110,9 +108,14 @@ def _weighed(evidence: Sequence[Evidence], judged: int) -> list[tuple[float, Log
     return list(parts.values())
 
 
-def _estimate(evidence: Evidence) -> LogRatio:
-    """The estimate, with what it says of rows unseen."""
-    return replace(evidence.estimate(), unseen=((1.0, evidence.log_ratios),))
+def _estimated_once(evidence: Evidence) -> Evidence:
+    """The same; its estimate says what it says of rows unseen, and is kept."""
+
+    @cache
+    def estimate() -> LogRatio:
+        return replace(evidence.estimate(), unseen=((1.0, evidence.log_ratios),))
+
+    return replace(evidence, estimate=estimate)
 
 
 def _refuted_left_out(evidence: list[Evidence]) -> list[Evidence]:
@@ -155,18 +158,8 @@ def _loss_on_scale(log_ratios: Floats, n: int) -> Floats:
     size = size if size > 0 else 1.0
     away, reach = log_ratios - np.median(log_ratios), _FARTHEST * size
     ratios = np.clip(away, -reach, reach) / size
-    features = np.column_stack([np.ones(len(ratios)), ratios])
-    losses = np.empty(len(log_ratios))
-    for fold in range(_FOLDS):
-        unseen = np.arange(len(ratios)) % _FOLDS == fold
-        fitted = fit_logistic(
-            features[~unseen], of_x[~unseen], _SCALE_PENALTY, np.zeros(2)
-        )
-        logits = features[unseen] @ fitted
-        if fitted[1] <= 0:
-            # turned round they tell which fold a row was left out with, not what it is
-            logits[:] = logit(of_x[~unseen].mean())
-        losses[unseen] = np.logaddexp(0, np.where(of_x[unseen], -logits, logits))
+    logits, _ = scaled_by_others(ratios, of_x)
+    losses: Floats = np.logaddexp(0, np.where(of_x, -logits, logits))
     return losses
 
 
