@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from kldiv import __version__
+from kldiv_attack._parser import Parser, parse
 from kldiv_attack._set_options import parameters_of
 from kldiv_attack.audit.arguments import add_audit, add_completion, add_score
 from kldiv_attack.audit.command import attack_victim
 
+EXPLAINED = (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError)
 INSTALL = 'python -m pip install "kldiv[attack,plot]"'
 
 
@@ -35,23 +37,26 @@ def main(
         0, 1 where a gate fails, 2 after an error that is explained in one sentence, 130
         after Ctrl-C.
     """
-    options = _parser(program).parse_args(arguments)
+    options = parse(_parser(program), arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return options.command(options) or 0
     except KeyboardInterrupt:
         return _say(f"Interrupted. {options.interrupted}", 130)
-    except MemoryError as error:
-        text = str(error) or "not enough memory for data of this size"
-        return _say(f"Error: {text}", 2)
-    except ImportError as error:
-        remedy = "" if "pip install" in str(error) else f" Install it with {INSTALL}."
-        return _say(f"Error: {error}.{remedy}", 2)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
+    except EXPLAINED as error:
         if options.traceback:
             raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        return _say(f"Error: {text}", 2)
+        return _say(f"Error: {_explanation(error)}", 2)
+
+
+def _explanation(error: BaseException) -> str:
+    """One line that says what to do."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return text or "not enough memory for data of this size"
+    if isinstance(error, ImportError) and "pip install" not in text:
+        return f"{text}. Install it with {INSTALL}."
+    return text or type(error).__name__
 
 
 def _say(text: str, code: int) -> int:
@@ -59,8 +64,8 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(program: str) -> Parser:
+    parser = Parser(
         prog=program,
         description="How far can a model inversion attack reconstruct each class of a "
         "classifier's training images?",

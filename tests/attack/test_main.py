@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import kldiv.__main__
 from kldiv_attack.__main__ import main
 from kldiv_attack._summary import SUCCESS_HEADER
 from tests.attack.conftest import STEPS
@@ -81,11 +82,47 @@ def test_an_error_is_one_sentence_with_exit_code_2(
         main([*arguments, "--quiet", "--traceback"])
 
 
-def test_words_that_do_not_exist_end_with_code_2(capsys):
+COMMANDS = ("audit", "score", "demo", "paper", "attack", "study", "curves")
+WRONG = [
+    ([], "required: COMMAND"),
+    (["dem"], "'demo'"),
+    *([[name, "--seed", "x"], "--seed: invalid int value: 'x'"] for name in COMMANDS),
+    *([[name, "--quite"], "--quite"] for name in COMMANDS[2:]),
+    (["audit", "--victim", "v"], "required: --train, --aux, --out"),
+    (["score", "a.csv", "b.csv", "c.csv"], "unrecognized arguments: c.csv"),
+    (["score", "a", "b", "two\nlines"], "two lines"),
+    (["audit", "--fail-below"], "--fail-below: expected one argument"),
+    (["paper", "--table", "2"], "invalid choice: 2"),
+]
+
+
+@pytest.mark.parametrize("program", ["kldiv", "kldiv-attack"])
+@pytest.mark.parametrize(("words", "message"), WRONG)
+def test_wrong_words_are_one_line_that_points_to_help(capsys, program, words, message):
+    run = {"kldiv": kldiv.__main__.main, "kldiv-attack": main}[program]
     with pytest.raises(SystemExit) as end:
-        main(["dem"])
+        run(words)
     assert end.value.code == 2
-    assert "demo" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("Error: ")
+    assert message in printed.err
+    command = [program, *(word for word in words[:1] if word in COMMANDS)]
+    assert f". {' '.join(command)} --help " in printed.err
+
+
+@pytest.mark.parametrize("error", [ImportError("no x"), MemoryError(), OSError("x")])
+def test_traceback_shows_every_error(monkeypatch, capsys, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("kldiv_attack.__main__._demo", fail)
+    assert main(["demo"]) == 2
+    text = capsys.readouterr().err
+    assert (text[:7], text.count("\n")) == ("Error: ", 1)
+    with pytest.raises(type(error)):
+        main(["demo", "--traceback"])
 
 
 def test_help_names_the_three_commands(capsys):
