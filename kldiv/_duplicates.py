@@ -187,16 +187,30 @@ def grid_steps(X: FloatArray, Y: FloatArray) -> Floats:
         values = np.unique(np.concatenate([X[:, column], Y[:, column]]))
         gaps = np.diff(values).astype(np.float64)
         # 0.1 + 0.2 and 0.3 are one value
-        gaps = gaps[gaps > 8 * np.finfo(values.dtype).eps * np.abs(values).max()]
+        gaps = gaps[gaps > 4 * np.finfo(values.dtype).eps * np.abs(values).max()]
         if gaps.size == 0:
             continue
-        # the smallest gap is rounded, and all of them together say more
-        step = gaps.sum() / np.round(gaps / gaps.min()).sum()
+        step = _common_step(gaps)
         multiples = gaps / step
         off = np.abs(multiples - np.round(multiples))
         if (off < _grid_tolerance(values, step)).all():
             steps[column] = step
     return steps
+
+
+def _common_step(gaps: Floats) -> float:
+    """The length of which all gaps are multiples, if there is one.
+
+    Each gap is rounded: the smallest ones say how many steps are in wider ones, and
+    those say more about the step.
+    """
+    step, reach = float(gaps.min()), 1.5 * float(gaps.min())
+    while True:
+        near = gaps[gaps <= reach]
+        step = float(near.sum() / np.round(near / step).sum())
+        if near.size == gaps.size:
+            return step
+        reach *= 2
 
 
 def _grid_tolerance(values: FloatArray, step: float) -> float:

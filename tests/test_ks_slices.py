@@ -56,3 +56,35 @@ def test_sliced_is_the_mean_over_directions(rng):
     directions = generator.standard_normal((3, 7))
     gaps = [reference.ks_gap(X @ w, Y @ w) for w in directions.T]
     assert found.statistic == pytest.approx(np.mean(gaps), abs=OTHER_ORDER)
+
+
+def largest_gap(X, Y):
+    return max(map(reference.ks_gap, X.T, Y.T))
+
+
+@pytest.mark.parametrize("value", [1e8, 1e20, 1e160, np.finfo(float).max])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_fill_value_does_not_blind_the_search(value, shared, rng):
+    """One in fifty rows: neither a column nor a direction across them is lost."""
+    X, Y = rng.normal(size=(300, 3)), rng.normal(size=(250, 3))
+    X[:, 1] = X[:, 0] + 0.1 * X[:, 1]
+    Y[:, 1] = Y[:, 0] + 0.1 * Y[:, 1] + 0.5
+    plain = ks_test(X, Y, method="max-sliced", random_state=0)
+    X[::50, 0] = value
+    if shared:
+        Y[::50, 2] = -value
+    found = ks_test(X, Y, method="max-sliced", random_state=0)
+    assert plain.statistic > 0.9 > largest_gap(X, Y)
+    assert found.statistic > 0.9
+    scaled = [rows * 2.0**-30 @ found.direction for rows in (X, Y)]
+    assert found.statistic == pytest.approx(reference.ks_gap(*scaled), abs=0.005)
+
+
+@pytest.mark.parametrize("spread", [1, 10, 30])
+def test_no_direction_beats_a_column_that_is_left_out(spread, rng):
+    X, Y = (10.0 ** (spread * rng.normal(size=(n, 2))) for n in (90, 70))
+    Y[:, 1] = X[:70, 1]
+    for rows in (X, Y):
+        rows[rows > 1e300] = 1e300
+    found = ks_test(X, Y, method="max-sliced", n_permutations=19, random_state=0)
+    assert found.statistic >= largest_gap(X, Y) - 1e-12

@@ -20,6 +20,9 @@ POWER_ITERATIONS = 6
 ASCENT_STEPS = (1.0, 0.6, 0.4, 0.25, 0.15, 0.1, 0.06, 0.04)
 _PRODUCTS = (-1000, 900)  # powers of two whose products with directions are normal
 BANDWIDTH = 0.3  # of the smoothed gap, in standard deviations of the projection
+# Interquartile ranges beyond the quartiles: where a number is far from all others, and
+# where the search sees it.
+FAR, NEARER = 1024, 4
 
 
 def sliced(task: Task) -> KSResult:
@@ -78,41 +81,64 @@ def max_sliced_gaps(
     The direction is that of the given labels.
 
     Every relabelling goes through the whole search; only what does not depend on labels
-    (whitening, first directions, their sorted order) is shared.
+    (whitening, first directions, their sorted order) is shared. Numbers far from all
+    others would leave the search blind to the rest: it looks at rows in which they are
+    nearer, and what it finds is measured on the rows as they are.
     """
     r = relabellings
-    pooled, exponents = columns_near_one(pooled)
-    white, whiten, colour = _whitened(pooled)
-    first = random_directions(white.shape[1], n_directions, rng)
-    # The columns themselves are directions too.
+    tame = _without_far_numbers(pooled)
+    near, exponents = columns_near_one(tame)
+    white, whiten, colour = _whitened(near)
+    # The columns themselves are directions too, and exact in any unit.
     axes = colour / np.maximum(np.linalg.norm(colour, axis=0), np.finfo(float).tiny)
+    axis_gaps = relabelled_gaps(pooled, r, threads)
+    first = random_directions(white.shape[1], n_directions, rng)
+    first_gaps = np.vstack([relabelled_gaps(white @ first, r, threads), axis_gaps])
     first = np.hstack([first, axes])
-    first_gaps = relabelled_gaps(white @ first, r, threads)
-    best = np.zeros((r.n_blocks, white.shape[1]))
+    found = np.zeros((r.n_blocks, white.shape[1]))
+    measured = None if tame is pooled else _for_products(pooled, r.n)
 
     def work(block: int, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
         lanes = slice(block * LANES, block * LANES + r.lanes(block))
         start = first[:, first_gaps[:, lanes].argmax(axis=0)]
         search = _Search(white, labels[:, : start.shape[1]], r.n, start)
-        search.try_directions(search.mean_difference())
-        search.try_directions(search.moment_difference())
-        for step in ASCENT_STEPS:
-            search.try_directions(search.ascended(step))
-        best[block] = search.directions[:, 0]
+        search.run()
+        directions = _in_units(whiten @ search.directions, exponents)
+        if measured is not None:
+            search = _Search(measured, search.labels, r.n, directions)
+        found[block] = directions[:, 0]
         steps = np.abs(search.gaps) * r.multiple
         return np.asarray(np.rint(steps), dtype=np.int64)
 
     with one_blas_thread():
         gaps = r.collect(work, threads)
-    return gaps, _in_units(whiten @ best[0], exponents)
+    if axis_gaps[:, 0].max() > gaps[0]:
+        found[0] = np.arange(white.shape[1]) == axis_gaps[:, 0].argmax()
+    return np.maximum(gaps, axis_gaps.max(axis=0)), found[0]
 
 
-def _in_units(direction: Array, exponents: NDArray[np.int64]) -> Array:
-    """The unit vector for columns before each was multiplied by a power of two."""
-    mantissa, own = np.frexp(direction)
-    own = np.where(mantissa != 0, own + exponents, np.iinfo(np.int64).min // 2)
+def _without_far_numbers(pooled: FloatArray) -> FloatArray:
+    """The rows with columns that have far numbers cut off, or themselves."""
+    low, high = np.quantile(pooled, (0.25, 0.75), axis=0, method="lower")
+    with np.errstate(over="ignore"):  # nothing is farther than infinity
+        spread = np.where(high > low, high - low, np.inf).astype(pooled.dtype)
+        far = (pooled < low - FAR * spread) | (pooled > high + FAR * spread)
+        tame = np.clip(pooled, low - NEARER * spread, high + NEARER * spread)
+    return np.where(far.any(axis=0), tame, pooled) if far.any() else pooled
+
+
+def _for_products(pooled: FloatArray, n: int) -> FloatArray:
+    return np.concatenate(
+        brought_into_range(pooled[:n], pooled[n:], bounds=_PRODUCTS)[:2]
+    )
+
+
+def _in_units(directions: Array, exponents: NDArray[np.int64]) -> Array:
+    """Unit vectors for columns before each was multiplied by a power of two."""
+    mantissa, own = np.frexp(directions)
+    own = np.where(mantissa != 0, own + exponents[:, None], np.iinfo(np.int64).min // 2)
     # Only ratios of the entries matter, so the largest is brought near 1.
-    return _unit(np.ldexp(mantissa, np.maximum(own - own.max(), -1100)))
+    return _unit(np.ldexp(mantissa, np.maximum(own - own.max(axis=0), -1100)))
 
 
 def _whitened(pooled: FloatArray) -> tuple[Array, Array, Array]:
@@ -150,6 +176,13 @@ class _Search:
         self.directions = start.copy()
         self.projected = white @ start
         self.gaps, self.locations = self._measure(self.projected)
+
+    def run(self) -> None:
+        """Try what differs most in mean and in moments, then ascend from the best."""
+        self.try_directions(self.mean_difference())
+        self.try_directions(self.moment_difference())
+        for step in ASCENT_STEPS:
+            self.try_directions(self.ascended(step))
 
     def _measure(self, projected: Array) -> tuple[Array, Array]:
         lanes = projected.shape[1]
