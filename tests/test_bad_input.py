@@ -101,7 +101,7 @@ def test_grids_of_both_float_types_are_dithered_alike(digits, rng):
 
 @pytest.mark.parametrize("level", [100, 3000, 9000, 14000])
 def test_cents_of_large_prices_are_a_grid_in_single_precision(level, rng):
-    """Neighbouring numbers of float32 are up to a tenth of a cent apart."""
+    """Neighbouring numbers of float32 are then up to a tenth of a cent apart."""
     X = np.round(level + rng.normal(1, 2, (500, 2)), 2)
     Y = np.round(level + rng.normal(size=(400, 2)), 2)
     X[1], Y[1] = X[0], Y[0]

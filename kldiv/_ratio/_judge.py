@@ -11,8 +11,9 @@ Log loss also counts how far ratios overstate themselves row by row, which the m
 densities that were fitted to few rows make good, and says little of ratios that are too
 small everywhere. So candidates are compared once more with ratios on a scale that other
 rows have set: one that surely tells more than all others then, and more than nothing,
-is taken alone, the sooner if balls do not contradict it. On curved sheets densities
-tell rows apart and are wrong about the ratio: there balls hold other masses.
+is taken alone if no single row decides its value, the sooner if balls do not contradict
+it. On curved sheets densities tell rows apart and are wrong about the ratio: there
+balls hold other masses.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def _parts_of(
     if best is not None:
         alone = evidence[best].estimate()
         surely = _ahead_of_all(behind, _SURELY_MORE) is not None
-        if surely or not _contradicted(alone):
+        steady = not single_rows(alone.values).any()
+        if steady and (surely or not _contradicted(alone)):
             return [(1.0, alone)]
     return _weighed(evidence, judged)
 
