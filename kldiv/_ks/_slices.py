@@ -127,10 +127,9 @@ def _without_far_numbers(pooled: FloatArray) -> FloatArray:
     return np.where(far.any(axis=0), tame, pooled) if far.any() else pooled
 
 
-def _for_products(pooled: FloatArray, n: int) -> FloatArray:
-    return np.concatenate(
-        brought_into_range(pooled[:n], pooled[n:], bounds=_PRODUCTS)[:2]
-    )
+def _for_products(pooled: FloatArray, n: int) -> Array:
+    X, Y, _ = brought_into_range(pooled[:n], pooled[n:], bounds=_PRODUCTS)
+    return np.concatenate([X, Y]).astype(np.float64)
 
 
 def _in_units(directions: Array, exponents: NDArray[np.int64]) -> Array:
