@@ -215,7 +215,9 @@ def _common_step(gaps: Floats) -> float:
 
 def _grid_tolerance(values: FloatArray, step: float) -> float:
     """How far a gap may be from a multiple of the step, in steps."""
-    if (values.astype(np.float32) != values).any():
+    with np.errstate(over="ignore", under="ignore"):  # then they are others
+        single = values.astype(np.float32)
+    if (single != values).any():
         return _GRID_TOLERANCE
     # values that came in single precision were rounded to it, whatever holds them now
     rounding = float(np.finfo(np.float32).eps * np.abs(values).max())

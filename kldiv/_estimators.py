@@ -670,13 +670,14 @@ class KNNDivergence(BaseEstimator):
             reset = False
             if hasattr(self, "feature_names_in_"):
                 return X
-        checked: FloatArray = validate_data(
-            self,
-            as_rows(X, "X"),
-            dtype=[np.float64, np.float32],
-            order="C",
-            reset=reset,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum of finite numbers
+            checked: FloatArray = validate_data(
+                self,
+                as_rows(X, "X"),
+                dtype=[np.float64, np.float32],
+                order="C",
+                reset=reset,
+            )
         return checked
 
     def _estimate_checked(

@@ -119,6 +119,12 @@ def test_grid_steps(rng):
     )
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-40, 1e40, 1e193])
+def test_grid_steps_beyond_single_precision(unit):
+    values = np.array([[0.0], [1.0], [2.0], [5.0]])
+    np.testing.assert_allclose(grid_steps(values * unit, values * unit), unit)
+
+
 @given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.floats(0.01, 100))
 def test_dither_stays_in_the_cell(n, seed, step):
     rng = np.random.default_rng(seed)

@@ -153,6 +153,18 @@ def test_neighbours_beside_the_largest_number_keep_their_order(algorithm, rng):
     np.testing.assert_allclose(far.xy / unit, near.xy, rtol=1e-14)
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_nothing_but_the_largest_numbers(name):
+    call, _ = CALLS[name]
+    rng = np.random.default_rng(0)
+    X, Y = (np.where(rng.random((n, 2)) < 0.5, LARGEST, -LARGEST) for n in (24, 20))
+    try:
+        found = call(X, Y)
+    except ValueError:
+        return
+    assert np.isfinite(found).all()
+
+
 def test_a_distance_that_float64_cannot_hold_is_refused():
     X = np.array([[LARGEST], [-LARGEST], [0.0]])
     with pytest.raises(ValueError, match=r"pass 1\.8e\+308.*from 1 to 1\.8e\+308"):

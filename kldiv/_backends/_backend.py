@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from kldiv._typing import BlockArrays
 
 
@@ -34,3 +36,12 @@ class Backend:
     def knows(self, metric: object) -> bool:
         """Whether it searches by this metric."""
         return metric in self.metrics if isinstance(metric, str) else self.functions
+
+
+def too_far_apart(low: float, high: float) -> ValueError:
+    """What to raise where a distance is infinite, for numbers of these magnitudes."""
+    return ValueError(
+        f"distances of these samples pass {np.finfo(float).max:.3g}, the largest "
+        "number that float64 holds; in magnitude their numbers reach from "
+        f"{low:.3g} to {high:.3g}. Measure the columns in a larger unit."
+    )

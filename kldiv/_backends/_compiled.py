@@ -8,6 +8,7 @@ from math import frexp, ldexp
 import numpy as np
 
 import kldiv._kernels._knn as _knn
+from kldiv._backends._backend import too_far_apart
 from kldiv._backends._filter import Axes, search_int8, search_pca
 from kldiv._typing import BlockArrays, FloatArray
 from kldiv._validation import check_choice
@@ -107,12 +108,7 @@ def _undo_scale(
     if all(np.isfinite(distances).all() for distances, _ in arrays.values()):
         return
     low, high = zip(_knn.value_range(X), _knn.value_range(Y), strict=True)
-    raise ValueError(
-        f"distances of these samples pass {np.finfo(float).max:.3g}, the largest "
-        "number that float64 holds; in magnitude their numbers reach from "
-        f"{min(low) / scale:.3g} to {max(high) / scale:.3g}. Measure the columns in a "
-        "larger unit."
-    )
+    raise too_far_apart(min(low) / scale, max(high) / scale)
 
 
 def _bring_into_range(

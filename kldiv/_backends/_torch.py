@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kldiv._backends._backend import too_far_apart
 from kldiv._backends._torch_codes import bare, products_in
 from kldiv._backends._torch_search import Search
 from kldiv._typing import BlockArrays, FloatArray
@@ -83,6 +84,10 @@ def search_on_device(
         for block in blocks:
             pair = samples[block[0]], samples[block[1]]
             distances, rows = _shared_out(searches, *pair, block[0] == block[1])
+            if not bool((abs(distances) < np.inf).all()):
+                sizes = [abs(sample[sample != 0]) for sample in (X, Y)]
+                low = min(float(size.min()) for size in sizes if len(size))
+                raise too_far_apart(low, max(float(abs(one).max()) for one in (X, Y)))
             found[block] = distances, rows if return_indices else None
     return found
 

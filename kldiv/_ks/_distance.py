@@ -222,13 +222,14 @@ class KSDistance(BaseEstimator):
         return self._checked(X, reset=False)
 
     def _checked(self, X: Any, *, reset: bool) -> FloatArray:
-        rows: FloatArray = validate_data(
-            self,
-            as_rows(X, "X"),
-            dtype=[np.float64, np.float32],
-            order="C",
-            reset=reset,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum of finite numbers
+            rows: FloatArray = validate_data(
+                self,
+                as_rows(X, "X"),
+                dtype=[np.float64, np.float32],
+                order="C",
+                reset=reset,
+            )
         return rows
 
     def _result_of(

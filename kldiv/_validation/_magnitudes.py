@@ -118,7 +118,8 @@ def _spread(X: FloatArray, Y: FloatArray) -> Floats:
     inner = [
         np.where(a > 0, a, b) for a, b in zip(found[::2], found[1::2], strict=True)
     ]
-    return 2 * np.min([np.where(a > 0, a, np.inf) for a in inner], axis=0)
+    half = np.min([np.where(a > 0, a, np.inf) for a in inner], axis=0)
+    return 2 * np.minimum(half, np.finfo(float).max / 2)
 
 
 def _too_far_apart(
