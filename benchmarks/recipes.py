@@ -6,8 +6,10 @@ A small network learns N digits a class (default 300) as it is, with random eras
 with negative label smoothing, and by DP-SGD. One audit compares them: divergence, the
 success of the conditional GAN, which follows no gradient of the victim, and accuracy on
 held-out digits; the attacker owns letters. Prints the means over classes and every
-class with paired intervals, and draws privacy against accuracy. Without ``--emnist``
-the embedded digits and glyphs stand in, without the attack unless ``--steps`` is given.
+class with paired intervals, and draws privacy against accuracy (``recipes.png`` and
+``recipes_dark.png``). ``--from report.json`` prints and draws what was found before.
+Without ``--emnist`` the embedded digits and glyphs stand in, without the attack unless
+``--steps`` is given.
 """
 
 import argparse
@@ -196,27 +198,43 @@ def show(report: AuditReport) -> None:
             print(line)
 
 
-def draw(report: AuditReport, path: Path) -> None:
-    """Privacy against accuracy, one point for each recipe."""
+def draw(report: AuditReport, stem: Path) -> None:
+    """Privacy against accuracy, one point for each recipe; light and dark."""
+    import matplotlib as mpl
+
+    kinds = ("text.color", "axes.labelcolor", "axes.edgecolor")
+    for suffix, ink in (("", "black"), ("_dark", "white")):
+        colors = dict.fromkeys((*kinds, "xtick.color", "ytick.color"), ink)
+        with mpl.rc_context({**colors, "legend.labelcolor": ink}):
+            path = stem.with_name(f"{stem.name}{suffix}.png")
+            trade_off(report).savefig(path, dpi=150, transparent=True)
+
+
+def trade_off(report: AuditReport) -> Any:
+    """Change of divergence, and of attack success, against accuracy."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 3.4), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    first = report.differences[0]
     panels = [("change of the divergence (nats)", report.differences)]
     if report.attack_changes:
         panels.append(("change of attack success", report.attack_changes))
-    for ax, (title, changes) in zip(axes, panels, strict=False):
-        ax.axvline(0, color="0.6", linewidth=1)
-        ax.plot(0, first.accuracy_before, "s", color="0.3", label="plain")
-        for found, d in zip(changes, report.differences, strict=True):
+    figure = Figure(figsize=(7.5, 3.4), layout="constrained")
+    row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, (title, changes) in zip(row, panels, strict=True):
+        ax.axvline(0, color="0.5", linewidth=1)
+        ax.plot(0, report.differences[0].accuracy_before, "s", color="0.5",
+                label=report.tables[0].name)  # fmt: skip
+        inks = zip("o^D", ("#d9622b", "#4f8fc0", "#3a9e6f"), strict=True)
+        for found, d, ink in zip(changes, report.differences, inks, strict=True):
             mean, low, high = found.difference[-1], found.low[-1], found.high[-1]
             ends = [[mean - low], [high - mean]]
-            ax.errorbar(mean, d.accuracy, xerr=ends, fmt="o", label=d.victim)
+            ax.errorbar(mean, d.accuracy, xerr=ends, fmt=ink[0], color=ink[1],
+                        label=d.victim)  # fmt: skip
         ax.set_xlabel(title)
-    axes[0].set_ylabel("accuracy on held-out digits")
-    axes[0].legend(fontsize="small")
-    figure.savefig(path, dpi=150)
+        ax.spines[["top", "right"]].set_visible(False)
+    row[0].set_ylabel("accuracy on held-out digits")
+    names = row[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside upper center", ncols=4, frameon=False)
+    return figure
 
 
 def main() -> None:
@@ -229,7 +247,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of the attack")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder of the report")
+    parser.add_argument("--from", dest="stored", type=Path, metavar="report.json")
     options = parser.parse_args()
+    folder = options.out or Path(mkdtemp())
+    stored = options.stored
+    report = AuditReport.from_json(stored) if stored else measure(options, folder)
+    show(report)
+    draw(report, folder / "recipes")
+    print(f"{time.process_time():.0f} s of the processor; {folder}")
+
+
+def measure(options: argparse.Namespace, folder: Path) -> AuditReport:
+    """Train, and compare the victims in one audit."""
     steps = options.steps
     if options.emnist is None:
         private, held_out = (load_dataset("digits", part=p) for p in ("train", "test"))
@@ -237,19 +266,15 @@ def main() -> None:
     else:
         load = partial(load_dataset, "emnist", root=options.emnist)
         private, held_out = (load(split="mnist", part=p) for p in ("train", "test"))
-        public = few(load(split="letters", part="test"), 200, options.seed)
-        steps = 500 if steps is None else steps
+        public = load(split="letters", part="test")
+        steps = 1500 if steps is None else steps
     private = few(private, options.each, options.seed)
     found = victims(private, options.epochs, options.seed)
-    folder = options.out or Path(mkdtemp())
     attack = {"attack": "cgan", "attack_parameters": {"steps": steps}} if steps else {}
-    report = audit(
+    return audit(
         found, private, public, folder, held_out=few(held_out, 300, options.seed),
         random_state=options.seed, restart=True, **attack,  # type: ignore[arg-type]
     )  # fmt: skip
-    show(report)
-    draw(report, folder / "recipes.png")
-    print(f"{time.process_time():.0f} s of the processor; {folder}")
 
 
 if __name__ == "__main__":
