@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kldiv import __version__
-from kldiv_attack._parser import Parser, parse
+from kldiv_attack._parser import Formatter, Parser, examples, lists, parse
 from kldiv_attack._set_options import parameters_of
 from kldiv_attack.audit.arguments import add_audit, add_completion, add_score
 from kldiv_attack.audit.command import attack_victim
@@ -191,7 +191,13 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _command(commands: Any, name: str, function: Any, text: str) -> Any:
-    parser = commands.add_parser(name, help=text, description=text)
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=lambda: examples(name) + lists(),
+        formatter_class=Formatter,
+    )
     parser.set_defaults(command=function)
     return parser
 

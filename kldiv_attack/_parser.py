@@ -3,7 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import re
+import textwrap
 from typing import Any, NoReturn
+
+EXAMPLES = {
+    "audit": (
+        "kldiv audit --victim mymodels:classifier --train train.csv --aux public.csv "
+        "--held-out test.csv --out report",
+        "kldiv audit --victim model.onnx --train images/train --aux images/public "
+        "--defence label_only --defence rounding:1 --out report --fail-below 0.5",
+    ),
+    "score": ("kldiv score train.csv answered.csv --label species",),
+    "demo": ("kldiv demo --out runs/demo",),
+    "paper": (
+        "kldiv paper --table 1 --out runs/table_1",
+        "kldiv paper --data emnist --download --out runs/paper",
+    ),
+    "attack": (
+        "kldiv attack --train digits --aux glyphs:digits --out runs/attack",
+        "kldiv attack --victim mymodels:network --train images/private "
+        "--aux images/public --attacker label_only --out runs/attack",
+    ),
+    "study": (
+        "kldiv study --demo --out runs/study",
+        "kldiv study --data emnist --attackers cgan,mi_face --seeds 3",
+    ),
+    "curves": ("kldiv curves --attackers label_only,cgan --granularities labels,full",),
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,3 +80,56 @@ def parse(parser: Parser, arguments: Any) -> argparse.Namespace:
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return options
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Texts may be functions: the list of attacks loads torch, for help alone."""
+
+    def add_text(self, text: Any) -> None:
+        """Add a text.
+
+        Parameters
+        ----------
+        text : str, callable or None
+            The text, or a function that returns it.
+        """
+        super().add_text(text() if callable(text) else text)
+
+
+def examples(command: str) -> str:
+    """Command lines for the end of a help text.
+
+    Parameters
+    ----------
+    command : str
+        Key of ``EXAMPLES``.
+
+    Returns
+    -------
+    str
+        Its examples under a heading; long ones are folded before an option.
+    """
+    found = []
+    for line in EXAMPLES[command]:
+        whole = re.sub(" (?!--)", "\0", line)
+        folded = textwrap.wrap(whole, 74, break_on_hyphens=False)
+        found.append(" \\\n      ".join(folded).replace("\0", " "))
+    return "examples:\n  " + "\n  ".join(found) + "\n"
+
+
+def lists() -> str:
+    """The data sets and, where torch is installed, the attackers.
+
+    Returns
+    -------
+    str
+        A line for each.
+    """
+    from kldiv_attack.audit.paths import NAMED
+
+    text = f"data sets: {', '.join(NAMED)} (as name:split)\n"
+    try:
+        from kldiv_attack.attackers import ATTACKERS
+    except ImportError:
+        return text
+    return f"{text}attackers: {', '.join(ATTACKERS)}\n"

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from typing import Any
 
+from kldiv_attack._parser import Formatter, examples, lists
 from kldiv_attack.audit.command import run_audit, run_score
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Texts may be functions: the list of attacks loads torch, for help alone."""
-
-    def add_text(self, text: Any) -> None:
-        super().add_text(text() if callable(text) else text)
 
 
 def add_audit(commands: Any) -> None:
@@ -30,7 +23,7 @@ def add_audit(commands: Any) -> None:
         description="Write a report on how exposed each class of a model is to model "
         "inversion, and decide on a release.",
         epilog=_audit_epilog,
-        formatter_class=_Formatter,
+        formatter_class=Formatter,
     )
     parser.set_defaults(
         command=run_audit,
@@ -173,41 +166,15 @@ def _audit_epilog() -> str:
     from kldiv_attack.audit.defences import DEFENCES
     from kldiv_attack.audit.metrics import METRICS
 
-    examples = _examples(
-        "kldiv audit --victim mymodels:classifier --train train.csv --aux public.csv "
-        "--held-out test.csv --out report",
-        "kldiv audit --victim model.onnx --train images/train --aux images/public "
-        "--defence label_only --defence rounding:1 --out report --fail-below 0.5",
-    )
     return (
-        f"{examples}\ndefences: {', '.join(DEFENCES)}\nmetrics: {', '.join(METRICS)}\n"
-        f"{_lists()}"
+        f"{examples('audit')}\ndefences: {', '.join(DEFENCES)}\n"
+        f"metrics: {', '.join(METRICS)}\n"
+        f"{lists()}"
     )
 
 
 def _score_epilog() -> str:
-    return _examples("kldiv score train.csv answered.csv --label species") + _lists()
-
-
-def _lists() -> str:
-    from kldiv_attack.audit.paths import NAMED
-
-    text = f"data sets: {', '.join(NAMED)} (as name:split)\n"
-    try:
-        from kldiv_attack.attackers import ATTACKERS
-    except ImportError:
-        return text
-    return f"{text}attacks: {', '.join(ATTACKERS)}\n"
-
-
-def _examples(*lines: str) -> str:
-    found = []
-    for line in lines:
-        wrapped = textwrap.wrap(
-            line, 74, break_on_hyphens=False, break_long_words=False
-        )
-        found.append(" \\\n      ".join(wrapped))
-    return "examples:\n  " + "\n  ".join(found) + "\n"
+    return examples("score") + lists()
 
 
 def add_score(commands: Any) -> None:
@@ -224,7 +191,7 @@ def add_score(commands: Any) -> None:
         description="Print the divergence of the training rows of each class from the "
         "auxiliary rows that carry its label: the victim's answers.",
         epilog=_score_epilog,
-        formatter_class=_Formatter,
+        formatter_class=Formatter,
     )
     parser.set_defaults(command=run_score, interrupted="Nothing was written.")
     parser.add_argument("train", metavar="TRAIN", help="training rows with labels")

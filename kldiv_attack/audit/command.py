@@ -34,8 +34,7 @@ def run_audit(options: argparse.Namespace) -> int:
     from kldiv_attack.audit.gate import junit
     from kldiv_attack.audit.run import audit
 
-    for target in filter(None, (options.junit, options.json)):
-        _check_target(Path(target))
+    _check_targets(options)
     report = audit(
         _victims(options.victim),
         options.train,
@@ -90,6 +89,7 @@ def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> in
     int
         Exit code.
     """
+    from kldiv_attack.audit.folder import is_interrupted
     from kldiv_attack.audit.run import audit
 
     report = audit(
@@ -100,6 +100,7 @@ def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> in
         attack=options.attacker,
         attack_parameters=parameters,
         data=options.data,
+        resume=not options.restart and is_interrupted(Path(options.out)),
         restart=options.restart,
         random_state=check_value("seed", options.seed, Whole(0)),
         verbose=0 if options.quiet else 1,
@@ -108,10 +109,21 @@ def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> in
     return report.exit_code
 
 
-def _check_target(path: Path) -> None:
+def _check_targets(options: argparse.Namespace) -> None:
     """A decision that could not be written would leave an exit code without it."""
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ValueError(f"{path} cannot be written.")
+    limits = options.fail_below, options.fail_above, options.fail_below_change
+    for option in ("junit", "json"):
+        target = getattr(options, option)
+        if target is None:
+            continue
+        path = Path(target)
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise ValueError(f"{path} cannot be written.")
+        if limits == (None, None, None):
+            raise ValueError(
+                f"--{option} {path}: expected a limit to decide on, got none. Give "
+                "--fail-below, --fail-above or --fail-below-change."
+            )
 
 
 def _victims(given: list[str]) -> dict[str | None, str]:

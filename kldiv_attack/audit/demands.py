@@ -72,9 +72,19 @@ def read_demands(
     baseline: str | PathLike[str] | None,
     *,
     overall: bool,
+    waivers: str | PathLike[str] | None,
+    release: str | None,
 ) -> Demands:
     """Limits as the caller wrote them, and the stored report that some look at."""
     rules = _rules(below, above, change, baseline)
+    idle = {"baseline": baseline, "waivers": waivers, "release": release}
+    given = [f"{name} {str(v)!r}" for name, v in idle.items() if v is not None]
+    given += ["overall"] * overall
+    if given and not rules:
+        raise ValueError(
+            f"gate: {', '.join(given)}: expected a limit to decide on, got none. Give "
+            "--fail-below, --fail-above or --fail-below-change."
+        )
     return Demands(rules, baseline=_stored(baseline), overall=overall)
 
 

@@ -64,12 +64,28 @@ def check_folder(
         _check(folder, settings, resume=resume, restart=restart)
 
 
+def is_interrupted(folder: Path) -> bool:
+    """Whether a folder keeps answers of an audit that did not end.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Returns
+    -------
+    bool
+        False also where there is no audit.
+    """
+    begun = (folder / CONFIG).exists() and (folder / "answers").is_dir()
+    return begun and not (folder / "report.json").exists()
+
+
 def _check(
     folder: Path, settings: Mapping[str, Any], *, resume: bool, restart: bool
 ) -> None:
-    finished = (folder / "report.json").exists()
     if not resume:
-        if finished or restart or not (folder / "answers").is_dir():
+        if restart or not is_interrupted(folder):
             return
         raise RunError(
             f"{folder} holds an audit that was interrupted: --resume goes on, "

@@ -116,6 +116,8 @@ def read_waivers(path: Path, class_names: Sequence[str]) -> list[Waiver]:
     ValueError
         For a class or metric that does not exist, or a missing date or reason.
     """
+    if not path.is_file():
+        raise ValueError(f"waivers: {path} not found; expected a TOML file.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +140,10 @@ def _of_script(path: Path, device: str, common: dict[str, Any]) -> Model:
     import torch
 
     try:
-        network = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():  # torch would rather have another format
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            network = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except Exception as error:  # the reader raises what it likes
         why = " ".join(str(error).split())[:300]
         raise VictimError(f"victim: {path} could not be read: {why}") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,8 @@ import time
 import pytest
 
 import kldiv.__main__
-from kldiv_attack.__main__ import main
+from kldiv_attack.__main__ import _parser, main
+from kldiv_attack._parser import EXAMPLES, parse
 from kldiv_attack._summary import SUCCESS_HEADER
 from tests.attack.conftest import STEPS
 
@@ -131,6 +133,22 @@ def test_help_names_the_three_commands(capsys):
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert all(name in text for name in ("demo", "paper", "attack"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_ends_with_examples_that_are_accepted(capsys, name):
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    _, _, text = capsys.readouterr().out.partition("examples:\n")
+    shown, _, lists = text.replace("\\\n", " ").partition("data sets:")
+    assert "glyphs" in lists
+    assert "mi_face" in lists
+    lines = [line for line in shown.splitlines() if line.startswith("  kldiv ")]
+    assert len(lines) == len(EXAMPLES[name])
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert parse(_parser(program), words).parser.prog == f"kldiv {name}"
 
 
 def launch(arguments):

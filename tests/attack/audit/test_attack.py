@@ -1,5 +1,7 @@
 """Attacks inside an audit: beside controls, and never by gradients alone."""
 
+import sys
+
 import pytest
 
 from kldiv_attack import AuditReport, audit, load_dataset
@@ -99,6 +101,32 @@ def test_the_command_attacks_a_model_of_the_users(tmp_path, module, capsys):
     report = AuditReport.from_json(tmp_path / "o" / "report.json")
     assert [o.attack for o in report.attacks] == ["label_only"]
     assert load_dataset("digits", part="train").class_names == tuple(report.classes)
+
+
+def test_an_interrupted_attack_goes_on_with_the_same_command(tmp_path, module, capsys):
+    name = module(
+        "asked = []\n"
+        "def f(images):\n"
+        "    asked.append(len(images))\n"
+        "    if len(images) == 898:\n"
+        "        raise KeyboardInterrupt\n"
+        "    return images.reshape(len(images), -1).argmax(1) % 10\n"
+    )
+    words = [
+        "attack", "--victim", f"{name}:f", "--train", "digits:train", "--aux",
+        "digits:test", "--out", str(tmp_path / "o"), "--quiet",
+    ]  # fmt: skip
+    assert main(words) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    asked = sys.modules[name].asked
+    assert asked == [2, 899, 898]  # a probe, auxiliary rows, training rows
+    assert main(words) == 130
+    assert asked[3:] == [2, 898]
+    assert main([*words, "--restart"]) == 130
+    assert asked[5:] == [2, 899, 898]
+    (tmp_path / "o" / "report.json").touch()  # what is finished is begun anew
+    assert main(words) == 130
+    assert asked[8:] == [2, 899, 898]
 
 
 GAN = {"steps": 9, "width": 4, "batch_size": 8, "candidates": 1, "min_responses": 1}

@@ -159,14 +159,18 @@ def test_score_prints_numbers(files, capsys):
         ({"--defence": "magic"}, "expected one of"),
         ({"--attack": "magic"}, "magic"),
         ({"--fail-below": "speed=1"}, "metric 'speed'"),
-        ({"--baseline": "none.json"}, "none.json"),
-        ({"--waivers": "none.toml"}, "none.toml"),
+        ({"--baseline": "none.json", "--fail-below": "0"}, "none.json not found"),
+        ({"--waivers": "none.toml", "--fail-below": "0"}, "none.toml not found"),
+        ({"--waivers": "none.toml"}, "waivers 'none.toml': expected a limit to decide"),
+        ({"--junit": "gate.xml"}, "--junit gate.xml: expected a limit to decide on"),
+        ({"--json": "gate.json"}, "--json gate.json: expected a limit to decide on"),
         ({"--set": "steps"}, "expected NAME=VALUE"),
         ({"--budget": "0"}, "expected at least 1"),
         ({"--n-jobs": "0"}, "n_jobs=0"),
         ({"--junit": "no folder/gate.xml"}, "gate.xml cannot be written"),
         ({"--json": "."}, "cannot be written"),
-        ({"--release": "somebody"}, "release 'somebody'"),
+        ({"--release": "a", "--fail-below": "0"}, "release 'a': expected one of"),
+        ({"--release": "a"}, "release 'a': expected a limit to decide on, got none"),
         ({"--label": "p"}, "numbers with decimals, so it holds no classes"),
         ({"--device": "toaster"}, "device='toaster': expected auto, cpu or a device"),
         ({"--seed": "-1"}, "seed=-1: expected a whole number >= 0"),
@@ -381,6 +385,8 @@ def test_a_module_that_leaves_is_no_pass(words, module, capsys):
 def test_options_that_contradict_each_other(words, capsys):
     assert main([*words(), "--resume", "--restart"]) == 2
     assert "expected one of them" in stderr_line(capsys)
+    assert main([*words(), "--overall"]) == 2
+    assert "gate: overall: expected a limit" in stderr_line(capsys)
     assert main([*words(), "--set", "steps=3"]) == 2
     assert "expected an attack that has them, got none" in stderr_line(capsys)
 
@@ -396,7 +402,8 @@ def test_files_that_hold_something_else(words, files, capsys):
     bad.write_bytes(b"\xff\xfe")
     assert main([*words(), "--fail-below", "0", "--waivers", str(bad)]) == 2
     assert "bad.toml is no TOML" in stderr_line(capsys)
-    assert main([*words(), "--baseline", str(files["folder"])]) == 2
+    baseline = ["--fail-below-change", "0", "--baseline", str(files["folder"])]
+    assert main([*words(), *baseline]) == 2
     assert "not found; expected a report.json" in stderr_line(capsys)
 
 

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 import zipfile
 
 import numpy as np
@@ -151,7 +152,9 @@ def test_torch_files_are_labelled_as_code(table, tmp_path, how):
     else:
         path = tmp_path / "m.pt"
         torch.jit.script(network).save(path)
-    model = load(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = load(path)
     assert "runs the code" in model.caution
     np.testing.assert_allclose(
         model.answer(table).probabilities,
