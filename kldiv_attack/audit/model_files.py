@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 import zipfile
@@ -43,6 +44,27 @@ def model_of_file(path: Path, device: str, common: dict[str, Any]) -> Model:
             f"{', '.join([*READERS, *TABLES])}, or package.module:name."
         )
     return READERS[suffix](path, device, common)
+
+
+def digest_of(spec: str) -> str:
+    """What tells a file from another one of its name; nothing for a model of code.
+
+    Parameters
+    ----------
+    spec : str
+        A victim as the user named it. Code may be mended before an audit goes on,
+        whereas another file is another model.
+
+    Returns
+    -------
+    str
+        SHA-256 of the file, or "".
+    """
+    path = Path(spec.partition("@")[0])
+    if path.suffix.lower() not in (*TABLES, *READERS) or not path.is_file():
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_pickle(path: Path) -> bool:

@@ -16,6 +16,7 @@ from kldiv_attack.audit.defences import parse_defence
 from kldiv_attack.audit.demands import read_demands
 from kldiv_attack.audit.folder import check_folder, open_folder
 from kldiv_attack.audit.inputs import Inputs, read_inputs, sources_of
+from kldiv_attack.audit.model_files import digest_of
 from kldiv_attack.audit.result import AuditReport, as_plain
 from kldiv_attack.audit.stages import Work
 
@@ -199,7 +200,7 @@ def _kept(
 ) -> dict[str, Any]:
     """What the answers in the folder depend on."""
     return {
-        "victims": {model.name: model.spec for model in inputs.models},
+        "victims": {m.name: [m.spec, digest_of(m.spec)] for m in inputs.models},
         "samples": {f"{s.role} {s.name}": s.digest for s in sources},
         "budget": budget,
         "seed": seed,

@@ -241,6 +241,16 @@ def test_resume_refuses_another_audit(run, public):
     assert run(aux=public[:200]).tables  # a finished audit may be replaced
 
 
+def test_resume_refuses_another_file_of_the_same_name(run, model, public, tmp_path):
+    table = tmp_path / "answers.npy"
+    np.save(table, model.predict_proba(public))
+    run({"m": str(table)})
+    run({"m": str(table)}, resume=True)
+    np.save(table, model.predict_proba(public[::-1]))
+    with pytest.raises(RunError, match="another victims"):
+        run({"m": str(table)}, resume=True)
+
+
 def test_strange_folders_are_left_alone(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
