@@ -1,19 +1,24 @@
 """More columns than rows: no matrix of all columns, and a verdict with its reason."""
 
+import itertools
 import time
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 
 from kldiv import (
     ConditionalKLScorer,
+    DivergenceWarning,
+    KNNDivergence,
     TrustWarning,
     datasets,
     estimate_divergence,
     kl_divergence,
 )
 from kldiv._preparation import prepare
+from kldiv._ratio._corrections import CORRECTIONS
 from kldiv._ratio._few_rows import in_spanned_columns, principal_scores
 
 
@@ -112,3 +117,32 @@ def test_a_large_divergence_of_few_rows_is_seen(kind):
         found = estimate_divergence(X, Y)
     assert found.trust == "do not use"
     assert 0.5 * truth < found.value < 1.5 * truth
+
+
+@pytest.mark.parametrize("correction", CORRECTIONS)
+@pytest.mark.parametrize("d", [1, 4])
+def test_the_fewest_rows_give_a_number_or_a_refusal(correction, d, rng):
+    """No warning of numpy: warnings are errors, and those of kldiv are left out."""
+    for n, m in itertools.product(range(2, 6), range(1, 6)):
+        X, Y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DivergenceWarning)
+            try:
+                found = kl_divergence(X, Y, n_neighbors=1, correction=correction)
+            except ValueError as error:
+                assert f"X has {n} and Y has {m}" in str(error)  # noqa: PT017
+            else:
+                assert np.isfinite(found)
+
+
+@pytest.mark.parametrize("correction", ["mixture", "marginal"])
+def test_classes_of_too_few_rows_for_a_density(correction, rng):
+    X, Y = rng.normal(size=(60, 2)), rng.normal(size=(50, 2))
+    labels = np.arange(60) < 57, np.arange(50) < 49  # three rows, and one
+    scorer = ConditionalKLScorer(KNNDivergence(n_neighbors=1, correction=correction))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DivergenceWarning)
+        scorer.fit((X, labels[0]), (Y, labels[1]))
+    report = scorer.report()
+    assert np.isnan(scorer.score_per_class()[0])
+    assert "correction needs at least" in report.reasons[False]

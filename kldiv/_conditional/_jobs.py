@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from kldiv._conditional._labelled_pair import LabelledPair, too_few
 from kldiv._errors._differences import TracedEffects
 from kldiv._estimation._columns import Asked
+from kldiv._estimation._options import fewest_rows
 from kldiv._estimators import KNNDivergence
 from kldiv._order import row_order
 from kldiv._results._results import DivergenceResult
@@ -28,14 +29,14 @@ _MOST_ROWS = 2000
 
 
 def class_jobs(
-    pair: LabelledPair, n_neighbors: int, *, soft: bool
+    pair: LabelledPair, final: KNNDivergence, *, soft: bool
 ) -> tuple[list[Job], dict[Any, str]]:
     """Classes to score with their rows, and why the others cannot be scored."""
     jobs: list[Job] = []
     reasons: dict[Any, str] = {}
     for label in pair.classes.tolist():
         train, aux = pair.rows_of(label, all_aux=soft)
-        reason = too_few(len(train), len(aux), n_neighbors)
+        reason = too_few(len(train), len(aux), *needs_of(final))
         if reason:
             reasons[label] = reason
         else:
@@ -53,7 +54,12 @@ def unscored_error(reasons: dict[Any, str], n_classes: int) -> ValueError:
     )
 
 
-def half_jobs(pair: LabelledPair, n_neighbors: int) -> list[Job]:
+def needs_of(final: KNNDivergence) -> tuple[int, int]:
+    """Neighbours, and rows of each sample, without which nothing is estimated."""
+    return final.n_neighbors, fewest_rows(final.correction)
+
+
+def half_jobs(pair: LabelledPair, final: KNNDivergence) -> list[Job]:
     """One half of the training rows of each class against the other.
 
     Contents of rows decide which half they are in, not their positions.
@@ -62,7 +68,7 @@ def half_jobs(pair: LabelledPair, n_neighbors: int) -> list[Job]:
     for label in pair.classes.tolist():
         of_class = np.flatnonzero(pair.train_labels == label)
         halved = min(len(of_class), _MOST_ROWS)
-        if too_few(halved - halved // 2, halved // 2, n_neighbors):
+        if too_few(halved - halved // 2, halved // 2, *needs_of(final)):
             continue
         rows = of_class[row_order(pair.train[of_class])[:_MOST_ROWS]]
         first, second = rows[::2], rows[1::2]
@@ -111,7 +117,7 @@ def floors_of(
     verbose: int,
 ) -> dict[Any, float]:
     """Divergence between halves of the training rows of each class, by its label."""
-    jobs = half_jobs(pair, final.n_neighbors)
+    jobs = half_jobs(pair, final)
     score = partial(score_halves, beside_others=n_jobs > 1)
     asked = [(estimator, job, pair.asked) for job in jobs]
     found = in_workers(score, asked, n_jobs, verbose, "floors of classes")

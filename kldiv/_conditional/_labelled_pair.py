@@ -185,8 +185,11 @@ def labelled_pair(
     )
 
 
-def too_few(n: int, m: int, n_neighbors: int) -> str:
-    """Why a class with n training and m auxiliary rows cannot be scored, or ""."""
+def too_few(n: int, m: int, n_neighbors: int, fewest: int = 1) -> str:
+    """Why a class with n training and m auxiliary rows cannot be scored, or "".
+
+    Its correction needs the fewest rows of each.
+    """
     if m == 0:
         return "no auxiliary row was put in this class by the victim"
     if n < n_neighbors + 1:
@@ -198,6 +201,11 @@ def too_few(n: int, m: int, n_neighbors: int) -> str:
         return (
             f"n_neighbors={n_neighbors} needs at least {n_neighbors} auxiliary rows; "
             f"the victim put {m} in this class"
+        )
+    if min(n, m) < fewest:
+        return (
+            f"the correction needs at least {fewest} training and auxiliary rows; the "
+            f"class has {n} and {m}"
         )
     return ""
 

@@ -364,7 +364,7 @@ class ConditionalKLScorer(BaseEstimator):
     ) -> tuple[dict[Any, str], dict[Any, str]]:
         """Keep the results; what stands against them, and why others were not had."""
         soft = self.conditioning == "soft"
-        jobs, reasons = class_jobs(pair, final.n_neighbors, soft=soft)
+        jobs, reasons = class_jobs(pair, final, soft=soft)
         if reasons and self.on_unscored == "raise":
             raise unscored_error(reasons, len(pair.classes))
         n_jobs = n_workers(self.n_jobs)

@@ -79,6 +79,6 @@ def _quartile_sizes(rows: FloatArray) -> Floats:
 
 def _middle_of(rows: Floats | FloatArray) -> str:
     """The middle half of a typical column, in words."""
-    quartiles = np.quantile(rows, [0.25, 0.75], axis=0)
-    low, high = np.quantile(quartiles, 0.5, axis=1)
+    quartiles = np.quantile(rows / 4, [0.25, 0.75], axis=0)  # differences are finite
+    low, high = 4 * np.quantile(quartiles, 0.5, axis=1)
     return f"mostly from {low:.3g} to {high:.3g}"

@@ -167,3 +167,8 @@ class Options:
             zeros=self.duplicates == "expand" or isinstance(self.metric, str),
             exclusion_window=self.exclusion_window,
         )
+
+
+def fewest_rows(correction: str | None) -> int:
+    """Rows of each sample without which a correction has nothing to fit."""
+    return 1 if correction == "auto" else CORRECTIONS[correction].fewest_rows

@@ -65,10 +65,13 @@ class Correction:
     varying_k : bool
         Whether k varies from row to row without a bound. Then the noise of a ratio is
         not known, and what a row does is not a matter of its neighbours alone.
+    fewest_rows : int
+        Rows of each sample without which nothing can be fitted.
     """
 
     euclidean: ClassVar[bool] = False
     varying_k: ClassVar[bool] = False
+    fewest_rows: ClassVar[int] = 1
 
     def evidence(self, pair: PreparedPair, settings: Settings) -> Evidence:
         """How well the samples are told apart, and a way to the estimate."""
@@ -162,6 +165,7 @@ class GaussianReferences(Correction):
 
     name: ClassVar[str] = "gaussian"
     euclidean = True
+    fewest_rows = 3
     candidates: ClassVar[tuple[int, ...]] = (1,)
 
     def evidence(self, pair: PreparedPair, settings: Settings) -> Evidence:

@@ -81,9 +81,20 @@ def estimate_log_ratio(
     names = choose_corrections(
         correction, len(pair.X), len(pair.Y), pair.dimension, settings.metric
     )
+    for name in names:
+        _check_rows(name, pair)
     if names[0] not in (None, "adaptive"):  # which look at the rows as they are
         pair = in_spanned_columns(pair, settings.scale)
     if len(names) == 1 and (names[0] is None or not unseen):
         return weighed(CORRECTIONS[names[0]].log_ratio(pair, settings), pair)
     candidates = {name: CORRECTIONS[name] for name in names}
     return weighed(judged_ratio(candidates, pair, settings), pair)
+
+
+def _check_rows(name: str | None, pair: PreparedPair) -> None:
+    n, m, fewest = len(pair.X), len(pair.Y), CORRECTIONS[name].fewest_rows
+    if min(n, m) < fewest:
+        raise ValueError(
+            f"correction={name!r} needs at least {fewest} rows in each sample; X has "
+            f"{n} and Y has {m}. Bring more rows, or choose correction=None."
+        )

@@ -72,6 +72,7 @@ class MarginalReferences(Correction):
 
     name: ClassVar[str] = "marginal"
     euclidean = True
+    fewest_rows = 2
 
     def evidence(self, pair: PreparedPair, settings: Settings) -> Evidence:
         X, Y = pair.X.astype(np.float64), pair.Y.astype(np.float64)

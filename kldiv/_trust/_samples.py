@@ -52,11 +52,12 @@ def other_scale(outcome: Outcome) -> tuple[str, str] | None:
     if not outcome.X.shape[1]:  # all columns are discrete
         return None
     (low, high), (other_low, other_high) = (
-        np.quantile(sample, [0.25, 0.75], axis=0) for sample in (outcome.X, outcome.Y)
+        4 * np.quantile(sample / 4, [0.25, 0.75], axis=0)  # differences are finite
+        for sample in (outcome.X, outcome.Y)
     )
-    width, other = high - low, other_high - other_low
-    known = (width > 0) & (other > 0)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        width, other = high - low, other_high - other_low
+        known = (width > 0) & (other > 0)
         times = np.where(known, np.maximum(width / other, other / width), 1.0)
         apart = np.abs(low + high - other_low - other_high) / 2
         far = np.where(known, apart / np.maximum(width, other), 0.0)
@@ -95,7 +96,8 @@ def beyond_support(outcome: Outcome) -> tuple[str, str] | None:
 def _sharp(y: FloatArray) -> bool:
     """Whether the largest values lie as dense as those before them."""
     tenth = len(y) // 10
-    last, before = y[-1] - y[-1 - tenth], y[-1 - tenth] - y[-1 - 4 * tenth]
+    with np.errstate(over="ignore"):
+        last, before = y[-1] - y[-1 - tenth], y[-1 - tenth] - y[-1 - 4 * tenth]
     return bool(before > 0 and last < _SHARP * before)
 
 
