@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+# Threads that wait sleep: beside other work those that spin until all have arrived take
+# minutes for seconds. OpenMP reads this once, when what follows loads it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from kldiv import __version__
 from kldiv_attack._parser import Formatter, Parser, examples, lists, parse

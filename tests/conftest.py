@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+# The variables count before numpy and torch are loaded. Threads that wait sleep: beside
+# other work those that spin until all have arrived take minutes for seconds.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers are the parallel level. The variables count before numpy is loaded.
+    # Workers are the parallel level.
     for name in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{name}_NUM_THREADS", "1")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -205,3 +206,19 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path):
     ).read_bytes()
     for process in (whole, again):
         process.communicate()
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_told_otherwise(given, kept):
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "true"}
+    environment.pop("OMP_WAIT_POLICY", None)
+    if given:
+        environment["OMP_WAIT_POLICY"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", "import kldiv_attack.__main__, torch"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(rf"OMP_WAIT_POLICY\s*=\s*'{kept}'", done.stderr), done.stderr
