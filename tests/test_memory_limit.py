@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -12,6 +13,7 @@ pytestmark = pytest.mark.skipif(
 
 CODE = """
 import os, resource, signal, sys, warnings
+from importlib.util import find_spec
 import numpy as np
 from kldiv import *
 from kldiv._validation import _parameters
@@ -25,7 +27,7 @@ calls = {
     for name in ("brute", "tree", "gemm", "pca", "int8") for n_jobs in (1, 3)
 } | {
     f"kl {name}": lambda name=name: kl_divergence(X, Y, correction=name, n_jobs=2)
-    for name in (None, "adaptive", "gaussian", "mixture")
+    for name in (None, "adaptive", "gaussian", "mixture", "classifier", "auto")
 } | {
     f"ks {name}": lambda name=name: ks_test(
         X, Y, method=name, n_permutations=99, n_jobs=2, random_state=0)
@@ -36,6 +38,11 @@ calls = {
         KNNDivergence(correction=None), transformer="auto", n_jobs=2
     ).fit((X, y), (Y, y)),
 }
+if find_spec("torch"):
+    import torch
+    wide = rng.normal(size=(20000, 40))  # more than the limits leave for tiles
+    calls["torch"] = lambda: neighbor_distances(X, Y, algorithm="torch")
+    calls["torch wide"] = lambda: neighbor_distances(wide, X, algorithm="torch")
 def used():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
@@ -72,7 +79,7 @@ def test_no_call_ends_the_process():
         check=True,
     )
     found = [line.split(",") for line in done.stdout.splitlines()]
-    assert len(found) == 4 * 20
+    assert len(found) == 4 * (24 if find_spec("torch") else 22)
     wrong = [one for one in found if one[2] not in ("0", "10")]
     assert not wrong, (wrong, done.stderr[-2000:])
     with_room = {name: code for name, extra, code in found if extra == "6000"}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build the kernels with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the
-# sources, and run the tests of the kernels over them.
+# sources, and run the tests of the kernels and the fuzzer's inputs over them.
 # Usage: tools/sanitize.sh [python] [options of pytest]
 set -euo pipefail
 python=$(command -v "${1:-python}")
@@ -42,4 +42,9 @@ for level in baseline ""; do
     echo "awkward data, instruction set: ${level:-the highest}"
     KLDIV_ISA=$level run "${@:2}" -k "$selected" tests/test_neighbors.py
 done
+# What ever failed (tests/fuzz/corpus and the examples in the files), and some of what
+# the fuzzer draws, through every extension: searches, ball masses, distances, gaps.
+echo "inputs of the fuzzer"
+KLDIV_FUZZ_EXAMPLES=${KLDIV_FUZZ_EXAMPLES:-8} run "${@:2}" --hypothesis-seed=0 -n 0 \
+    tests/fuzz/test_fuzz_core.py tests/fuzz/test_fuzz_estimators.py
 echo "sanitizers found nothing ($SECONDS s)"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,8 @@ def search_on_device(
         Without torch.
     ValueError
         For a device that has no float64.
+    MemoryError
+        Where an allocator of torch refuses.
     """
     devices = _devices((X, Y), devices)
     if product is None:
@@ -76,7 +79,7 @@ def search_on_device(
     names = sorted(set("".join(blocks)))
     settings = (n_neighbors, product, return_indices, memory_limit)
     found: BlockArrays = {}
-    with products_in(product), bare():
+    with products_in(product), bare(), _within_memory():
         searches = [
             Search(device, [samples[name] for name in names], *settings)
             for device in devices
@@ -90,6 +93,24 @@ def search_on_device(
                 raise too_far_apart(low, max(float(abs(one).max()) for one in (X, Y)))
             found[block] = distances, rows if return_indices else None
     return found
+
+
+# Words of torch's allocators: of the processor, and of a GPU.
+_NO_MEMORY = ("can't allocate memory", "out of memory")
+
+
+@contextmanager
+def _within_memory() -> Iterator[None]:
+    """Turn what torch's allocators say into MemoryError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error).lower() for words in _NO_MEMORY):
+            raise
+        raise MemoryError(
+            "algorithm='torch' needs more memory than there is. Lower memory_limit, or "
+            "give fewer rows."
+        ) from error
 
 
 def _torch() -> Any:
@@ -180,8 +201,11 @@ def _shared_out(
             numbers = range(ends[i], ends[i + 1])
             return searches[i].nearest(queries, data, numbers, within)
 
-    with ThreadPoolExecutor(len(searches)) as pool:
-        pieces = list(pool.map(search, range(len(searches))))
+    if len(searches) == 1:
+        pieces = [search(0)]
+    else:
+        with ThreadPoolExecutor(len(searches)) as pool:
+            pieces = list(pool.map(search, range(len(searches))))
     return (
         _joined([distances for distances, _ in pieces], queries),
         _joined([rows for _, rows in pieces], queries),
