@@ -247,6 +247,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of the attack")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder of the report")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the audit that --out keeps"
+    )
     parser.add_argument("--from", dest="stored", type=Path, metavar="report.json")
     options = parser.parse_args()
     folder = options.out or Path(mkdtemp())
@@ -273,7 +276,8 @@ def measure(options: argparse.Namespace, folder: Path) -> AuditReport:
     attack = {"attack": "cgan", "attack_parameters": {"steps": steps}} if steps else {}
     return audit(
         found, private, public, folder, held_out=few(held_out, 300, options.seed),
-        random_state=options.seed, restart=True, **attack,  # type: ignore[arg-type]
+        random_state=options.seed, resume=options.resume,
+        restart=not options.resume, **attack,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -48,7 +48,20 @@ class Demands:
         """The same with the exceptions in a file, on what was read."""
         names = inputs.train.class_names
         excused = [] if waivers is None else read_waivers(Path(waivers), names)
-        return replace(self, waivers=excused, release=_release(release, inputs))
+        found = replace(self, waivers=excused, release=_release(release, inputs))
+        idle = {
+            "waivers": waivers is not None,
+            "release": release is not None,
+            "baseline": self.baseline is not None,
+            "overall": self.overall,
+        }
+        if not self.rules and any(idle.values()):
+            raise ValueError(
+                f"{', '.join(name for name in idle if idle[name])}: expected a limit "
+                "to decide on, got none. Give --fail-below, --fail-above or "
+                "--fail-below-change."
+            )
+        return found
 
     def decided(self, report: AuditReport) -> AuditReport:
         """The report with the decision of the gate, if there is one."""
@@ -72,19 +85,9 @@ def read_demands(
     baseline: str | PathLike[str] | None,
     *,
     overall: bool,
-    waivers: str | PathLike[str] | None,
-    release: str | None,
 ) -> Demands:
     """Limits as the caller wrote them, and the stored report that some look at."""
     rules = _rules(below, above, change, baseline)
-    idle = {"baseline": baseline, "waivers": waivers, "release": release}
-    given = [f"{name} {str(v)!r}" for name, v in idle.items() if v is not None]
-    given += ["overall"] * overall
-    if given and not rules:
-        raise ValueError(
-            f"gate: {', '.join(given)}: expected a limit to decide on, got none. Give "
-            "--fail-below, --fail-above or --fail-below-change."
-        )
     return Demands(rules, baseline=_stored(baseline), overall=overall)
 
 

@@ -163,9 +163,8 @@ def audit(
             "expected one of them."
         )
     demands = read_demands(
-        fail_below, fail_above, fail_below_change, baseline,
-        overall=overall, waivers=waivers, release=release,
-    )  # fmt: skip
+        fail_below, fail_above, fail_below_change, baseline, overall=overall
+    )
     inputs = read_inputs(
         victim, train, aux, held_out, [parse_defence(d) for d in defences],
         label=label, data=data, device=device, any_scale=any_scale,
