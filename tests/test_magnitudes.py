@@ -153,11 +153,13 @@ def test_neighbours_beside_the_largest_number_keep_their_order(algorithm, rng):
     np.testing.assert_allclose(far.xy / unit, near.xy, rtol=1e-14)
 
 
+@pytest.mark.filterwarnings("ignore::kldiv.DivergenceWarning")
 @pytest.mark.parametrize("name", CALLS)
-def test_nothing_but_the_largest_numbers(name):
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_nothing_but_the_largest_numbers(name, share):
     call, _ = CALLS[name]
     rng = np.random.default_rng(0)
-    X, Y = (np.where(rng.random((n, 2)) < 0.5, LARGEST, -LARGEST) for n in (24, 20))
+    X, Y = (np.where(rng.random((n, 2)) < share, LARGEST, -LARGEST) for n in (24, 20))
     try:
         found = call(X, Y)
     except ValueError:

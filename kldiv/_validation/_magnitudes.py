@@ -49,7 +49,7 @@ def brought_into_range(
     X, Y = X.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
     varies = (X[0] != X).any(axis=0) | (X[0] != Y).any(axis=0)
     if not varies.any():
-        return X, Y, 0
+        return np.zeros_like(X), np.zeros_like(Y), 0
     size = np.maximum(np.abs(X).max(axis=0), np.abs(Y).max(axis=0))
     spread = np.where(varies, _spread(X, Y), np.inf)
     top, bottom = _exponent(float(size[varies].max())), _exponent(float(spread.min()))

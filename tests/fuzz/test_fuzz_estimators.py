@@ -118,6 +118,7 @@ HUGE = tuple(rows[:, :1] * 1e193 for rows in SHARED)
 @example(pair=SHARED, data=Chosen(1, "drop"))
 @example(pair=(CORNERS, CORNERS[1:]), data=Chosen(1, "expand"))
 @example(pair=(CORNERS[:4], CORNERS[:3]), data=Chosen(1, "raise"))
+@example(pair=(abs(CORNERS[:4]), abs(CORNERS[:4])), data=Chosen(1, "raise"))
 @given(pair=wild(), data=st.data())
 def test_estimates_are_numbers_or_refusals(correction, pair, data):
     X, Y = pair
