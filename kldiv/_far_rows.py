@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 
 from kldiv._typing import FloatArray, Floats, Mask
-from kldiv._warnings import Note, TrustWarning
 
 _FEWEST_ROWS = 50
 # At most this share of the rows, or one, can be far; more are a part of the law.
@@ -21,7 +20,7 @@ _SHARE = 0.02
 # this, so that values on a grid, which repeat, do not make each gap a large one.
 _GAPS, _NEXT, _LEAST_MEAN = 20.0, 30, 0.02
 # And so many interquartile ranges from the median.
-_RANGES = 20.0
+RANGES = 20.0
 
 
 def far_rows(sample: FloatArray) -> Mask:
@@ -35,10 +34,10 @@ def far_rows(sample: FloatArray) -> Mask:
     width = (ordered[3 * n // 4] - ordered[n // 4]).astype(np.float64)
     distances = np.abs(sample - ordered[middle])
     # most columns of most samples have no row so far out
-    for column in np.flatnonzero(distances.max(axis=0) > _RANGES * width):
+    for column in np.flatnonzero(distances.max(axis=0) > RANGES * width):
         if width[column] > 0:
             limit = _beyond_a_gap(distances[:, column].astype(np.float64))
-            far |= distances[:, column] >= max(limit, _RANGES * width[column])
+            far |= distances[:, column] >= max(limit, RANGES * width[column])
     return far
 
 
@@ -53,20 +52,3 @@ def _beyond_a_gap(distances: Floats) -> float:
         if gaps[rank - 1] > _GAPS * mean:
             return float(largest[rank - 1])
     return float("inf")
-
-
-def far_rows_note(far_x: Mask, far_y: Mask) -> Note:
-    """What was left out, and what that means."""
-    counts = [
-        f"{far.sum()} of {far.size} rows of {name}"
-        for name, far in (("X", far_x), ("Y", far_y))
-        if far.any()
-    ]
-    text = (
-        f"{' and '.join(counts)} lie alone, more than {_RANGES:.0f} interquartile "
-        "ranges from all others of their sample, and were left out: so few rows would "
-        "decide the scales and the fits. Remove them if they are fill values or "
-        "misprints; if they belong to the distribution, the value is that of the other "
-        "rows."
-    )
-    return Note(text, TrustWarning, "caution", "far rows")

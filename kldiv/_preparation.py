@@ -20,9 +20,9 @@ from kldiv._duplicates import (
     refuse_duplicates,
     row_ids,
 )
-from kldiv._far_rows import far_rows, far_rows_note
+from kldiv._far_rows import RANGES, far_rows
 from kldiv._order import in_order
-from kldiv._ranges import Sample, Span, informative_columns, span_of
+from kldiv._ranges import Sample, Span, informative, informative_columns, span_of
 from kldiv._typing import FloatArray, Mask, Rows, UserMetric
 from kldiv._validation import Weights, check_sizes
 from kldiv._warnings import (
@@ -30,6 +30,7 @@ from kldiv._warnings import (
     Note,
     SameSampleWarning,
     SingularSampleWarning,
+    TrustWarning,
 )
 
 DUPLICATE_POLICIES = ("raise", "drop", "expand", "dither")
@@ -141,9 +142,9 @@ def prepare(
     left out.
     """
     euclidean = metric == "euclidean"
-    if euclidean:  # another metric may need every column in its place
-        X, Y = informative_columns(X, Y)
-    X, Y, order = in_order(X, Y, columns=isinstance(metric, str))
+    # another metric may need every column in its place
+    kept = informative(X, Y) if euclidean else None
+    X, Y, order = in_order(X, Y, columns=isinstance(metric, str), kept=kept)
     counts, keep_x, keep_y = count_duplicates(X, Y)
     if counts.same_sample:
         note = _same_sample_note(len(X))
@@ -206,8 +207,25 @@ def _without_far_rows(
     far_x, far_y = far_rows(X), far_rows(Y)
     if not (far_x.any() or far_y.any()):
         return X, Y, order, ()
-    told = far_rows_note(far_x, far_y)
+    told = _far_rows_note(far_x, far_y)
     return *_left(X, Y, order, (~far_x, ~far_y)), (told,)
+
+
+def _far_rows_note(far_x: Mask, far_y: Mask) -> Note:
+    """What was left out, and what that means."""
+    counts = [
+        f"{far.sum()} of {far.size} rows of {name}"
+        for name, far in (("X", far_x), ("Y", far_y))
+        if far.any()
+    ]
+    text = (
+        f"{' and '.join(counts)} lie alone, more than {RANGES:.0f} interquartile "
+        "ranges from all others of their sample, and were left out: so few rows would "
+        "decide the scales and the fits. Remove them if they are fill values or "
+        "misprints; if they belong to the distribution, the value is that of the other "
+        "rows."
+    )
+    return Note(text, TrustWarning, "caution", "far rows")
 
 
 def _same_sample_note(n_rows: int) -> Note:

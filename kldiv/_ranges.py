@@ -19,9 +19,11 @@ from kldiv._typing import FloatArray, Floats, Mask
 # are rounding, not data: columns that were computed from others carry more of it.
 _ROUNDING = {np.dtype(np.float32): 16, np.dtype(np.float64): 200}
 # A scatter squares the condition number: eigenvalues below this share are doubtful.
-_CLEAR = 1e-11
+_CLEAR, _SURELY_CLEAR = 1e-11, 1e-8
 # Directions below this share are looked at in the rows; those above stay apart.
 _LOW = 1e-6
+# Rows are multiplied in parts that stay in the cache, but of so many rows at least.
+_NUMBERS_AT_A_TIME, _ROWS_AT_A_TIME = 1 << 20, 256
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Moments:
         scatter = self.scatter[np.ix_(columns, columns)]
         return replace(self, mean=self.mean[columns], scatter=scatter)
 
+    def in_basis(self, basis: Floats, centre: Floats, size: Floats) -> Moments:
+        """Moments of ``(rows - centre) / size @ basis``."""
+        scatter = basis.T @ _scaled(self, size) @ basis
+        return Moments(self.n, (self.mean - centre) / size @ basis, scatter)
+
     def sizes(self) -> Floats:
         """Standard deviations of the columns; 1 where a column does not vary."""
         size = np.sqrt(np.maximum(self.scatter.diagonal(), 0.0) / self.n)
@@ -62,9 +69,13 @@ class Moments:
 
 def moments_of(rows: FloatArray) -> Moments:
     """Moments of rows, in float64."""
-    mean = rows.mean(axis=0, dtype=np.float64)
-    centred = rows - mean
-    return Moments(len(rows), mean, centred.T @ centred)
+    n, d = rows.shape
+    mean, scatter = rows.mean(axis=0, dtype=np.float64), np.zeros((d, d))
+    step = max(_ROWS_AT_A_TIME, _NUMBERS_AT_A_TIME // d)
+    for first in range(0, n, step):
+        centred = rows[first : first + step] - mean
+        scatter += centred.T @ centred
+    return Moments(n, mean, scatter)
 
 
 class Sample:
@@ -91,10 +102,16 @@ def informative_columns(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, Float
 
     Such a column has no density; counting it in the dimension scales the estimate.
     """
-    constant = (X[0] == X).all(axis=0) & (X[0] == Y).all(axis=0)
-    if not constant.any() or constant.all():
+    told = informative(X, Y)
+    if told.all():
         return X, Y
-    return np.ascontiguousarray(X[:, ~constant]), np.ascontiguousarray(Y[:, ~constant])
+    return np.ascontiguousarray(X[:, told]), np.ascontiguousarray(Y[:, told])
+
+
+def informative(X: FloatArray, Y: FloatArray) -> Mask:
+    """Which columns `informative_columns` leaves; all if no column varies."""
+    varies = (X[0] != X).any(axis=0) | (X[0] != Y).any(axis=0)
+    return varies | (not varies.any())
 
 
 @dataclass(frozen=True)
@@ -135,10 +152,13 @@ def span_of(X: Sample, Y: Sample) -> Span:
     least = _rounding(*rows, together.mean, size)
     values, vectors = np.linalg.eigh(_scaled(together, size))
     if values[0] <= _CLEAR * values[-1]:
-        pooled = (np.concatenate(rows) - together.mean) / size
+        pooled = np.concatenate(rows, dtype=np.float64)
+        pooled -= together.mean
+        pooled /= size
         basis = _basis(pooled, values, vectors, least)
         if basis.shape[1]:
-            return _in_plane(pooled @ basis, n, least)
+            x, y = (one.in_basis(basis, together.mean, size) for one in moments)
+            return _in_plane(pooled @ basis, (x, y), least)
     return Span(*rows, _flat_sample(rows, moments, size, least))
 
 
@@ -156,13 +176,15 @@ def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
     varies = singular > least
     if not 0 < varies.sum() < len(pooled) - 1:
         return Span(X, Y, None)
-    return _in_plane(pooled @ directions[varies].T, len(X), least)
+    pooled = pooled @ directions[varies].T
+    moments = moments_of(pooled[: len(X)]), moments_of(pooled[len(X) :])
+    return _in_plane(pooled, moments, least)
 
 
-def _in_plane(pooled: Floats, n: int, least: float) -> Span:
+def _in_plane(pooled: Floats, moments: tuple[Moments, Moments], least: float) -> Span:
     """Rows of both samples in the plane that they span, and who leaves it."""
+    n = moments[0].n
     rows = pooled[:n], pooled[n:]
-    moments = moments_of(rows[0]), moments_of(rows[1])
     size = np.ones(pooled.shape[1])
     return Span(*rows, _flat_sample(rows, moments, size, least))
 
@@ -185,8 +207,26 @@ def _is_clear(moments: Moments, size: Floats) -> bool:
     """Whether rows vary clearly in all directions, columns in units of `size`."""
     if not moments.scatter.diagonal().all():  # a column of one value
         return False
-    values = np.linalg.eigvalsh(_scaled(moments, size))
+    scaled = _scaled(moments, size)
+    if _surely_clear(scaled):
+        return True
+    values = np.linalg.eigvalsh(scaled)
     return bool(values[0] > _CLEAR * values[-1])
+
+
+def _surely_clear(scatter: Floats) -> bool:
+    """Whether the smallest eigenvalue is clear of rounding, without eigenvalues.
+
+    No eigenvalue exceeds the trace; what is left after this share of it was taken off
+    has a factor of Cholesky only if every eigenvalue is larger.
+    """
+    less = scatter.copy()
+    np.fill_diagonal(less, less.diagonal() - _SURELY_CLEAR * scatter.trace())
+    try:
+        np.linalg.cholesky(less)
+    except LinAlgError:
+        return False
+    return True
 
 
 def _basis(pooled: Floats, values: Floats, vectors: Floats, least: float) -> Floats:
@@ -195,19 +235,25 @@ def _basis(pooled: Floats, values: Floats, vectors: Floats, least: float) -> Flo
     From eigenvalues and eigenvectors of their scatter.
     """
     low = values <= _LOW * values[-1]
-    singular, within = _singular_values(pooled, vectors[:, low])
-    kept = vectors[:, low] @ within[singular > least].T
-    return np.hstack([vectors[:, ~low][:, ::-1], kept])
+    singular, directions = _singular_values(pooled, values, vectors, low)
+    return np.hstack([vectors[:, ~low][:, ::-1], directions[:, singular > least]])
 
 
-def _singular_values(rows: Floats, directions: Floats) -> tuple[Floats, Floats]:
-    """Singular values of rows along a few directions, and their right vectors.
+def _singular_values(
+    rows: Floats, values: Floats, vectors: Floats, low: Mask
+) -> tuple[Floats, Floats]:
+    """Singular values of rows along the few low directions, and these directions.
 
-    The directions belong to small eigenvalues of the scatter, which has only half of
-    the digits there; the rows themselves have all of them.
+    They belong to small eigenvalues of the scatter, which has only half of the digits
+    there; the rows themselves have all of them. Rounding of the scatter turns some of
+    the other directions into the low ones, where rows vary far more: that is seen in
+    the rows, and taken out.
     """
+    high, directions = vectors[:, ~low], vectors[:, low]
+    turned = high.T @ (rows.T @ (rows @ directions)) / values[~low, np.newaxis]
+    directions = directions - high @ turned
     _, singular, within = svd_of(qr(rows @ directions, mode="r", check_finite=False)[0])
-    return singular, within
+    return singular, directions @ within.T
 
 
 def svd_of(matrix: Floats) -> tuple[Floats, Floats, Floats]:
@@ -245,10 +291,13 @@ def _rank_of(rows: FloatArray, moments: Moments, size: Floats, least: float) -> 
     d = int(rows.shape[1])
     if len(rows) <= d + 1:
         return d
-    values, vectors = np.linalg.eigh(_scaled(moments, size))
+    scaled = _scaled(moments, size)
+    if _surely_clear(scaled):
+        return d
+    values, vectors = np.linalg.eigh(scaled)
     low = values <= _LOW * values[-1]
     if values[0] > _CLEAR * values[-1]:
         return d
     centred = (rows - moments.mean) / size
-    singular, _ = _singular_values(centred, vectors[:, low])
+    singular, _ = _singular_values(centred, values, vectors, low)
     return d - int((singular <= least).sum())

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -80,20 +81,29 @@ class Features:
     def __init__(
         self, train: LabelledImages, aux: LabelledImages, judge: Judge
     ) -> None:
-        images = np.concatenate([train.images, aux.images])
+        self._images = np.concatenate([train.images, aux.images])
+        self._image_of: NDArray[np.int64] | None = None
         first: dict[bytes, int] = {}
-        rows = images + np.float32(0)  # -0.0 equals 0.0
-        ids = [first.setdefault(row.tobytes(), i) for i, row in enumerate(rows)]
-        distinct, self._image_of = np.unique(ids, return_inverse=True)
-        self._images, self._n = images[distinct], len(train)
-        self._judge = judge
+        rows = self._images + np.float32(0)  # -0.0 equals 0.0
+        ids = [
+            first.setdefault(blake2b(row, digest_size=16).digest(), i)
+            for i, row in enumerate(rows)
+        ]
+        if len(first) < len(ids):
+            distinct, self._image_of = np.unique(ids, return_inverse=True)
+            self._images = self._images[distinct]
+        self._n, self._judge = len(train), judge
         self._bases: dict[str, tuple[NDArray[np.float64], int]] = {}
 
     def __call__(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         name, number = parse_features(text)
         rows = self._components(name, number) if number else self._base(name)
-        rows = rows[self._image_of]
+        rows = self._as_given(rows)
         return rows[: self._n], rows[self._n :]
+
+    def _as_given(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows of distinct images, as often as the images were given."""
+        return rows if self._image_of is None else rows[self._image_of]
 
     def _base(self, name: str) -> NDArray[np.float64]:
         rows = self._judge.features(self._images) if name == "judge" else self._images
@@ -102,7 +112,7 @@ class Features:
     def _components(self, name: str, number: int) -> NDArray[np.float64]:
         if name not in self._bases:
             rows = self._base(name)
-            fitted = rows[self._image_of[: self._n]]
+            fitted = self._as_given(rows)[: self._n]
             most = min(fitted.shape)
             pca = PCA(min(most, 50), random_state=0).fit(fitted)
             self._bases[name] = pca.transform(rows), most

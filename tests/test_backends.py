@@ -139,6 +139,14 @@ def test_probe_avoids_bytes_that_outliers_stretch(rng):
     assert choose_algorithm(X, X, 5).algorithm == "gemm"
 
 
+def test_probe_looks_at_the_rows_that_stretch_the_codes(rng):
+    """Eight of 15,000 rows, as a sample of a thousand would not show."""
+    X, Y = rng.normal(size=(2000, 200)), rng.normal(size=(15000, 200))
+    X, Y = (rows * np.linspace(3, 0.2, 200) for rows in (X, Y))
+    Y[7::2000] += 500 * rng.normal(size=(8, 200))
+    assert choose_algorithm(X, Y, 1).algorithm == "gemm"
+
+
 def test_bytes_need_the_processor():
     before = _isa.set_level("baseline")
     try:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kldiv._ratio import _log_splines
-from kldiv._ratio._log_splines import fit_log_spline
+from kldiv._ratio._log_splines import fit_log_splines
 
 PENALTY = 30.0
 
@@ -32,13 +32,19 @@ def log_density(spline, z):
     return spline.log_ratio_at(z) + stats.norm.logpdf(z)
 
 
+def fit_log_spline(z):
+    (spline,) = fit_log_splines(z[:, None])
+    return spline
+
+
 def fit_with_penalty(z):
     """What `fit_log_spline` finds with one penalty."""
-    penalty = np.diag(PENALTY * _log_splines._PENALTY + _log_splines._RIDGE)
-    moments = _log_splines._counts(z) @ _log_splines._SPLINES
-    start = np.zeros(len(penalty))
+    penalty = PENALTY * _log_splines._PENALTY + _log_splines._RIDGE
+    moments = _log_splines._counts(z)[None] @ _log_splines._SPLINES
+    start = np.zeros((1, len(penalty)))
     found = _log_splines._maximise(moments, len(z), penalty, start)
-    return _log_splines._describe(found, len(z), penalty)
+    (spline,) = _log_splines._fitted(found, len(z), penalty).splines()
+    return spline
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -133,3 +139,13 @@ def test_order_and_repetition_of_rows(rng):
     np.testing.assert_allclose(
         shuffled.log_ratio_at(grid), spline.log_ratio_at(grid), atol=1e-9
     )
+
+
+def test_columns_fitted_together_are_those_fitted_alone(rng):
+    columns = [standardised(make(rng, 400)) for make in SHAPES.values()]
+    together = fit_log_splines(np.column_stack([*columns, columns[1]]))
+    for spline, z in zip(together, [*columns, columns[1]], strict=True):
+        alone = fit_log_spline(z)
+        for name in ("log_ratio", "scores", "influence", "mean", "inverse"):
+            one, other = getattr(spline, name), getattr(alone, name)
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-10)

@@ -171,3 +171,24 @@ def test_samples_that_are_constant_in_one_column_each(rng):
     with pytest.warns(UserWarning, match="vary in 2 of 3 dimensions.*infinite"):
         found = estimate_divergence(np.c_[X, np.ones(200)], np.c_[Y, np.zeros(150)])
     assert found.trust == "do not use"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rounding_of_a_wide_spectrum_adds_no_dimension(seed):
+    """Columns that few rows have, as at the border of images, vary most of all when
+    each is measured by its own spread."""
+    rng = np.random.default_rng(seed)
+    n, m, dense = 1500, 2500, 40
+    few = rng.integers(1, 4, size=30)
+    rows = iter(rng.permutation(n + m))
+    columns = [rng.normal(size=(n + m, dense)) @ rng.normal(size=(dense, dense))]
+    for k in few:
+        rare = np.zeros((n + m, k + 3))
+        rare[[next(rows) for _ in range(k)]] = rng.integers(1, 256, (k, k + 3)) / 255
+        columns.append(rare)
+    pooled = np.hstack(columns)
+    span = span_of(Sample(pooled[:n]), Sample(pooled[n:]))
+    assert span.X.shape[1] == dense + few.sum()
+    turned = span_of(Sample(pooled[n - 1 :: -1]), Sample(pooled[: n - 1 : -1]))
+    assert turned.X.shape == span.X.shape
+    assert turned.flat == span.flat

@@ -7,8 +7,8 @@ import pytest
 
 import kldiv
 from kldiv import ConditionalKLScorer, DivergenceResult, estimate_divergence
+from kldiv._order import next_row_correlation
 from kldiv._trust import NOTES, TRUST, Outcome, notes_of
-from kldiv._trust._samples import _next_row_correlation
 
 PAGE = Path(__file__).parent.parent / "docs" / "user_guide" / "trust.rst"
 
@@ -211,7 +211,7 @@ def test_correlation_of_next_rows_shares_ranks_among_equals(n_values, rng):
     expected = (
         (ranks[1:] * ranks[:-1]).sum(axis=0) / (2 * np.arange(70) - 69).var() / 70
     )
-    assert _next_row_correlation(sample) == pytest.approx(expected.max(), abs=1e-12)
+    assert next_row_correlation(sample) == pytest.approx(expected.max(), abs=1e-12)
 
 
 def test_columns_of_nearly_one_value_do_not_make_rows_depend(rng):
@@ -219,8 +219,8 @@ def test_columns_of_nearly_one_value_do_not_make_rows_depend(rng):
     X = rng.normal(size=(500, 3))
     X[:, 1] = 0
     X[100:102, 1] = 1, 2
-    assert _next_row_correlation(X) < 0.2
-    assert _next_row_correlation(np.repeat([0.0, 1.0], 250)[:, None]) > 0.5
+    assert next_row_correlation(X) < 0.2
+    assert next_row_correlation(np.repeat([0.0, 1.0], 250)[:, None]) > 0.5
 
 
 @pytest.mark.parametrize("d", [2, 3])

@@ -16,6 +16,7 @@ import kldiv._kernels._isa as _isa
 from kldiv._backends._filter import (
     Axes,
     bytes_available,
+    far_rows,
     fit_axes,
     probe_int8,
     probe_pca,
@@ -25,6 +26,7 @@ from kldiv._typing import FloatArray, UserMetric
 
 PROBE_QUERIES = 48
 PROBE_ROWS = 1024
+PROBE_FAR_ROWS = 8  # of each sample: they decide the range of whole-number codes
 PROBE_FROM_PAIRS = 2e7  # below, a probe costs more than it can save
 BYTES_FROM_FEATURES = 16
 AXES_FROM_FEATURES = 128  # with fewer, the axes are hardly fewer than the columns
@@ -174,6 +176,7 @@ def _candidates(X: FloatArray, Y: FloatArray, s: Shape, axes: Axes | None) -> fl
     """Measurements per query that axes, or else bytes, would need on all rows."""
     rows = sampled_rows(X, Y, PROBE_ROWS)
     queries = np.ascontiguousarray(rows[:: max(1, len(rows) // PROBE_QUERIES)])
+    rows = np.concatenate([rows, *(far_rows(of, PROBE_FAR_ROWS) for of in (X, Y))])
     # Rows added bring neighbours closer, and bounds rule out less: about a square root.
     growth = max(1.0, s.rows / len(rows)) ** 0.5
     k = min(s.k + 1, len(rows))

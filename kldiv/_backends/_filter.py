@@ -21,6 +21,7 @@ N_SAMPLED = 640  # rows that the axes are fitted on; any axes give the same dist
 N_ITERATIONS = 2
 N_AXES = 96
 MAX_BYTE_WIDTH = 32000  # products of codes of this width fit 32 bits
+_NUMBERS_AT_A_TIME = 1 << 16  # looked at together, in the cache
 _BASIS_PADDING = 32  # widest pair of float32 vectors
 
 Blocks = list[tuple[str, NDArray[np.float64], NDArray[np.int32] | None]]
@@ -40,6 +41,18 @@ def sampled_rows(X: FloatArray, Y: FloatArray, n_rows: int) -> FloatArray:
     """About `n_rows` evenly spaced rows of both samples."""
     step = max(1, (len(X) + len(Y)) // n_rows)
     return np.concatenate([X[::step], Y[step // 2 :: step]])
+
+
+def far_rows(rows: FloatArray, n_rows: int) -> FloatArray:
+    """The few rows that are farthest from the mean of a sample."""
+    mean = rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
+    squares = np.empty(len(rows), dtype=rows.dtype)
+    step = max(1, _NUMBERS_AT_A_TIME // rows.shape[1])
+    for start in range(0, len(rows), step):
+        centred = rows[start : start + step] - mean
+        squares[start : start + step] = np.einsum("ij,ij->i", centred, centred)
+    rank = len(rows) - min(n_rows, len(rows))
+    return rows[np.argpartition(squares, rank)[rank:]]
 
 
 def fit_axes(X: FloatArray, Y: FloatArray, n_axes: int = N_AXES) -> Axes:

@@ -28,6 +28,7 @@ from kldiv._conditional._table import columns_of, noted, notes_of_classes
 from kldiv._conditional._transformer import make_transformer
 from kldiv._conditional._units import scale_notes
 from kldiv._estimators import KNNDivergence
+from kldiv._order import kept_in_mind
 from kldiv._results._export import unit_of
 from kldiv._results._report import PerClassReport
 from kldiv._results._results import DivergenceResult
@@ -374,7 +375,8 @@ class ConditionalKLScorer(BaseEstimator):
             beside_others=n_jobs > 1,
         )
         asked = [(self.estimator, job, pair.asked) for job in jobs]
-        results = in_workers(score, asked, n_jobs, self.verbose, "classes scored")
+        with kept_in_mind(pair.aux):  # which soft scores compare every class with
+            results = in_workers(score, asked, n_jobs, self.verbose, "classes scored")
         labels = (label for label, *_ in jobs)
         results = [noted(result, of_all) for result in results]
         scored = dict(zip(labels, results, strict=True))

@@ -16,6 +16,7 @@ from kldiv._estimation._overlap import apart_notes, coverage_of
 from kldiv._estimation._samples import pvalue_of
 from kldiv._estimation._unseen import measured_unseen, unseen_ratio
 from kldiv._neighbors import check_algorithm
+from kldiv._order import kept_in_mind
 from kldiv._preparation import PreparedPair, prepare
 from kldiv._ratio._corrections import (
     CORRECTIONS,
@@ -40,6 +41,18 @@ def estimate_continuous(
     weights: Weights | None = None,
 ) -> DivergenceResult:
     """Divergence of two checked samples; the caller warns of the notes."""
+    with kept_in_mind(X, Y):
+        return _estimated(X, Y, options, confidence_level, n_permutations, weights)
+
+
+def _estimated(
+    X: FloatArray,
+    Y: FloatArray,
+    options: Options,
+    confidence_level: float | None,
+    n_permutations: int,
+    weights: Weights | None,
+) -> DivergenceResult:
     entry = options.entry
     pair = prepared_pair(X, Y, options, weights, robust=options.robust)
     facts: dict[str, Any] = {"correction": None, "coverage": 1.0, "value": 0.0}

@@ -8,14 +8,13 @@ same for a thousand rows and for a million.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.interpolate import BSpline
-from scipy.linalg.lapack import dgesv
 from scipy.special import ndtri
 
-from kldiv._typing import Floats, Rows
+from kldiv._typing import Floats, Mask, Rows
 
 # Knots reach so many standard deviations; beyond, the spline goes on as a straight
 # line. 18 B-splines resolve peaks half a standard deviation wide.
@@ -59,6 +58,8 @@ def _penalty_basis() -> tuple[Floats, Floats]:
 
 _BASIS, _PENALTY = _penalty_basis()
 _SPLINES = _splines(_GRID) @ _BASIS
+_PAIRS = np.triu_indices(_SPLINES.shape[1])
+_PRODUCTS = _SPLINES[:, _PAIRS[0]] * _SPLINES[:, _PAIRS[1]]
 
 
 @dataclass(frozen=True)
@@ -125,21 +126,46 @@ def _interpolate(z: Floats, values: Floats) -> Floats:
     return at_z
 
 
-def fit_log_spline(z: Floats) -> LogSpline:
-    """Density of standardised values, smooth as leave-one-out likelihood says."""
-    counts = _counts(z)
-    moments = counts @ _SPLINES
-    coefficients, best = np.zeros(_PENALTY.size), None
+def fit_log_splines(Z: Floats) -> list[LogSpline]:
+    """Densities of standardised columns, smooth as leave-one-out likelihood says."""
+    n, d = Z.shape
+    counts = np.array([_counts(np.ascontiguousarray(column)) for column in Z.T])
+    moments, coefficients = counts @ _SPLINES, np.zeros((d, _PENALTY.size))
+    reached, best = np.full(d, -np.inf), None
     for weight in _PENALTIES:
-        penalty = np.diag(weight * _PENALTY + _RIDGE)
-        coefficients = _maximise(moments, len(z), penalty, coefficients)
-        spline = _describe(coefficients, len(z), penalty)
-        judged = counts @ (spline.log_ratio - spline.influence)
+        penalty = weight * _PENALTY + _RIDGE
+        coefficients = _maximise(moments, n, penalty, coefficients)
+        fitted = _fitted(coefficients, n, penalty)
+        judged = np.einsum("ij,ij->i", counts, fitted.log_ratio - fitted.influence)
         # beyond the rows a density that bends without need goes astray
-        if best is None or judged > best[0] + _CLEAR_GAIN:
-            best = judged, spline
+        better = judged > reached + _CLEAR_GAIN
+        best = fitted if best is None else best.replaced(better, fitted)
+        reached[better] = judged[better]
     assert best is not None
-    return best[1]
+    return best.splines()
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Densities of several columns, one in each row; see `LogSpline`."""
+
+    shares: Floats
+    log_ratio: Floats
+    influence: Floats
+    mean: Floats
+    inverse: Floats
+
+    def replaced(self, some: Mask, other: _Fitted) -> _Fitted:
+        """These, and some columns of another fit."""
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return _Fitted(
+            *(np.where(some.reshape(-1, *[1] * (a.ndim - 1)), b, a) for a, b in pairs)
+        )
+
+    def splines(self) -> list[LogSpline]:
+        """Column by column, with normal scores."""
+        parts = self.log_ratio, _scores(self.shares), self.influence, self.mean
+        return [LogSpline(*of) for of in zip(*parts, self.inverse, strict=True)]
 
 
 def _counts(z: Floats) -> Floats:
@@ -153,76 +179,80 @@ def _counts(z: Floats) -> Floats:
     return counts
 
 
-def _normalised(coefficients: Floats) -> tuple[float, Floats]:
-    """Log normaliser, and the probabilities of the grid values."""
-    logs = _SPLINES @ coefficients + _LOG_BASE
-    largest = logs.max()
-    shares = np.exp(logs - largest)
-    size = shares.sum()
-    return float(largest + np.log(size)), shares / size
+def _normalised(coefficients: Floats) -> tuple[Floats, Floats]:
+    """Log normalisers of columns, and the probabilities of the grid values."""
+    shares = coefficients @ _SPLINES.T + _LOG_BASE
+    largest = shares.max(axis=1)
+    shares -= largest[:, np.newaxis]
+    np.exp(shares, out=shares)
+    size = shares.sum(axis=1)
+    shares /= size[:, np.newaxis]
+    return largest + np.log(size), shares
 
 
 def _maximise(moments: Floats, n: int, penalty: Floats, start: Floats) -> Floats:
-    """Newton's method for the concave penalised likelihood."""
+    """Newton's method for the concave penalised likelihood of each column."""
 
-    def value(coefficients: Floats) -> tuple[float, Floats]:
+    def value(of: Rows, coefficients: Floats) -> tuple[Floats, Floats]:
         total, shares = _normalised(coefficients)
-        smooth = 0.5 * coefficients @ penalty @ coefficients
-        return float(moments @ coefficients - n * total - smooth), shares
+        likelihood = np.einsum("ij,ij->i", moments[of], coefficients) - n * total
+        return likelihood - 0.5 * coefficients**2 @ penalty, shares
 
-    def newton_step(coefficients: Floats, shares: Floats) -> Floats:
-        mean, covariance = _moments(shares)
-        gradient = moments - n * mean - penalty @ coefficients
-        return _solved(n * covariance + penalty, gradient)
+    def newton_steps(of: Rows) -> Floats:
+        mean, covariance = _moments(shares[of])
+        gradient = moments[of] - n * mean - penalty * coefficients[of]
+        curvature = n * covariance + np.diag(penalty)
+        found = np.linalg.solve(curvature, gradient[..., np.newaxis])[..., 0]
+        return found.astype(np.float64, copy=False)
 
-    coefficients, (current, shares) = start, value(start)
+    everyone = left = np.arange(len(start))
+    coefficients = start.copy()
+    current, shares = value(left, coefficients)
     for _ in range(_NEWTON_STEPS):
-        step = newton_step(coefficients, shares)
+        steps, gained = newton_steps(left), np.full(left.size, -np.inf)
+        short = np.arange(left.size)  # of those left, whose step is still too long
         for _ in range(_HALVINGS):
-            tried, there = value(coefficients + step)
-            if tried >= current:
+            of = left[short]
+            tried, there = value(of, coefficients[of] + steps[short])
+            up = tried >= current[of]
+            gained[short[up]] = tried[up] - current[of[up]]
+            coefficients[of[up]] += steps[short[up]]
+            current[of[up]], shares[of[up]] = tried[up], there[up]
+            short = short[~up]
+            if not short.size:
                 break
-            step = step / 2
-        else:
-            break
-        gained, current, shares = tried - current, tried, there
-        coefficients = coefficients + step
-        if gained < _CONVERGED:
+            steps[short] /= 2
+        left = left[gained >= _CONVERGED]
+        if not left.size:
             break
     # so near the top the last step is exact, and rounding does not decide where it ends
-    return coefficients + newton_step(coefficients, shares)
-
-
-def _solved(matrix: Floats, vector: Floats) -> Floats:
-    """Solution of a small system, without what checks of larger ones cost."""
-    *_, solution, singular = dgesv(matrix, vector)
-    if singular:
-        raise np.linalg.LinAlgError("singular curvature of a log spline")
-    found: Floats = solution
+    found: Floats = coefficients + newton_steps(everyone)
     return found
 
 
 def _moments(shares: Floats) -> tuple[Floats, Floats]:
+    """Means of the splines in each column, and their covariances."""
     mean = shares @ _SPLINES
-    weighted = _SPLINES * shares[:, None]
-    return mean, weighted.T @ _SPLINES - np.outer(mean, mean)
+    upper = shares @ _PRODUCTS - mean[:, _PAIRS[0]] * mean[:, _PAIRS[1]]
+    covariance = np.empty((*mean.shape, mean.shape[1]))
+    covariance[:, _PAIRS[0], _PAIRS[1]] = covariance[:, _PAIRS[1], _PAIRS[0]] = upper
+    return mean, covariance
 
 
-def _describe(coefficients: Floats, n: int, penalty: Floats) -> LogSpline:
+def _fitted(coefficients: Floats, n: int, penalty: Floats) -> _Fitted:
     total, shares = _normalised(coefficients)
     mean, covariance = _moments(shares)
-    inverse = np.linalg.inv(n * covariance + penalty).astype(np.float64)
-    centred = _SPLINES - mean
-    influence = np.einsum("ij,ij->i", centred @ inverse, centred)
-    return LogSpline(
-        _SPLINES @ coefficients - total, _scores(shares), influence, mean, inverse
-    )
+    inverse = np.linalg.inv(n * covariance + np.diag(penalty)).astype(np.float64)
+    centred = _SPLINES - mean[:, np.newaxis]
+    influence = np.einsum("cij,cij->ci", centred @ inverse, centred)
+    log_ratio = coefficients @ _SPLINES.T - total[:, np.newaxis]
+    return _Fitted(shares, log_ratio, influence, mean, inverse)
 
 
 def _scores(shares: Floats) -> Floats:
-    """Normal scores of the distribution function, exact in both tails."""
-    below = np.cumsum(shares) - shares / 2
-    above = np.cumsum(shares[::-1])[::-1] - shares / 2
+    """Normal scores of the distribution functions, exact in both tails."""
+    below = np.cumsum(shares, axis=1) - shares / 2
+    above = np.cumsum(shares[:, ::-1], axis=1)[:, ::-1] - shares / 2
     tiny = 1e-300
     low, high = ndtri(np.maximum(below, tiny)), -ndtri(np.maximum(above, tiny))
     scores: Floats = np.where(below < 0.5, low, high)

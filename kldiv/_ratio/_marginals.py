@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kldiv._ratio._coordinates import SHAPES, choose_shape
-from kldiv._ratio._log_splines import LogSpline, fit_log_spline
+from kldiv._ratio._log_splines import LogSpline, fit_log_splines
 from kldiv._typing import Floats
 
 
@@ -87,5 +87,4 @@ def fit_marginals(X: Floats) -> Marginals:
         size = Z.std(axis=0)
         sizes.append(np.where(size > 0, size, 1.0))
         Z = (Z - centres[-1]) / sizes[-1]
-    splines = [fit_log_spline(np.ascontiguousarray(column)) for column in Z.T]
-    return Marginals(centres, sizes, parameters, splines)
+    return Marginals(centres, sizes, parameters, fit_log_splines(Z))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
+from kldiv._order import next_row_correlation, quartiles
 from kldiv._trust._outcome import Outcome
 from kldiv._typing import FloatArray
 
@@ -15,7 +15,6 @@ _OTHER_SCALE = 100.0
 _SHARP, _ROWS_FOR_EDGES = 0.55, 200
 _BEYOND, _ROWS_BEYOND = 0.02, 10
 _CORRELATED, _VERY_CORRELATED, _SURE, _SURE_IN_SERIES = 0.2, 0.5, 5.0, 3.0
-_NUMBERS_AT_A_TIME = 1 << 16  # columns are ranked in parts of so many
 
 
 def few_rows(outcome: Outcome) -> tuple[str, str] | None:
@@ -51,10 +50,8 @@ def other_scale(outcome: Outcome) -> tuple[str, str] | None:
     """Columns whose middle halves are far apart, or of very different width."""
     if not outcome.X.shape[1]:  # all columns are discrete
         return None
-    (low, high), (other_low, other_high) = (
-        4 * np.quantile(sample / 4, [0.25, 0.75], axis=0)  # differences are finite
-        for sample in (outcome.X, outcome.Y)
-    )
+    low, high = quartiles(outcome.X)
+    other_low, other_high = quartiles(outcome.Y)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         width, other = high - low, other_high - other_low
         known = (width > 0) & (other > 0)
@@ -110,7 +107,7 @@ def dependent_rows(outcome: Outcome) -> tuple[str, str] | None:
     for label, sample in (("X", outcome.X), ("Y", outcome.Y)):
         if len(sample) - outcome.window < _FEW_ROWS:
             continue
-        correlation = _next_row_correlation(sample, outcome.window + 1)
+        correlation = next_row_correlation(sample, outcome.window + 1)
         # rows of a series tell about its memory as rows that far apart would
         rows = len(sample) / (outcome.window + 1)
         errors = _SURE_IN_SERIES if outcome.window else _SURE
@@ -131,19 +128,3 @@ def dependent_rows(outcome: Outcome) -> tuple[str, str] | None:
         "only sorted, shuffle them; if they are a series, give as exclusion_window how "
         "many rows its memory lasts, or take rows further apart."
     )
-
-
-def _next_row_correlation(sample: FloatArray, lag: int = 1) -> float:
-    """Rank correlation of rows so far apart, the largest over columns.
-
-    Equal values share the mean of their ranks. In units of the variance of ranks
-    without ties, so that a column of nearly one value says as little as it shows.
-    """
-    n, largest = len(sample), -np.inf
-    step = max(1, _NUMBERS_AT_A_TIME // n)
-    for first in range(0, sample.shape[1], step):
-        columns = np.ascontiguousarray(sample[:, first : first + step].T)
-        ranks = rankdata(columns, axis=1) - (n + 1) / 2
-        products = np.einsum("ij,ij->i", ranks[:, lag:], ranks[:, :-lag])
-        largest = max(largest, float(products.max()))
-    return largest * 12 / (n * (n**2 - 1.0))

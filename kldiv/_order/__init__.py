@@ -1,0 +1,21 @@
+"""What the ranks of values say of a sample: an order of rows, and facts found once."""
+
+from kldiv._order._by_contents import (
+    column_order,
+    equal_runs,
+    in_order,
+    next_row_correlation,
+    quartiles,
+    row_order,
+)
+from kldiv._order._once import kept_in_mind
+
+__all__ = [
+    "column_order",
+    "equal_runs",
+    "in_order",
+    "kept_in_mind",
+    "next_row_correlation",
+    "quartiles",
+    "row_order",
+]
