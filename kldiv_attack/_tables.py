@@ -75,4 +75,5 @@ def _cell_of_csv(value: object) -> object:
         float(value)
     except ValueError:
         return f"'{value}"
-    return value if value[0] in "+-" else f"'{value}"  # float takes blanks
+    plain = value[0] in "+-" and value == value.strip()  # float takes blanks
+    return value if plain else f"'{value}"

@@ -91,3 +91,13 @@ def test_constant_columns_and_few_rows(rng):
     sample[0, 1] = 1e8
     assert not far_rows(sample).any()
     assert not far_rows(np.r_[rng.normal(size=(20, 1)), [[1e9]]]).any()
+
+
+@pytest.mark.parametrize("correction", ["gaussian", "mixture", "marginal", "auto"])
+@pytest.mark.parametrize("value", [1e20, 1e100])
+def test_fill_values_beside_which_a_sample_is_one_point(value, correction, rng):
+    """Too many to be far rows; in units of both, all other numbers are equal."""
+    X, Y = rng.normal(size=(300, 1)), rng.normal(size=(300, 1))
+    Y[:30] = value * (1 + 0.1 * rng.random((30, 1)))
+    with pytest.raises(ValueError, match=r"rows of X are equal beside.*fill values"):
+        kl_divergence(X, Y, correction=correction)

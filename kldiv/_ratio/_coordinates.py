@@ -63,6 +63,13 @@ def coordinates(X: FloatArray, Y: FloatArray, scale: str | None) -> Coordinates:
     if scale is None:
         return Coordinates(U, V, None)
     U, V = _standardise(U, V, [])
+    for name, given, scaled in (("X", X, U), ("Y", Y, V)):
+        if (scaled == scaled[0]).all() and (given != given[0]).any():
+            raise ValueError(
+                f"all rows of {name} are equal beside the largest numbers of both "
+                f"samples, {np.abs(X).max():.3g} in X and {np.abs(Y).max():.3g} in Y: "
+                "float64 cannot hold them in one unit. Leave out rows with fill values."
+            )
     enough = min(len(U), len(V)) >= ROWS_TO_WHITEN * U.shape[1]
     if scale == "standard" or (scale == "auto" and not enough):
         return Coordinates(U, V, "standard")

@@ -158,7 +158,8 @@ def _no_formula(value: Any) -> Any:
         float(value)
     except ValueError:
         return f"'{value}"
-    return value if value[0] in "+-" else f"'{value}"  # float takes blanks
+    plain = value[0] in "+-" and value == value.strip()  # float takes blanks
+    return value if plain else f"'{value}"
 
 
 def json_text(values: Mapping[str, Any]) -> str:

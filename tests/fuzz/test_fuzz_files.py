@@ -178,6 +178,7 @@ class Tags(HTMLParser):
 @fuzzed
 @example(names=["<", "\n0"])
 @example(names=["<", "\r"])
+@example(names=["<", "+0\t"])
 @given(names=NAMES)
 def test_names_stay_names(names):
     hostile = report_of(names)
