@@ -147,7 +147,10 @@ def _probe(
                 )
             answers = answers_of_table(model, slice(None), total)
         for defence in defences:
-            defence(answers, np.random.default_rng(0))
+            try:
+                defence(answers, np.random.default_rng(0))
+            except ValueError as error:
+                raise ValueError(f"victim {model.name}: {error}") from error
     if budget is None or budget >= total:
         return public
     if tables:

@@ -120,7 +120,9 @@ class Work:
                 asked += len(labels)
         if model.table is None:
             asked += sum(len(sample) for sample in self.inputs.aux)
-        if accuracy and accuracy["train"][0] < 2 / len(self.names):
+        chance = 1 / len(self.names)
+        poor = chance + min(chance, (1 - chance) / 4)  # two classes: below 0.625
+        if accuracy and accuracy["train"][0] < poor:
             self.found["remarks"].append(
                 f"{model.name} puts only {100 * accuracy['train'][0]:.0f} % of the "
                 "training rows into their class: check the units of the rows and the "

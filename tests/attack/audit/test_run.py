@@ -339,7 +339,7 @@ class Untouched:
         ({"attack": "magic"}, "magic"),
         ({"attack": "cgan", "attack_parameters": {"tricks": 1}}, "no parameter tricks"),
         ({"budget": 0}, "expected at least 1"),
-        ({"defences": ["rounding:1"]}, "answers labels only"),
+        ({"defences": ["rounding:1"]}, "victim m: .* answers labels only"),
         ({"release": "other"}, "release 'other': expected one of"),
         ({"aux": []}, "at least one auxiliary sample"),
     ],
@@ -433,6 +433,28 @@ def test_columns_of_later_versions_are_shown(train):
 def test_a_victim_that_knows_nothing_is_remarked_on(run):
     report = run(lambda rows: np.zeros(len(rows), dtype=int))
     assert "check the units" in report.remarks[0]
+
+
+def test_a_victim_of_two_classes_may_err(run, train):
+    two = train[1] < 2
+    rows, labels = train[0][two], train[1][two]
+
+    def victim(share):
+        wrong = np.arange(len(rows)) < share * len(rows)
+
+        def answer(asked):
+            known = len(asked) == len(rows)
+            return (
+                np.where(wrong, 1 - labels, labels)
+                if known
+                else np.arange(len(asked)) % 2
+            )
+
+        return answer
+
+    for share, remarks in ((0.06, 0), (0.35, 0), (0.45, 1), (1, 1)):
+        report = run({"m": victim(share)}, train=(rows, labels), restart=True)
+        assert len([r for r in report.remarks if "m puts only" in r]) == remarks
 
 
 def test_the_folder_and_its_function_share_a_name():
