@@ -84,16 +84,17 @@ def beta_pair(rng, d=5):
     return rng.beta(2, 5, (1000, d)), rng.uniform(size=(500, d)), d * truth
 
 
-def sheet_pair(rng):
-    """Two latent dimensions bent into 20 columns."""
+def sheet_pair(rng, latent=2, d=20):
+    """A few latent dimensions bent into many columns."""
     fixed = np.random.default_rng(5)
-    inner = fixed.normal(size=(2, 20))
-    outer = fixed.normal(size=(20, 20)) / np.sqrt(20)
+    inner = fixed.normal(size=(latent, 20))
+    outer = fixed.normal(size=(20, d)) / np.sqrt(20)
 
     def bent(Z):
-        return np.tanh(Z @ inner) @ outer + 0.01 * rng.normal(size=(len(Z), 20))
+        return np.tanh(Z @ inner) @ outer + 0.01 * rng.normal(size=(len(Z), d))
 
-    return bent(rng.normal(0.7, 1, (1000, 2))), bent(rng.normal(size=(500, 2))), 0.49
+    X, Y = rng.normal(0.7, 1, (1000, latent)), rng.normal(size=(500, latent))
+    return bent(X), bent(Y), 0.245 * latent
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,15 @@ def test_laws_that_are_far_from_gaussian(make):
         X, Y, truth = make(np.random.default_rng(seed))
         found.append(estimate_divergence(X, Y, confidence_level=None).value)
     assert np.mean(found) == pytest.approx(truth, abs=FLOOR, rel=SHARE["other"])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_densities_that_balls_contradict_are_not_taken_on_a_sheet_in_50_columns(seed):
+    X, Y, truth = sheet_pair(np.random.default_rng(seed), 5, 50)
+    marginal = estimate_divergence(X, Y, correction="marginal", confidence_level=None)
+    assert marginal.value > 5 * truth
+    found = estimate_divergence(X, Y, confidence_level=None)
+    assert found.value == pytest.approx(truth, rel=0.5)
 
 
 @pytest.mark.parametrize("label", [0, 1])

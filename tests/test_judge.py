@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kldiv import DiscreteDataWarning, datasets, estimate_divergence
+from kldiv import (
+    DiscreteDataWarning,
+    datasets,
+    estimate_divergence,
+    neighbor_distances,
+)
+from kldiv._ratio._balls import local_dimension
 from kldiv._ratio._classifier import log_loss
 from kldiv._ratio._correction import Evidence
 from kldiv._ratio._corrections import CANDIDATES
@@ -20,6 +26,7 @@ from kldiv._ratio._judge import (
     weights_of,
 )
 from kldiv._ratio._log_ratio import Settings
+from kldiv._ratio._single_rows import single_rows
 from tests.ratios import log_ratio
 
 
@@ -189,6 +196,13 @@ def test_no_single_row_of_a_heavy_tail_decides(seed):
     assert result.standard_error < 0.1
 
 
+def test_a_row_far_out_decides_nothing_of_a_value_that_is_large(rng):
+    values = rng.normal(size=1000)
+    values[0] = 150.0
+    assert single_rows(values).tolist() == [True] + 999 * [False]
+    assert not single_rows(values + 30, 30).any()
+
+
 def test_a_noisy_density_that_knows_more_is_taken_alone(rng):
     """Log loss prefers ratios that are too small to those that overstate themselves."""
     n = 2000
@@ -229,6 +243,29 @@ def test_references_that_balls_contradict_have_to_be_far_ahead(rng):
         ((weight, found),) = _parts_of(evidence, n, np.array([0.0, lead, 9.0]))
         assert weight == 1
         assert found.mean == (large if alone else modest).mean
+
+
+def test_no_lead_helps_references_that_balls_contradict_on_a_surface(rng):
+    n, across = 300, rng.normal(size=(2, 7))
+    known = np.concatenate([rng.normal(1, 1, n), rng.normal(-1, 1, n)])
+    X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    for turned, alone in ((np.eye(2), 1), (across, 0)):
+        modest = log_ratio(X @ turned, Y @ turned, correction="common", scale=None)
+        modest = replace(modest, X=X @ turned)
+        large = replace(modest, values=modest.values + 10, misfit=3.0)
+        evidence = [Evidence(-known, lambda large=large: large)]
+        evidence.append(Evidence(known, lambda modest=modest: modest))
+        ((_, found),) = _parts_of(evidence, n, np.array([0.0, 20.0, 9.0]))
+        assert found.mean == (large if alone else modest).mean
+
+
+@pytest.mark.parametrize(("d", "latent"), [(1, 1), (5, 5), (20, 2)])
+def test_dimensions_in_which_rows_vary(d, latent, rng):
+    Z = rng.random((2000, latent)) @ rng.normal(size=(latent, d))
+    distances = neighbor_distances(Z, Z[:1000], n_neighbors=5).block("xx")
+    assert local_dimension(distances) == pytest.approx(latent, rel=0.15)
+    assert local_dimension(distances[:, :1]) == np.inf
+    assert local_dimension(np.zeros((4, 3))) == np.inf
 
 
 @pytest.mark.parametrize("says", [np.inf, -np.inf, np.nan])

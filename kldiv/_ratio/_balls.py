@@ -203,3 +203,14 @@ def distances_to_all(
     for start in range(0, len(queries), step):
         part = queries[start : start + step]
         yield slice(start, start + len(part)), cdist(part, data, name)
+
+
+def local_dimension(distances: FloatArray) -> float:
+    """In how many dimensions rows vary, from distances to the k nearest, (n, k).
+
+    Levina and Bickel 2004 (eq. 8), averaged as MacKay and Ghahramani 2005 do; infinite
+    where one neighbour, or none that is not a row like it, says nothing.
+    """
+    apart = distances[distances[:, 0] > 0]
+    logs = np.log(apart[:, -1:] / apart[:, :-1])
+    return float(1 / logs.mean()) if logs.any() else np.inf

@@ -13,7 +13,7 @@ small everywhere. So candidates are compared once more with ratios on a scale th
 rows have set: one that surely tells more than all others then, and more than nothing,
 is taken alone if no single row decides its value, the sooner if balls do not contradict
 it. On curved sheets densities tell rows apart and are wrong about the ratio: there
-balls hold other masses.
+balls hold other masses, and rows vary in far fewer dimensions than there are columns.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from functools import cache
 import numpy as np
 
 from kldiv._preparation import PreparedPair
+from kldiv._ratio._balls import local_dimension
 from kldiv._ratio._classifier import judged_rows, log_loss, scaled_by_others
 from kldiv._ratio._correction import Correction, Evidence
 from kldiv._ratio._log_ratio import LogRatio, Settings
@@ -39,7 +40,10 @@ _SURE = 2.0
 # than nothing; and those that do where balls do not contradict it.
 _SURELY_MORE, _MORE = 5.0, 3.0
 # References that balls contradict by more, in nats and as a share, count less.
-_MISFIT, _RELATIVE_MISFIT = 0.25, 0.1
+_MISFIT, _RELATIVE_MISFIT = 0.25, 0.06
+# Rows that vary in a smaller share of the dimensions lie on a surface. Five distances
+# tell of Gaussians in 50 columns about half of them, and of images two fifths.
+_SHARE_OF_DIMENSIONS = 1 / 3
 # Ratios this many interquartile ranges away say no more than those.
 _FARTHEST = 10.0
 
@@ -85,8 +89,8 @@ def _parts_of(
     if best is not None:
         alone = evidence[best].estimate()
         surely = _ahead_of_all(behind, _SURELY_MORE) is not None
-        steady = not single_rows(alone.values).any()
-        if steady and (surely or not _contradicted(alone)):
+        refuted = _contradicted(alone) and (not surely or _on_a_surface(alone))
+        if not (refuted or _decided_by_single_rows(alone)):
             return [(1.0, alone)]
     return _weighed(evidence, judged)
 
@@ -138,6 +142,12 @@ def _ahead_of_all(behind: Floats, lead: float = _MORE) -> int | None:
 def _contradicted(ratio: LogRatio) -> bool:
     """Whether balls hold clearly other masses than the references say."""
     return ratio.misfit > max(_MISFIT, _RELATIVE_MISFIT * abs(ratio.mean))
+
+
+def _on_a_surface(ratio: LogRatio) -> bool:
+    """Whether rows vary in far fewer dimensions than they have columns."""
+    dimensions = local_dimension(ratio.neighbors.block("xx"))
+    return dimensions < _SHARE_OF_DIMENSIONS * ratio.X.shape[1]
 
 
 def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:
@@ -197,7 +207,7 @@ def _without_single_rows(
         return parts
     steady = []
     for weight, part in parts:
-        if not single_rows(part.values).any():
+        if not _decided_by_single_rows(part):
             steady.append((weight, part))
         elif part.references is None:
             middle, reach = reach_of(part.values)
@@ -205,6 +215,11 @@ def _without_single_rows(
             steady.append((weight, _held(part, middle - reach, middle + reach, moves)))
     total = sum(weight for weight, _ in steady)
     return [(weight / total, part) for weight, part in steady] or parts
+
+
+def _decided_by_single_rows(ratio: LogRatio) -> bool:
+    middle, _ = reach_of(ratio.values)
+    return bool(single_rows(ratio.values, abs(middle)).any())
 
 
 def _held(ratio: LogRatio, low: float, high: float, moves: Mask) -> LogRatio:

@@ -17,9 +17,12 @@ def reach_of(values: Floats) -> tuple[float, float]:
     return float(middle), float(RANGES_AWAY * (high - low))
 
 
-def single_rows(values: Floats) -> Mask:
-    """Which numbers, one of each row, decide their mean alone."""
+def single_rows(values: Floats, size: float = 1.0) -> Mask:
+    """Which numbers, one of each row, decide their mean alone.
+
+    Of a value of more than one nat they move as large a share.
+    """
     middle, reach = reach_of(values)
     away = np.abs(values - middle)
-    decide: Mask = away > max(reach, MOVES_MEAN * away.size)
+    decide: Mask = away > max(reach, MOVES_MEAN * max(1.0, size) * away.size)
     return decide

@@ -91,7 +91,7 @@ NOTES: dict[str, Check] = {
     ),
     "single rows": Check(
         "log ratio of a row against those of the others",
-        "20 interquartile ranges away, and 0.05 nat of the mean: caution",
+        "20 interquartile ranges away, and the mean by 0.05 nat and 5 %: caution",
         single_rows,
     ),
     "misfit": Check(
