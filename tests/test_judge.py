@@ -263,7 +263,7 @@ def test_no_lead_helps_references_that_balls_contradict_on_a_surface(rng):
 def test_dimensions_in_which_rows_vary(d, latent, rng):
     Z = rng.random((2000, latent)) @ rng.normal(size=(latent, d))
     distances = neighbor_distances(Z, Z[:1000], n_neighbors=5).block("xx")
-    assert local_dimension(distances) == pytest.approx(latent, rel=0.15)
+    assert local_dimension(distances) == pytest.approx(latent, rel=0.25)
     assert local_dimension(distances[:, :1]) == np.inf
     assert local_dimension(np.zeros((4, 3))) == np.inf
 
