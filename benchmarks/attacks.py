@@ -4,11 +4,14 @@
         [--attacker preimage_gan] [--attacker gmi] [--set NAME=VALUE] [--n 400]
         [--side]
     python benchmarks/attacks.py --data FOLDER --study FOLDER [--attacker cgan]
+    python benchmarks/attacks.py --results FOLDER
 
 FOLDER of the data holds EMNIST/raw; victim and judge are trained once and kept in the
 folder of models, and are the same as those of ``python -m kldiv_attack paper`` with the
 same seed. Each attack is judged by a classifier that is not the victim. ``--side`` asks
-the attacker "gmi" for private images of which a part is known. ``--study`` goes through
+the attacker "gmi" for private images of which a part is known. With ``--results``, what
+an attack reached is kept in a file of that folder as well; without ``--models``, the
+files of the folder are printed, mean and range over their seeds. ``--study`` goes through
 a finished ``python -m kldiv_attack study`` with several seeds and judges its attackers,
 as they are, on more images: mean and range over the seeds, and the rank correlation of
 divergence and coverage with a bootstrap interval over the pairs.
@@ -24,7 +27,7 @@ import torch
 
 from kldiv_attack import evaluate_attack, evaluate_pairs, load_dataset, make_attacker
 from kldiv_attack._controls import CONTROLS
-from kldiv_attack._files import read_json
+from kldiv_attack._files import read_json, write_json
 from kldiv_attack._models import owner_answers, prepare_models
 from kldiv_attack._ranks import spearman_interval
 from kldiv_attack._settings import complete_settings
@@ -35,12 +38,16 @@ from kldiv_attack.experiment import RunImages, evaluate_run, run_attack
 #: Kusano and Sakuma (2018), Table 2, private digits and public letters.
 PUBLISHED = (0.97, 1.00, 0.59, 0.39, 0.86, 0.98, 0.97, 0.61, 0.72, 0.48)
 N_SIDE = 100
+MEASURES = ("accuracy", "coverage", "clipped_coverage")
 
 
 def main() -> None:
     """Attack and print one table per attacker."""
     options = arguments()
     torch.set_num_threads(1)
+    if options.results and not options.models:
+        print_results(Path(options.results))
+        return
     if options.study:
         for name in options.attacker or ["cgan"]:
             judge_study(Path(options.study), options.data, name, options.n)
@@ -59,8 +66,9 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data")
     parser.add_argument("--models")
+    parser.add_argument("--results", help="keeps or holds what attacks reached")
     parser.add_argument("--study", help="a finished study, with other seeds")
     parser.add_argument("--aux", default="letters", choices=("letters", "balanced"))
     parser.add_argument("--seed", type=int, default=0)
@@ -69,8 +77,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=400, help="images per class")
     parser.add_argument("--side", action="store_true")
     options = parser.parse_args()
-    if not options.study and not options.models:
-        parser.error("--models or --study: expected a folder.")
+    if not (options.study or options.models or options.results):
+        parser.error("--models, --study or --results: expected a folder.")
+    if not options.data and (options.study or options.models):
+        parser.error("--data: expected the folder that holds EMNIST/raw.")
     pairs = (item.partition("=") for item in options.set)
     options.parameters = {name: json.loads(text) for name, _, text in pairs}
     return options
@@ -106,14 +116,58 @@ def attack(name, options, seeds, victim, judge, train, aux, answers):
         f"fit {fitted:.0f} CPU-s, invert {inverted:.0f} CPU-s"
     )
     print(line("accuracy", train.class_names, "mean", "coverage"))
+    reached = {}
     for title, images in sets.items():
         report = evaluate_attack(images, train, judge, victim=victim, random_state=seed)
         accuracy, coverage = report["accuracy"], report["coverage"].mean()
         print(line(title, *cells([*accuracy, accuracy.mean(), coverage])), flush=True)
+        means = (report[name].mean() for name in MEASURES)
+        reached[title] = dict(zip(MEASURES, means, strict=True))
+    if options.results:
+        cost = {"queries": attacker.n_queries_, "seconds": fitted + inverted}
+        keep(name, options, {"reached": reached, "cost": cost})
     if name == "preimage_gan" and options.aux == "letters":
         print(line("published", *cells([*PUBLISHED, np.mean(PUBLISHED)])))
     if name == "gmi" and options.side:
         side(attacker, seed, victim, judge, train)
+
+
+def keep(name, options, found):
+    """Write what an attack reached, and with what, into a file of its own."""
+    changes = [f"{key}={value}" for key, value in sorted(options.parameters.items())]
+    what = {
+        "attacker": " ".join([name, *changes]),
+        "auxiliary": options.aux,
+        "n": options.n,
+        "seed": options.seed,
+    }
+    folder = Path(options.results)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / ("_".join(str(value) for value in what.values()) + ".json")
+    write_json(file, what | found)
+
+
+def print_results(folder):
+    """Mean and range over the seeds, of every attack whose results a folder holds."""
+    groups = {}
+    for file in sorted(folder.glob("*.json")):
+        found = read_json(file)
+        attack = (found["auxiliary"], found["attacker"], found["n"])
+        groups.setdefault(attack, []).append(found)
+    for (aux, name, n), runs in groups.items():
+        seeds = ", ".join(str(run["seed"]) for run in runs)
+        queries = int(np.mean([run["cost"]["queries"] for run in runs]))
+        seconds = np.mean([run["cost"]["seconds"] for run in runs])
+        print(
+            f"{aux}, {name}: {n} images per class, seeds {seeds}, {queries} queries, "
+            f"{seconds:.0f} CPU-s"
+        )
+        for title in runs[0]["reached"]:
+            columns = (
+                np.array([run["reached"][title][measure] for run in runs])
+                for measure in MEASURES
+            )
+            print(f"  {title:14s}", *(over_seeds(values) for values in columns))
 
 
 def judge_study(folder, data, name, n):
