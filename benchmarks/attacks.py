@@ -11,10 +11,10 @@ folder of models, and are the same as those of ``python -m kldiv_attack paper`` 
 same seed. Each attack is judged by a classifier that is not the victim. ``--side`` asks
 the attacker "gmi" for private images of which a part is known. With ``--results``, what
 an attack reached is kept in a file of that folder as well; without ``--models``, the
-files of the folder are printed, mean and range over their seeds. ``--study`` goes through
-a finished ``python -m kldiv_attack study`` with several seeds and judges its attackers,
-as they are, on more images: mean and range over the seeds, and the rank correlation of
-divergence and coverage with a bootstrap interval over the pairs.
+files of the folder are printed, mean and range over their seeds. ``--study`` goes
+through a finished ``python -m kldiv_attack study`` with several seeds and judges its
+attackers, as they are, on more images: mean and range over the seeds, and the rank
+correlation of divergence and coverage with a bootstrap interval over the pairs.
 """
 
 import argparse

@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from kldiv_attack import CONTROLS, evaluate_attack, load_dataset
 from kldiv_attack._models import owner_answers, prepare_models
 from kldiv_attack._settings import complete_settings
-from kldiv_attack.attackers._retrieval import certainty
+from kldiv_attack.attackers._sureness import certainty
 
 N = 400
 

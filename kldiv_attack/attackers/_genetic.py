@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kldiv_attack._rules import Number, Rule, Whole
 from kldiv_attack.attackers._latent import Ask, LatentAttacker, Search
-from kldiv_attack.attackers._retrieval import certainty
+from kldiv_attack.attackers._sureness import certainty
 
 _TOURNAMENT = 2  # of so many codes drawn at random, the surer one has children
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logit
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
@@ -20,7 +19,14 @@ from kldiv_attack._progress import progress
 from kldiv_attack._rules import AMOUNT, Number, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
 from kldiv_attack.attackers._recorder import Recorder
-from kldiv_attack.attackers._training import QUERY_BATCH, TrainedAttacker
+from kldiv_attack.attackers._sureness import (
+    ask,
+    certainty,
+    count_sure,
+    overconfidence,
+    rounded,
+)
+from kldiv_attack.attackers._training import TrainedAttacker
 from kldiv_attack.attackers._warps import bend, stretch
 from kldiv_attack.datasets import LabelledImages
 
@@ -31,7 +37,9 @@ Floats = NDArray[np.float64]
 
 _COMPONENTS = 30  # of the pixels, in which images are compared
 _FEWEST = 60  # public images of a class that variants are made of, where there are any
-_MILDER = 4.0  # nats of certainty that such an image may lack
+_SUREST = 10  # images of a class that tell how sure the victim can be of it
+_LIKELY = 0.25  # share of what counts as sure from which variants are made of an image
+_HONEST = 2.0  # times as many changes of class as claimed that are none too many
 
 
 #: Kinds of blends, and among how many of the nearest the other image is drawn.
@@ -52,7 +60,9 @@ class RetrievalAttacker(TrainedAttacker):
     surest public images of a class, turned, bent and blended with one another. The
     victim is asked about each, and those that it is as sure of are kept. Where there
     are more sure public images than asked for, those are taken that stand for the
-    others best (medoids), not the surest, which look alike.
+    others best (medoids), not the surest, which look alike. What counts as sure is told
+    by each class itself, since a victim of many classes that look alike is never as
+    sure as one of ten digits.
 
     Parameters
     ----------
@@ -60,8 +70,9 @@ class RetrievalAttacker(TrainedAttacker):
         Rounds of variants.
     variants : int, default=600
         Variants per class and round; each costs a query.
-    certainty : float, default=0.9999
-        Probability of the class from which the victim counts as sure.
+    certainty : float, default=0.6
+        An image counts as sure from this share of the log odds that the tenth surest
+        image of the class reaches, public or variant.
     turn : float, default=1.0
         Strength of the random affine maps.
     bend : float, default=0.08
@@ -78,11 +89,16 @@ class RetrievalAttacker(TrainedAttacker):
     Attributes
     ----------
     rows_ : dict of int to ndarray
-        Public images of each class that the victim is sure of, surest first.
+        Public images that the victim put into each class, surest first.
     variants_ : dict of int to ndarray
         Variants that the victim put into the class, surest first.
-    n_sure_ : dict of int to int
-        How many of those it is sure of.
+    certainty_ : dict of int to float
+        Log odds of the class, in nats, from which an image counts as sure.
+    n_sure_ : dict of int to tuple of int
+        Sure public images and sure variants of each class.
+    overconfidence_ : float
+        How often the victim changed its mind about turned images, in units of what its
+        probabilities admit; NaN where it was asked about none.
     responses_ : ndarray of shape (n_aux, n_classes)
         Answers of the victim to the public images.
 
@@ -95,9 +111,18 @@ class RetrievalAttacker(TrainedAttacker):
     Pixels of variants are rounded to 8 bits before the victim is asked, as they would
     be in a file. Rounds take turns: affine maps of an image, smooth warps, both, and
     blends, stretched to full contrast, with one of its nearest among the surest images,
-    with a similar one, and with any of them. A budget that ends during a round ends the
-    rounds; what was answered until then is used. Classes are served in their order, so
-    that such a round may leave the last ones without variants.
+    with a similar one, and with any of them. Sure public images are handed over first,
+    then sure variants, then the other public images, then the other variants.
+
+    Before the rounds the victim is asked again about 2,000 public images of which it
+    said to be sure of nine in ten, turned a little (a tenth of what is left of a budget
+    at most). A victim that changes its mind more than twice as often as its
+    probabilities admit has not learned such images: those of which it is less sure show
+    something else. What any other victim is less sure of are private-like images that
+    are hard, so that all it finds more likely than not come before variants.
+
+    A budget that ends during a round ends the rounds. Classes are served in their
+    order, so that such a round may leave the last ones without variants.
 
     A snapshot follows the public images and every round that asked, however rarely a
     recorder wants them: what was answered has cost queries.
@@ -115,7 +140,7 @@ class RetrievalAttacker(TrainedAttacker):
     access = "probabilities"
     rules: ClassVar[Mapping[str, Rule]] = {
         "variants": Whole(),
-        "certainty": Number(0.5, 1, low_too=False, high_too=False),
+        "certainty": Number(0, 1, low_too=False, high_too=False),
         "turn": AMOUNT,
         "bend": AMOUNT,
     }
@@ -125,7 +150,7 @@ class RetrievalAttacker(TrainedAttacker):
         *,
         steps: int = 6,
         variants: int = 600,
-        certainty: float = 0.9999,
+        certainty: float = 0.6,
         turn: float = 1.0,
         bend: float = 0.08,
         min_responses: int = 20,
@@ -157,8 +182,12 @@ class RetrievalAttacker(TrainedAttacker):
             start = snapshot[0]
             self._restore(snapshot[1])
             self.budget_exhausted_ |= bool(snapshot[2]["exhausted"])
-        elif recorder is not None:
-            self._save(0, victim, recorder)
+        else:
+            self.overconfidence_ = overconfidence(
+                victim, images, answers, 0.6 * self.turn, self.random_state
+            )
+            if recorder is not None:
+                self._save(0, victim, recorder)
         bar = progress(
             range(start + 1, self.steps + 1),
             desc="ask about variants",
@@ -169,7 +198,8 @@ class RetrievalAttacker(TrainedAttacker):
             if asks:
                 self._round(number, victim)
             if recorder is not None:
-                recorder.log(number, sure=float(sum(self.n_sure_.values())))
+                sure = sum(made for _, made in self.n_sure_.values())
+                recorder.log(number, sure=float(sure))
                 if asks:
                     self._save(number, victim, recorder)
         if recorder is not None:
@@ -186,21 +216,19 @@ class RetrievalAttacker(TrainedAttacker):
         del recorder  # nothing is asked
         answers = np.eye(data.n_classes, dtype=np.float32)[data.labels]
         self._prepare(data.images, answers)
+        self.overconfidence_ = np.nan
 
     def _invert(self, label: int, n: int, random_state: int) -> Images:
         rng = np.random.default_rng([self.random_state, random_state, label])
         rows, made = self.rows_[label], self.variants_[label]
-        if len(rows) >= n:
-            return rows[self._medoids(rows, n, rng)]
-        sure = self.n_sure_[label]
-        lacking = n - len(rows)
-        if sure >= lacking:
-            return np.concatenate(
-                [rows, made[np.sort(rng.permutation(sure)[:lacking])]]
-            )
-        # Not enough that the victim is sure of: the surest of what it put in the class.
-        most = [rows, made, self._unsure[label]]
-        found = np.concatenate(most)[:n]
+        n_rows, n_made = self.n_sure_[label]
+        if n_rows >= n:
+            return rows[self._medoids(rows[:n_rows], n, rng)]
+        if not self.overconfidence_ > _HONEST:
+            n_rows = max(n_rows, count_sure(self._sureness[label][0], 0.0))
+        filled = np.sort(rng.permutation(n_made)[: max(0, n - n_rows)])
+        order = [rows[:n_rows], made[filled], rows[n_rows:], made[n_made:]]
+        found = np.concatenate(order)[:n]
         return found[np.resize(np.arange(len(found)), n)]
 
     def _prepare(self, images: Images, answers: NDArray[np.float32]) -> None:
@@ -213,22 +241,18 @@ class RetrievalAttacker(TrainedAttacker):
         self._pca = PCA(
             min(_COMPONENTS, *few.shape), random_state=self.random_state
         ).fit(few)
-        threshold = float(logit(self.certainty))
-        self.rows_, self._unsure, self._bases = {}, {}, {}
-        self.variants_, self._sureness = {}, {}
+        self.rows_, self.variants_, self._sureness = {}, {}, {}
         for c in range(answers.shape[1]):
             own = np.flatnonzero(called == c)
             sure = certainty(answers[own], c)
             order = np.argsort(-sure, kind="stable")
-            own, sure = own[order], sure[order]
-            n_sure = int((sure >= threshold).sum())
-            self.rows_[c] = images[own[:n_sure]]
-            self._unsure[c] = images[own[n_sure:]]
-            mild = max(_FEWEST, int((sure >= threshold - _MILDER).sum()))
-            self._bases[c] = images[own[:mild]]
-            self.variants_[c] = images[:0]
-            self._sureness[c] = np.empty(0)
-        self._count()
+            self.rows_[c], self.variants_[c] = images[own[order]], images[:0]
+            self._sureness[c] = sure[order], np.empty(0)
+        self._tell_sure()
+        self._bases = {}
+        for c, (sure, _) in self._sureness.items():
+            likely = max(_FEWEST, count_sure(sure, _LIKELY * self.certainty_[c]))
+            self._bases[c] = self.rows_[c][:likely]
 
     def _round(self, number: int, victim: QueryAccess) -> None:
         """Make variants of every class and keep those that the victim recognises."""
@@ -249,27 +273,31 @@ class RetrievalAttacker(TrainedAttacker):
                 self.budget_exhausted_ = True
                 made = made[:allowed]
             if len(made):
-                self._keep(c, made, self._ask(victim, made))
+                self._keep(c, made, ask(victim, made))
             if self.budget_exhausted_:
                 break
-        self._count()
-
-    def _ask(self, victim: QueryAccess, made: Images) -> NDArray[np.float32]:
-        parts = range(0, len(made), QUERY_BATCH)
-        return np.concatenate([victim.query(made[i : i + QUERY_BATCH]) for i in parts])
+        self._tell_sure()
 
     def _keep(self, label: int, made: Images, answers: NDArray[np.float32]) -> None:
         mine = answers.argmax(1) == label
         images = np.concatenate([self.variants_[label], made[mine]])
-        sure = np.concatenate([self._sureness[label], certainty(answers[mine], label)])
+        of_rows, of_made = self._sureness[label]
+        sure = np.concatenate([of_made, certainty(answers[mine], label)])
         order = np.argsort(-sure, kind="stable")
-        self.variants_[label], self._sureness[label] = images[order], sure[order]
+        self.variants_[label] = images[order]
+        self._sureness[label] = of_rows, sure[order]
 
-    def _count(self) -> None:
-        threshold = float(logit(self.certainty))
-        self.n_sure_ = {
-            c: int((sure >= threshold).sum()) for c, sure in self._sureness.items()
-        }
+    def _tell_sure(self) -> None:
+        """From where on the victim counts as sure of each class, and of how much."""
+        self.certainty_, self.n_sure_ = {}, {}
+        for c, both in self._sureness.items():
+            surest = np.sort(np.concatenate(both))[::-1][:_SUREST]
+            reached = float(surest[-1]) if len(surest) else 0.0
+            # nothing is sure of a class that never is the more likely one
+            self.certainty_[c] = least = (
+                self.certainty * reached if reached > 0 else np.inf
+            )
+            self.n_sure_[c] = count_sure(both[0], least), count_sure(both[1], least)
 
     def _vary(self, bases: Images, number: int, source: torch.Generator) -> Images:
         """Variants of a class, of the kind that is this round's turn."""
@@ -285,8 +313,7 @@ class RetrievalAttacker(TrainedAttacker):
         else:
             near = KINDS_OF_BLENDS[kind]
             made = self._blend(images, bases, rows, near or len(bases), source)
-        pixels = made.clamp(0, 1).mul(255).round().numpy()
-        return pixels.astype(np.float32) / np.float32(255)
+        return rounded(made)
 
     def _blend(
         self,
@@ -308,20 +335,25 @@ class RetrievalAttacker(TrainedAttacker):
 
     def _tensors(self) -> dict[str, Tensor]:
         """What a snapshot holds."""
-        found = {"responses": torch.from_numpy(self.responses_)}
+        found = {
+            "responses": torch.from_numpy(self.responses_),
+            "overconfidence": torch.tensor(self.overconfidence_, dtype=torch.float64),
+        }
         for c, images in self.variants_.items():
             pixels = (images * 255).round().astype(np.uint8)
             found[f"variants.{c}"] = torch.from_numpy(pixels)
-            found[f"certainty.{c}"] = torch.from_numpy(self._sureness[c])
+            found[f"certainty.{c}"] = torch.from_numpy(self._sureness[c][1])
         return found
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         """Undo :meth:`_tensors`."""
+        self.overconfidence_ = tensors["overconfidence"].item()
         for c in self.variants_:
             pixels = tensors[f"variants.{c}"].numpy().astype(np.float32)
             self.variants_[c] = pixels / np.float32(255)
-            self._sureness[c] = tensors[f"certainty.{c}"].numpy()
-        self._count()
+            made = tensors[f"certainty.{c}"].numpy()
+            self._sureness[c] = self._sureness[c][0], made
+        self._tell_sure()
 
     def _sample(self) -> Images:
         """Ten images of every class."""
@@ -355,12 +387,3 @@ class RetrievalAttacker(TrainedAttacker):
         chosen = np.unique(nearest.kneighbors(centres, return_distance=False))
         others = rng.permutation(np.setdiff1d(np.arange(len(rows)), chosen))
         return np.sort(np.concatenate([chosen, others[: n - len(chosen)]]))
-
-
-def certainty(answers: NDArray[np.float32], label: int) -> Floats:
-    """Log of the odds of a class, in nats; ties where a victim rounds its answers."""
-    precise = answers.astype(np.float64)
-    others = np.delete(precise, label, axis=1).sum(axis=1)
-    tiny = np.finfo(np.float32).tiny
-    odds: Floats = np.log(precise[:, label] + tiny) - np.log(others + tiny)
-    return odds

@@ -6,6 +6,7 @@ import torch
 
 from kldiv_attack import make_attacker
 from kldiv_attack.attackers._retrieval import KINDS
+from kldiv_attack.attackers._sureness import certainty, overconfidence
 from kldiv_attack.attackers._warps import bend, stretch
 from kldiv_attack.victim import Victim
 from tests.attack.conftest import MemoryRecorder
@@ -20,29 +21,103 @@ def rows(images):
     return {row.tobytes() for row in images}
 
 
+def probabilities(images, odds):
+    """Answers whose log odds of class 0 are given, the rest to class 1."""
+    share = 1 / (1 + np.exp(-np.asarray(odds, dtype=np.float64)))
+    return np.stack([share, 1 - share], axis=1).astype(np.float32)[: len(images)]
+
+
 def test_public_images_where_the_victim_is_sure_of_enough(victim, public):
-    fitted = make(certainty=0.6, steps=1).fit(victim, public.images)
-    assert min(map(len, fitted.rows_.values())) >= 20
+    fitted = make(certainty=0.01, steps=1).fit(victim, public.images)
+    assert min(n_rows for n_rows, _ in fitted.n_sure_.values()) >= 20
     images = fitted.invert(fitted.classes_, 20)
     for label, found in enumerate(images):
         assert len(rows(found)) == 20  # none twice
-        assert rows(found) <= rows(fitted.rows_[label])
+        assert rows(found) <= rows(fitted.rows_[label][: fitted.n_sure_[label][0]])
     assert rows(fitted.rows_[0]) <= rows(public.images)
 
 
-def test_classes_with_few_sure_images_are_filled_with_confirmed_variants(
+def filled(victim, public, overconfidence):
+    fitted = make(certainty=0.9).fit(victim, public.images)
+    fitted.overconfidence_ = overconfidence
+    label = max(fitted.n_sure_, key=lambda c: fitted.n_sure_[c][1])
+    n_rows, n_made = fitted.n_sure_[label]
+    assert n_made > 1
+    n = n_rows + n_made - 1
+    return fitted, label, fitted.invert([label], n)[0]
+
+
+def test_an_overconfident_victims_classes_are_filled_with_variants(victim, public):
+    fitted, label, images = filled(victim, public, overconfidence=3.0)
+    n_rows, n_made = fitted.n_sure_[label]
+    np.testing.assert_array_equal(images[:n_rows], fitted.rows_[label][:n_rows])
+    made = images[n_rows:]
+    assert rows(made) <= rows(fitted.variants_[label][:n_made])
+    assert not rows(made) & rows(public.images)
+    answers = victim.query(made)
+    assert certainty(answers, label).min() >= fitted.certainty_[label] - 1e-4
+
+
+def test_an_honest_victims_classes_are_filled_with_what_it_is_less_sure_of(
     victim, public
 ):
-    fitted = make(certainty=0.99).fit(victim, public.images)
-    label = min(fitted.rows_, key=lambda c: len(fitted.rows_[c]) - fitted.n_sure_[c])
-    n_rows, n_sure = len(fitted.rows_[label]), fitted.n_sure_[label]
-    assert n_sure > 1
-    images = fitted.invert([label], n_rows + n_sure - 1)[0]
-    np.testing.assert_array_equal(images[:n_rows], fitted.rows_[label])
-    made = images[n_rows:]
-    assert rows(made) <= rows(fitted.variants_[label][:n_sure])
-    assert not rows(made) & rows(public.images)
-    assert victim.query(made)[:, label].min() >= 0.99 - 1e-6
+    fitted, label, images = filled(victim, public, overconfidence=1.0)
+    likely = int((certainty(victim.query(fitted.rows_[label]), label) >= 0).sum())
+    shown = min(likely, len(images))
+    assert shown > fitted.n_sure_[label][0]
+    np.testing.assert_array_equal(images[:shown], fitted.rows_[label][:shown])
+    assert rows(images[shown:]) <= rows(fitted.variants_[label])
+
+
+def test_a_class_says_itself_what_is_sure(victim, public):
+    """A temperature changes every log odds by a factor, and nothing that is chosen."""
+    fitted = make().fit(victim, public.images)
+    for c, (of_rows, of_made) in fitted._sureness.items():
+        surest = np.sort(np.concatenate([of_rows, of_made]))[-10]
+        np.testing.assert_allclose(fitted.certainty_[c], 0.6 * surest)
+    before = dict(fitted.n_sure_)
+    for c, both in fitted._sureness.items():
+        fitted._sureness[c] = both[0] / 3, both[1] / 3
+    fitted._tell_sure()
+    assert fitted.n_sure_ == before
+
+
+def test_nothing_is_sure_of_a_class_that_is_never_the_likelier(victim, public):
+    fitted = make(steps=1).fit(victim, public.images)
+    for c in fitted._sureness:
+        fitted._sureness[c] = np.linspace(-0.1, -2, 30), np.empty(0)
+    fitted._tell_sure()
+    assert set(fitted.n_sure_.values()) == {(0, 0)}
+    np.testing.assert_array_equal(fitted.invert([2], 7)[0], fitted.rows_[2][:7])
+
+
+class Asked:
+    """Turned images are called otherwise as often as told."""
+
+    def __init__(self, changed, remaining=None):
+        self.changed, self.remaining, self.n_queries = changed, remaining, 0
+
+    def query(self, images):
+        self.n_queries += len(images)
+        odds = np.where(np.arange(len(images)) < self.changed, -3, 3)
+        return probabilities(images, odds)
+
+
+def test_overconfidence_counts_changes_against_what_is_admitted():
+    images = np.full((200, 1, 8, 8), 0.5, np.float32)
+    odds = np.r_[np.full(100, np.log(19)), np.full(100, 1.0)]  # 0.95, and below 0.9
+    answers = probabilities(images, odds)
+    for changed, found in ((0, 0.0), (5, 1.0), (20, 4.0)):
+        asked = Asked(changed)
+        assert overconfidence(asked, images, answers, 0.5, 0) == pytest.approx(
+            found, abs=1e-4
+        )
+        assert asked.n_queries == 100
+    limited = Asked(5, remaining=400)
+    assert overconfidence(limited, images, answers, 0.5, 0) == pytest.approx(2.5)
+    assert limited.n_queries == 40
+    assert np.isnan(overconfidence(Asked(0), images, answers[100:], 0.5, 0))
+    assert np.isnan(overconfidence(Asked(0, remaining=9), images, answers, 0.5, 0))
 
 
 def test_more_than_there_is_repeats_and_all_of_it_is_called_so(victim, public):
@@ -59,12 +134,12 @@ def test_an_interruption_costs_no_answer(trained, public):
         recorder = MemoryRecorder(every=1000, stop_after=stop_after)
         with pytest.raises(KeyboardInterrupt):
             make(steps=3, variants=10).fit(victim, public.images, recorder=recorder)
-        asked = len(public) + (stop_after - 1) * 100
-        assert victim.n_queries == asked
+        probed = victim.n_queries - len(public) - (stop_after - 1) * 100
+        assert 0 < probed <= len(public)
         resumed = make(steps=3, variants=10).fit(
             victim, public.images, recorder=recorder
         )
-        assert victim.n_queries == len(public) + 3 * 100
+        assert victim.n_queries == len(public) + probed + 3 * 100
         assert resumed.n_queries_ == victim.n_queries
 
 
@@ -73,7 +148,8 @@ def test_a_budget_that_ends_in_a_round_is_told_once(trained, public, caplog):
     fitted = make().fit(victim, public.images)
     assert fitted.budget_exhausted_
     assert victim.n_queries == len(public) + 700
-    assert caplog.text.count("budget allows 40 more queries: round 2 of 6") == 1
+    # 70 of the 700 are spent on turned images, 600 on the first round
+    assert caplog.text.count("budget allows 30 more queries: round 2 of 6") == 1
     assert caplog.text.count("budget allows") == 1
 
 
@@ -91,7 +167,7 @@ def test_bend_and_stretch():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"certainty": 0.5}, "certainty=0.5: expected a number > 0.5 and < 1"),
+        ({"certainty": 0.0}, "certainty=0.0: expected a number > 0 and < 1"),
         ({"certainty": 1.0}, "certainty=1.0"),
         ({"certainty": np.nan}, "certainty=nan"),
         ({"turn": -1.0}, "turn=-1.0: expected a number >= 0"),
