@@ -38,8 +38,8 @@ Floats = NDArray[np.float64]
 _COMPONENTS = 30  # of the pixels, in which images are compared
 _FEWEST = 60  # public images of a class that variants are made of, where there are any
 _SUREST = 10  # images of a class that tell how sure the victim can be of it
-_LIKELY = 0.25  # share of what counts as sure from which variants are made of an image
-_HONEST = 2.0  # times as many changes of class as claimed that are none too many
+_LIKELY = 0.5  # share of what counts as sure from which variants are made of an image
+_HONEST = 5.0  # times as many changes of class as admitted that are none too many
 
 
 #: Kinds of blends, and among how many of the nearest the other image is drawn.
@@ -70,7 +70,7 @@ class RetrievalAttacker(TrainedAttacker):
         Rounds of variants.
     variants : int, default=600
         Variants per class and round; each costs a query.
-    certainty : float, default=0.6
+    certainty : float, default=0.55
         An image counts as sure from this share of the log odds that the tenth surest
         image of the class reaches, public or variant.
     turn : float, default=1.0
@@ -112,14 +112,14 @@ class RetrievalAttacker(TrainedAttacker):
     be in a file. Rounds take turns: affine maps of an image, smooth warps, both, and
     blends, stretched to full contrast, with one of its nearest among the surest images,
     with a similar one, and with any of them. Sure public images are handed over first,
-    then sure variants, then the other public images, then the other variants.
+    then sure variants, then the surest of all others.
 
     Before the rounds the victim is asked again about 2,000 public images of which it
-    said to be sure of nine in ten, turned a little (a tenth of what is left of a budget
-    at most). A victim that changes its mind more than twice as often as its
-    probabilities admit has not learned such images: those of which it is less sure show
-    something else. What any other victim is less sure of are private-like images that
-    are hard, so that all it finds more likely than not come before variants.
+    said to be 99 % sure, turned a little (a tenth of what is left of a budget at most).
+    A victim that changes its mind more than five times as often as its probabilities
+    admit has not learned such images: those of which it is less sure show something
+    else. What any other victim is less sure of are private-like images that are hard,
+    so that all it finds more likely than not come before variants.
 
     A budget that ends during a round ends the rounds. Classes are served in their
     order, so that such a round may leave the last ones without variants.
@@ -150,7 +150,7 @@ class RetrievalAttacker(TrainedAttacker):
         *,
         steps: int = 6,
         variants: int = 600,
-        certainty: float = 0.6,
+        certainty: float = 0.55,
         turn: float = 1.0,
         bend: float = 0.08,
         min_responses: int = 20,
@@ -227,8 +227,11 @@ class RetrievalAttacker(TrainedAttacker):
         if not self.overconfidence_ > _HONEST:
             n_rows = max(n_rows, count_sure(self._sureness[label][0], 0.0))
         filled = np.sort(rng.permutation(n_made)[: max(0, n - n_rows)])
-        order = [rows[:n_rows], made[filled], rows[n_rows:], made[n_made:]]
-        found = np.concatenate(order)[:n]
+        rest = np.concatenate([rows[n_rows:], made[n_made:]])
+        of_rows, of_made = self._sureness[label]
+        sure = np.concatenate([of_rows[n_rows:], of_made[n_made:]])
+        rest = rest[np.argsort(-sure, kind="stable")]
+        found = np.concatenate([rows[:n_rows], made[filled], rest])[:n]
         return found[np.resize(np.arange(len(found)), n)]
 
     def _prepare(self, images: Images, answers: NDArray[np.float32]) -> None:

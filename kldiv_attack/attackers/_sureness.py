@@ -13,7 +13,7 @@ from kldiv_attack.attackers._training import QUERY_BATCH
 Images = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-_CLAIMED = 0.9  # probability from which a victim that errs too often is overconfident
+_CLAIMED = 0.99  # probability from which a victim that errs too often is overconfident
 _PROBES = 2000  # images, at most, that it is asked about again
 _PART = 10  # of what is left of a budget, one such part at most for that
 
@@ -53,7 +53,7 @@ def overconfidence(
     -------
     float
         Turned images that are called otherwise than before, per one that the
-        probabilities admit, among images of which the victim was sure of nine in ten;
+        probabilities admit, among images of which the victim was 99 % sure;
         NaN where there is none to ask about.
     """
     said, left = answers.max(axis=1), victim.remaining
