@@ -38,7 +38,6 @@ Floats = NDArray[np.float64]
 _COMPONENTS = 30  # of the pixels, in which images are compared
 _FEWEST = 60  # public images of a class that variants are made of, where there are any
 _SUREST = 10  # images of a class that tell how sure the victim can be of it
-_LIKELY = 0.5  # share of what counts as sure from which variants are made of an image
 _HONEST = 5.0  # times as many changes of class as admitted that are none too many
 
 
@@ -252,10 +251,10 @@ class RetrievalAttacker(TrainedAttacker):
             self.rows_[c], self.variants_[c] = images[own[order]], images[:0]
             self._sureness[c] = sure[order], np.empty(0)
         self._tell_sure()
-        self._bases = {}
-        for c, (sure, _) in self._sureness.items():
-            likely = max(_FEWEST, count_sure(sure, _LIKELY * self.certainty_[c]))
-            self._bases[c] = self.rows_[c][:likely]
+        self._bases = {
+            c: rows[: max(_FEWEST, self.n_sure_[c][0])]
+            for c, rows in self.rows_.items()
+        }
 
     def _round(self, number: int, victim: QueryAccess) -> None:
         """Make variants of every class and keep those that the victim recognises."""
