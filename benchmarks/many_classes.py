@@ -2,20 +2,32 @@
 
     python benchmarks/many_classes.py --data FOLDER --out FOLDER
         [--private letters] [--aux balanced] [--rows 800] [--attacker retrieval]
-        [--seed 0]
+        [--seed 0] [--outcomes]
 
 Ten digits leave the order within one auxiliary set open; EMNIST's letters are 26
 classes and its balanced part 47. Up to so many rows of each class of the one test part
 are private, the other test part is public, without what is private as well. Prints the
-tables of ``kldiv-attack study``; the same call goes on after an interruption.
+tables of ``kldiv-attack study``; the same call goes on after an interruption. With
+``--outcomes`` nothing is correlated: attack and controls, mean over the classes that
+all of them reconstruct, with the models of the same folder.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import torch
+from attacks import MEASURES, digest, line
 
-from kldiv_attack import load_dataset, run_study
+from kldiv_attack import (
+    CONTROLS,
+    evaluate_attack,
+    load_dataset,
+    make_attacker,
+    run_study,
+)
+from kldiv_attack._models import owner_answers, prepare_models
+from kldiv_attack._settings import complete_settings
 from kldiv_attack.judge import fingerprints
 
 
@@ -29,6 +41,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=800, help="private rows per class")
     parser.add_argument("--attacker", action="append", default=[])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--outcomes", action="store_true", help="no correlations")
     options = parser.parse_args()
     torch.set_num_threads(1)
     train = load_dataset("emnist", options.data, options.private, part="test")
@@ -40,6 +53,9 @@ def main() -> None:
         f"{options.aux}: {len(aux)} public images without {known.sum()} that are "
         "private too"
     )
+    if options.outcomes:
+        outcomes(options, train, aux.subset(~known))
+        return
     config = {
         "train": train,
         "held_out": None,
@@ -49,6 +65,37 @@ def main() -> None:
     }
     study = run_study(config, options.out, verbose=0)
     print((study.folder / "study.txt").read_text(encoding="utf-8"), end="")
+
+
+def outcomes(options, train, aux):
+    """Attack, and print what it and the controls reach; 200 images per class."""
+    settings = complete_settings({"seed": options.seed})
+    settings["train"] = {"sha256": digest(train)}
+    models = Path(options.out) / f"seed_{options.seed}" / "models"
+    victim, judge = prepare_models(settings, train, models, verbose=0)
+    answers, seeds = owner_answers(victim, aux), settings["seeds"]
+    found = {}
+    for name in options.attacker or ["retrieval"]:
+        attacker = make_attacker(name, random_state=seeds["attacker"], device="cpu")
+        attacker.fit(victim, aux.images)
+        labels, seed = range(train.n_classes), seeds["evaluate"]
+        found[name] = attacker.invert(labels, 200, random_state=seed)
+    for name, rows in CONTROLS.items():
+        found[name] = rows(aux.images, answers, 200, random_state=seeds["evaluate"])
+    reports = {
+        name: evaluate_attack(
+            images, train, judge, victim=victim, random_state=seeds["evaluate"]
+        )
+        for name, images in found.items()
+    }
+    all_of_them = np.all(
+        [np.isfinite(report["accuracy"]) for report in reports.values()], axis=0
+    )
+    titles = [measure.replace("clipped_coverage", "clipped") for measure in MEASURES]
+    print(line(f"{all_of_them.sum()} classes", titles))
+    for name, report in reports.items():
+        means = [report[measure][all_of_them].mean() for measure in MEASURES]
+        print(line(name, [f"{value:.3f}" for value in means]))
 
 
 def first_of_each(data, rows):
