@@ -24,7 +24,7 @@ class Hierarchy:
     """
 
     def __init__(self, X: Floats, most: int) -> None:
-        singles = X.astype(np.float32)
+        singles = (X - X.mean(axis=0)).astype(np.float32)  # far apart may be far out
         self._clusters = clusters(singles, most)
         self._folds = []
         for judged in folds(len(X)):

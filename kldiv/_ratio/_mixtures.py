@@ -227,8 +227,9 @@ def fit_mixture(
     n_components = int(labels.max()) + 1
     if n_components == 1:
         return fit_gaussian(X)
+    centred = (X - X.mean(axis=0)).astype(np.float32)
     shares = _expectation_maximisation(
-        X.astype(np.float32), labels, n_components, pseudo_rows, steps
+        centred, labels, n_components, pseudo_rows, steps
     )
     members = [np.flatnonzero(row) for row in shares]
     weights, means, covariances = _maximise(

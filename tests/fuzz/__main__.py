@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.fuzz.tiers import LONG
+from tests.fuzz.tiers import LONG, SEED
 
 EXAMPLES = 300  # per test and round
 
@@ -23,12 +23,13 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     options, words = parser.parse_known_args()
     environment = {**os.environ, LONG: str(EXAMPLES)}
+    command = [sys.executable, "-m", "pytest", "-q", str(Path(__file__).parent)]
+    command += ["-n", "0", *words]
     end = time.monotonic() + 60 * options.minutes
     rounds, failed = 0, []
     while time.monotonic() < end:
         seed = options.seed + rounds
-        command = [sys.executable, "-m", "pytest", "-q", str(Path(__file__).parent)]
-        command += ["-n", "0", f"--hypothesis-seed={seed}", *words]
+        environment[SEED] = str(seed)
         if subprocess.run(command, env=environment, check=False).returncode:
             failed.append(seed)
         rounds += 1

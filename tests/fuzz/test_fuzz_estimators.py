@@ -109,12 +109,17 @@ class Chosen:
 TIES = np.array([[0.0], [0], [1], [0]]), np.array([[1.0], [0], [1], [1], [1]])
 SHARED = np.arange(8.0).reshape(4, 2) ** 2, np.arange(10.0).reshape(5, 2) ** 2
 CORNERS = np.array([[1.0, -1], [1, 1], [-1, 1], [-1, -1]] * 3) * LARGEST
+FAR = (
+    np.column_stack([np.sin(np.arange(60.0)), np.full(60, 1e20)]),
+    np.cos(np.arange(1.0, 121).reshape(60, 2)),
+)
 HUGE = tuple(rows[:, :1] * 1e193 for rows in SHARED)
 
 
 @pytest.mark.parametrize("correction", [*CORRECTIONS, "auto"])
 @fuzzed
 @example(pair=TIES, data=Chosen(1, "expand"))
+@example(pair=FAR, data=Chosen(4, "drop"))
 @example(pair=SHARED, data=Chosen(1, "drop"))
 @example(pair=(CORNERS, CORNERS[1:]), data=Chosen(1, "expand"))
 @example(pair=(CORNERS[:4], CORNERS[:3]), data=Chosen(1, "raise"))
