@@ -25,7 +25,8 @@ def fuzzed(test):
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    return seed(int(os.environ.get(SEED, "0")))(tier(test))
+    # In this order: a seed takes the corpus out of the settings that it finds.
+    return tier(seed(int(os.environ.get(SEED, "0")))(test))
 
 
 def refusal(call, *kinds):
