@@ -216,6 +216,15 @@ def test_a_noisy_density_that_knows_more_is_taken_alone(rng):
     assert (behind[1:] > 5).all()
 
 
+def test_samples_that_lie_apart_do_not_say_which_candidate_is_right(rng):
+    n = 1000
+    apart = np.repeat([50.0, -50.0], n)
+    one, other = (apart + rng.normal(0, scale, 2 * n) for scale in (0.1, 5.0))
+    behind = behind_the_best([one, other, apart / 100], n)
+    assert np.all(np.abs(behind[:3]) < 1)
+    assert behind[3] > 5
+
+
 class SaidBefore:
     """A candidate whose held-out ratios and estimate are given."""
 

@@ -44,6 +44,9 @@ _MISFIT, _RELATIVE_MISFIT = 0.25, 0.06
 # Rows that vary in a smaller share of the dimensions lie on a surface. Five distances
 # tell of Gaussians in 50 columns about half of them, and of images two fifths.
 _SHARE_OF_DIMENSIONS = 1 / 3
+# Log likelihood that a fitted scale gains by chance, in nats: where samples lie apart
+# and every candidate says so, losses differ by less, and mean nothing.
+_WORTH_OF_A_SCALE = 1.0
 # Ratios this many interquartile ranges away say no more than those.
 _FARTHEST = 10.0
 
@@ -159,8 +162,9 @@ def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:
     nothing = np.zeros(len(log_ratios[0]))
     losses = np.array([_loss_on_scale(one, n) for one in (*log_ratios, nothing)])
     more = losses - losses[losses.sum(axis=1).argmin()]
-    error = np.sqrt(more.shape[1]) * _deviation(more)
-    return np.divide(more.sum(axis=1), error, out=np.zeros(len(more)), where=error > 0)
+    error = np.hypot(np.sqrt(more.shape[1]) * _deviation(more), _WORTH_OF_A_SCALE)
+    behind: Floats = more.sum(axis=1) / error
+    return behind
 
 
 def _loss_on_scale(log_ratios: Floats, n: int) -> Floats:
