@@ -15,7 +15,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 HERE = Path(__file__).parent
-OWN = ("auto", "mixture", "gaussian", "adaptive", "published")
+OWN = (
+    "auto",
+    "common",
+    "mixture",
+    "marginal",
+    "classifier",
+    "gaussian",
+    "adaptive",
+    "published",
+)
 SMALLEST, LEAST_TRUTH = 1e-3, 0.1
 INKS = {"": "black", "_dark": "white"}
 
@@ -34,7 +43,7 @@ def errors():
 
 def draw(found):
     """A line of dots per method, the default on top."""
-    figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    figure, ax = plt.subplots(figsize=(7, 4.6), layout="constrained")
     rng = np.random.default_rng(0)
     for place, (name, values) in enumerate(found.items()):
         color = "#d9622b" if name == "auto" else "#4f8fc0"
