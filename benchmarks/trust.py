@@ -3,6 +3,7 @@
     python benchmarks/trust.py                     # ten repetitions
     python benchmarks/trust.py --repeats 3 --sizes 500 800
     python benchmarks/trust.py --far               # divergences above three nats too
+    python benchmarks/trust.py --floors            # halves of one sample
 
 Prints one line per note: what it measures, its threshold, and how often it is said of
 samples that have nothing wrong: independent rows of Gaussian, log-normal and Student
@@ -88,12 +89,43 @@ def series(repeats: int, sizes: tuple[int, int]) -> None:
             )
 
 
+def floors(repeats: int) -> None:
+    """How far apart halves of one sample seem, which differ in nothing."""
+    makers = {
+        "null": datasets.make_gaussian_pair,
+        "corr": datasets.make_gaussian_pair,
+        "student": datasets.make_student_pair,
+        "lognormal": datasets.make_lognormal_pair,
+        "mixture": datasets.make_mixture_pair,
+    }
+    print("rows of the sample, share of floors beyond 0.1, 0.25 and 0.5 nat")
+    for n in (100, 300, 1000):
+        found = []
+        for kind, make in makers.items():
+            kinds = (kind,) if make is datasets.make_gaussian_pair else ()
+            for d in _FEATURES:
+                for seed in range(repeats):
+                    options = {"n_features": d, "random_state": seed}
+                    X, _, _ = make(*kinds, n_samples=(n, 50), **options)
+                    X = np.random.default_rng(seed).permutation(X)
+                    halves = X[::2], X[1::2]
+                    found.append(
+                        estimate_divergence(*halves, confidence_level=None).value
+                    )
+        shares = [np.mean(np.abs(found) > size) for size in (0.1, 0.25, 0.5)]
+        print(f"{n:5d} " + " ".join(f"{share:7.1%}" for share in shares), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--sizes", type=int, nargs=2, default=(1000, 500))
     parser.add_argument("--far", action="store_true", help="large divergences too")
+    parser.add_argument("--floors", action="store_true", help="halves of a sample")
     options = parser.parse_args()
+    if options.floors:
+        floors(options.repeats)
+        return
     false_alarms(options.repeats, tuple(options.sizes), options.far)
     series(options.repeats, tuple(options.sizes))
 

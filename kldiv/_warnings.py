@@ -92,6 +92,10 @@ class TrustWarning(DivergenceWarning):
     """
 
 
+#: Verdicts on a result, from best to worst.
+TRUST = ("good", "caution", "do not use")
+
+
 class Note(str):
     """What stands against a result, in words.
 

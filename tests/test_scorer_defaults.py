@@ -1,14 +1,20 @@
 """Defaults of the scorer: units, scales of both samples, floors, few rows, order."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from kldiv import (
     ConditionalKLScorer,
     KNNDivergence,
     TrustWarning,
+    estimate_divergence,
     kl_divergence,
 )
+from kldiv._conditional._table import noted
 from kldiv._conditional._units import scale_notes, share_a_unit
 
 
@@ -129,6 +135,35 @@ def test_floors_in_another_base_and_of_small_or_repeated_classes(rng):
     ]
     np.testing.assert_allclose(floors[0]["floor"], floors[1]["floor"] * np.log(2))
     assert np.isnan(floors[0]["floor"]).tolist() == [False, False, True]
+
+
+def test_a_floor_far_from_zero_is_noted(rng):
+    X, y = load_breast_cancer(return_X_y=True)
+    aux = X * rng.uniform(0.98, 1.02, X.shape), y
+    notes = {}
+    for correction in ("mixture", "auto"):
+        scorer = ConditionalKLScorer(KNNDivergence(correction=correction), None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrustWarning)
+            report = scorer.fit((X, y), aux).report()
+        worst = int(np.abs(report["floor"]).argmax())
+        notes[correction] = report.notes.get(worst, "")
+        assert (np.abs(report["floor"][worst]) > 0.25) == (correction == "mixture")
+    assert "two halves of the training rows" in notes["mixture"]
+    assert "two halves of the training rows" not in notes["auto"]
+
+
+@pytest.mark.parametrize("base", [None, 2])
+def test_floors_are_noted_in_nats_and_against_the_score(base, rng):
+    result = estimate_divergence(rng.normal(1, 1, (200, 1)), rng.normal(size=(200, 1)))
+    unit = 1 if base is None else np.log(base)
+    for floor, said in ((0.2, 0), (np.nan, 0), (0.3, 1), (-0.3, 1)):
+        found = noted(result, (), floor / unit, base)
+        assert found.trust == ("caution" if said else result.trust)
+        assert len(found.notes) == len(result.notes) + said
+    large = replace(result, value=20.0, trust="do not use")
+    assert noted(large, (), 0.3, None).notes == large.notes
+    assert noted(large, (), 6.0, None).trust == "do not use"
 
 
 def test_floors_do_not_cost_more_than_a_few_thousand_rows(rng, monkeypatch):

@@ -86,8 +86,8 @@ class ConditionalKLScorer(BaseEstimator):
         Adds standard errors and intervals of this level to the report.
     floors : bool, default=True
         Adds what the estimator says of two halves of the training rows of each class,
-        at most 2000, whose divergence is 0: scores no larger than this are none. Costs
-        one more estimate for each class.
+        at most 2000, whose divergence is 0: scores no larger than this are none, and
+        a floor far from zero is noted. Costs one more estimate for each class.
 
     Attributes
     ----------
@@ -231,14 +231,13 @@ class ConditionalKLScorer(BaseEstimator):
         features, settings = self._transformed(pair, final)
         of_all = scale_notes(*pair.continuous, images=pair.images)
         warn_of(of_all)
-        notes, reasons = self._score(features, final, of_all)
-        floors = self._halves(features, final) if self.floors else None
+        notes, reasons, floors = self._score(features, final, of_all)
         settings["seconds"] = round(time.perf_counter() - started, 3)
         columns = columns_of(
             pair,
             self.results_,
             self.terms_ if soft else None,
-            floors,
+            floors if self.floors else None,
             intervals=self.confidence_level is not None,
         )
         self.report_ = PerClassReport(
@@ -362,8 +361,8 @@ class ConditionalKLScorer(BaseEstimator):
 
     def _score(
         self, pair: LabelledPair, final: KNNDivergence, of_all: tuple[Note, ...]
-    ) -> tuple[dict[Any, str], dict[Any, str]]:
-        """Keep the results; what stands against them, and why others were not had."""
+    ) -> tuple[dict[Any, str], dict[Any, str], dict[Any, float]]:
+        """Keep results; what stands against them, why others were not had, floors."""
         soft = self.conditioning == "soft"
         jobs, reasons = class_jobs(pair, final, soft=soft)
         if reasons and self.on_unscored == "raise":
@@ -377,9 +376,11 @@ class ConditionalKLScorer(BaseEstimator):
         asked = [(self.estimator, job, pair.asked) for job in jobs]
         with kept_in_mind(pair.aux):  # which soft scores compare every class with
             results = in_workers(score, asked, n_jobs, self.verbose, "classes scored")
-        labels = (label for label, *_ in jobs)
-        results = [noted(result, of_all) for result in results]
-        scored = dict(zip(labels, results, strict=True))
+        floors = self._halves(pair, final) if self.floors else {}
+        scored = {
+            label: noted(result, of_all, floors.get(label, np.nan), final.base)
+            for (label, *_), result in zip(jobs, results, strict=True)
+        }
         notes = notes_of_classes(scored)
         self.results_: dict[Any, DivergenceResult] = scored
         self.terms_: dict[Any, SoftTerms] = {}
@@ -395,4 +396,4 @@ class ConditionalKLScorer(BaseEstimator):
         self.results_ = {c: one.in_base(final.base) for c, one in self.results_.items()}
         ratios = {c: one.log_ratio for c, one in self.results_.items()}
         self.log_ratio_ = pair.at_given_rows(ratios)
-        return notes, reasons
+        return notes, reasons, floors

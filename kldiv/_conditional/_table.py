@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from kldiv._conditional._labelled_pair import LabelledPair
 from kldiv._conditional._soft import SoftTerms
+from kldiv._results._export import unit_of
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import Floats
-from kldiv._warnings import DivergenceWarning, Note, warn_of
+from kldiv._warnings import TRUST, DivergenceWarning, Note, warn_of
 
+# Halves of a class that seem so many nats apart, and so large a share of the score,
+# are worth a note.
+_FLOOR, _RELATIVE_FLOOR = 0.25, 0.25
 # By class label, scored classes only.
 Results = Mapping[Any, DivergenceResult]
 
@@ -92,14 +96,32 @@ def _gather(classes: list[Any], values: Mapping[Any, float | None]) -> Floats:
     return np.array([np.nan if v is None else v for v in numbers], dtype=np.float64)
 
 
-def noted(result: DivergenceResult, notes: tuple[Note, ...]) -> DivergenceResult:
-    """A result with notes on all classes, which were told and which nothing exceeds."""
-    if not notes:
-        return result
-    said = {note.name for note in notes}
+def noted(
+    result: DivergenceResult, of_all: tuple[Note, ...], floor: float, base: float | None
+) -> DivergenceResult:
+    """A result with notes on all classes, which were told, and one on its floor.
+
+    `floor` is in the unit of `base`, NaN where halves could not be compared.
+    """
+    said = {note.name for note in of_all}
     own = [note for note in result.notes if note.name not in said]
-    told = [Note(str(note), None, note.severity, note.name) for note in notes]
-    return replace(result, notes=(*told, *own), trust=notes[0].severity)
+    told = [Note(str(note), None, note.severity, note.name) for note in of_all]
+    nats = abs(floor) * (1.0 if base is None else float(np.log(base)))
+    if nats > max(_FLOOR, _RELATIVE_FLOOR * abs(result.value)):
+        own.append(_floor_note(floor, base))
+    severities = {result.trust, *(note.severity for note in (*told, *own))}
+    return replace(result, notes=(*told, *own), trust=max(severities, key=TRUST.index))
+
+
+def _floor_note(floor: float, base: float | None) -> Note:
+    return Note(
+        f"two halves of the training rows, which differ in nothing, seem {floor:.2f} "
+        f"{unit_of(base)} apart: so much of the value may be noise. Bring more rows, "
+        "or use fewer columns.",
+        None,
+        "caution",
+        "floor",
+    )
 
 
 def notes_of_classes(results: Results) -> dict[Any, str]:

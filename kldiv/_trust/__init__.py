@@ -5,6 +5,7 @@ how bad that is. The verdict of a result is the worst of its notes.
 """
 
 from kldiv._trust._notes import NOTES, notes_of, verdict
-from kldiv._trust._outcome import TRUST, Check, Outcome
+from kldiv._trust._outcome import Check, Outcome
+from kldiv._warnings import TRUST
 
 __all__ = ["NOTES", "TRUST", "Check", "Outcome", "notes_of", "verdict"]

@@ -19,7 +19,7 @@ from kldiv._trust._estimates import (
     single_rows,
     wide_interval,
 )
-from kldiv._trust._outcome import TRUST, Check, Outcome
+from kldiv._trust._outcome import Check, Outcome
 from kldiv._trust._samples import (
     beyond_support,
     dependent_rows,
@@ -27,7 +27,7 @@ from kldiv._trust._samples import (
     few_rows,
     other_scale,
 )
-from kldiv._warnings import Note, TrustWarning
+from kldiv._warnings import TRUST, Note, TrustWarning
 
 
 def notes_of(outcome: Outcome, names: Sequence[str] | None = None) -> tuple[Note, ...]:

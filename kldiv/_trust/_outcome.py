@@ -8,9 +8,6 @@ from typing import Any
 
 from kldiv._typing import FloatArray
 
-#: Verdicts, from best to worst.
-TRUST = ("good", "caution", "do not use")
-
 
 @dataclass(frozen=True)
 class Outcome:
