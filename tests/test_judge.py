@@ -258,10 +258,15 @@ def test_no_lead_helps_references_that_balls_contradict_on_a_surface(rng):
     n, across = 300, rng.normal(size=(2, 7))
     known = np.concatenate([rng.normal(1, 1, n), rng.normal(-1, 1, n)])
     X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
-    for turned, alone in ((np.eye(2), 1), (across, 0)):
+    for turned, misfit, alone in (
+        (np.eye(2), 3.0, 1),
+        (across, 3.0, 0),
+        (across, 0.4, 0),
+        (across, 0.2, 1),
+    ):
         modest = log_ratio(X @ turned, Y @ turned, correction="common", scale=None)
         modest = replace(modest, X=X @ turned)
-        large = replace(modest, values=modest.values + 10, misfit=3.0)
+        large = replace(modest, values=modest.values + 10, misfit=misfit)
         evidence = [Evidence(-known, lambda large=large: large)]
         evidence.append(Evidence(known, lambda modest=modest: modest))
         ((_, found),) = _parts_of(evidence, n, np.array([0.0, 20.0, 9.0]))

@@ -92,7 +92,9 @@ def _parts_of(
     if best is not None:
         alone = evidence[best].estimate()
         surely = _ahead_of_all(behind, _SURELY_MORE) is not None
-        refuted = _contradicted(alone) and (not surely or _on_a_surface(alone))
+        refuted = _contradicted_on_a_surface(alone) or (
+            _contradicted(alone) and not surely
+        )
         if not (refuted or _decided_by_single_rows(alone)):
             return [(1.0, alone)]
     return _weighed(evidence, judged)
@@ -147,10 +149,12 @@ def _contradicted(ratio: LogRatio) -> bool:
     return ratio.misfit > max(_MISFIT, _RELATIVE_MISFIT * abs(ratio.mean))
 
 
-def _on_a_surface(ratio: LogRatio) -> bool:
-    """Whether rows vary in far fewer dimensions than they have columns."""
+def _contradicted_on_a_surface(ratio: LogRatio) -> bool:
+    """Whether balls contradict references of rows that vary in far fewer dimensions
+    than they have columns; there a large value is no excuse, but the error itself."""
     dimensions = local_dimension(ratio.neighbors.block("xx"))
-    return dimensions < _SHARE_OF_DIMENSIONS * ratio.X.shape[1]
+    on_a_surface = dimensions < _SHARE_OF_DIMENSIONS * ratio.X.shape[1]
+    return on_a_surface and ratio.misfit > _MISFIT
 
 
 def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:
