@@ -43,7 +43,7 @@ _SURELY_MORE, _MORE = 5.0, 3.0
 _MISFIT, _RELATIVE_MISFIT = 0.25, 0.06
 # Rows that vary in a smaller share of the dimensions lie on a surface. Five distances
 # tell of Gaussians in 50 columns about half of them, and of images two fifths.
-_SHARE_OF_DIMENSIONS = 1 / 3
+_SHARE_OF_DIMENSIONS, _ROWS_PER_DIMENSION = 1 / 3, 2
 # Log likelihood that a fitted scale gains by chance, in nats: where samples lie apart
 # and every candidate says so, losses differ by less, and mean nothing.
 _WORTH_OF_A_SCALE = 1.0
@@ -152,9 +152,11 @@ def _contradicted(ratio: LogRatio) -> bool:
 def _contradicted_on_a_surface(ratio: LogRatio) -> bool:
     """Whether balls contradict references of rows that vary in far fewer dimensions
     than they have columns; there a large value is no excuse, but the error itself."""
+    n, d = ratio.X.shape
+    if n < _ROWS_PER_DIMENSION * d:  # distances of few rows know few dimensions
+        return False
     dimensions = local_dimension(ratio.neighbors.block("xx"))
-    on_a_surface = dimensions < _SHARE_OF_DIMENSIONS * ratio.X.shape[1]
-    return on_a_surface and ratio.misfit > _MISFIT
+    return dimensions < _SHARE_OF_DIMENSIONS * d and ratio.misfit > _MISFIT
 
 
 def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:
