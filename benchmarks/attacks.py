@@ -55,12 +55,10 @@ def main() -> None:
     options.attacker = options.attacker or ["preimage_gan", "gmi"]
     train = load_dataset("emnist", options.data, "mnist", part="train")
     aux = load_dataset("emnist", options.data, options.aux, part="test")
-    settings = complete_settings({"seed": options.seed})
-    settings["train"] = {"sha256": digest(train)}
-    victim, judge = prepare_models(settings, train, Path(options.models), verbose=0)
+    seeds, victim, judge = models_of(train, options.models, options.seed)
     answers = owner_answers(victim, aux)
     for name in options.attacker:
-        attack(name, options, settings["seeds"], victim, judge, train, aux, answers)
+        attack(name, options, seeds, victim, judge, train, aux, answers)
 
 
 def arguments() -> argparse.Namespace:
@@ -91,6 +89,13 @@ def digest(data):
     from kldiv_attack._settings import describe_images
 
     return describe_images(data, data)["sha256"]
+
+
+def models_of(train, folder, seed):
+    """Seeds by their use, the victim and the judge, trained once for a folder."""
+    settings = complete_settings({"seed": seed})
+    settings["train"] = {"sha256": digest(train)}
+    return settings["seeds"], *prepare_models(settings, train, Path(folder), verbose=0)
 
 
 def attack(name, options, seeds, victim, judge, train, aux, answers):
@@ -184,12 +189,12 @@ def judge_study(folder, data, name, n):
             settings = read_json(run / "config.json")["config"]
             settings["evaluate"]["n_reconstructions"] = n
             victim, judge = prepare_models(settings, train, models, verbose=0)
-            data = RunImages(train, aux, None)
+            owned = RunImages(train, aux, None)
             # the checkpoint is the finished one: nothing is trained
-            images, attacker = run_attack(settings, victim, data, run, verbose=0)
+            images, attacker = run_attack(settings, victim, owned, run, verbose=0)
             answers = owner_answers(victim, aux)
             success, controls = evaluate_run(
-                settings, images, attacker, data, answers, judge, victim, verbose=0
+                settings, images, attacker, owned, answers, judge, victim, verbose=0
             )
             for title, report in {name: success, **controls}.items():
                 means = report["accuracy"].mean(), report["coverage"].mean()

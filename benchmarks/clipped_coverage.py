@@ -9,15 +9,12 @@ lowest and the highest, and the largest distance of a mean from the share.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
-from attacks import digest
+from attacks import models_of
 
 from kldiv_attack import evaluate_attack, load_dataset
-from kldiv_attack._models import prepare_models
-from kldiv_attack._settings import complete_settings
 
 N = 400
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -34,9 +31,7 @@ def main() -> None:
     train = load_dataset("emnist", options.data, "mnist", part="train")
     good = load_dataset("emnist", options.data, "mnist", part="test")
     wrong = load_dataset("emnist", options.data, "letters", part="test")
-    settings = complete_settings({"seed": options.seed})
-    settings["train"] = {"sha256": digest(train)}
-    _, judge = prepare_models(settings, train, Path(options.models), verbose=0)
+    _, _, judge = models_of(train, options.models, options.seed)
     rng = np.random.default_rng(options.seed)
     apart = []
     print("good images   clipped coverage (lowest to highest class)")

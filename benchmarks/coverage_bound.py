@@ -12,11 +12,10 @@ labels: the last lines bound what a choice among the public images can reach.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
-from attacks import digest, line
+from attacks import line, models_of
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -25,8 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kldiv_attack import CONTROLS, evaluate_attack, load_dataset
-from kldiv_attack._models import owner_answers, prepare_models
-from kldiv_attack._settings import complete_settings
+from kldiv_attack._models import owner_answers
 from kldiv_attack.attackers._sureness import certainty
 
 N = 400
@@ -43,11 +41,8 @@ def main() -> None:
     train = load_dataset("emnist", options.data, "mnist", part="train")
     unseen = load_dataset("emnist", options.data, "mnist", part="test")
     aux = load_dataset("emnist", options.data, "balanced", part="test")
-    settings = complete_settings({"seed": options.seed})
-    settings["train"] = {"sha256": digest(train)}
-    victim, judge = prepare_models(settings, train, Path(options.models), verbose=0)
-    answers = owner_answers(victim, aux)
-    seed = settings["seeds"]["evaluate"]
+    seeds, victim, judge = models_of(train, options.models, options.seed)
+    answers, seed = owner_answers(victim, aux), seeds["evaluate"]
     print(line(f"seed {options.seed}", ["accuracy", "coverage"]))
     for title, images in choices(aux, unseen, answers, seed):
         report = evaluate_attack(images, train, judge, victim=victim, random_state=seed)

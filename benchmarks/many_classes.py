@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from attacks import MEASURES, digest, line
+from attacks import MEASURES, line, models_of
 
 from kldiv_attack import (
     CONTROLS,
@@ -26,8 +26,7 @@ from kldiv_attack import (
     make_attacker,
     run_study,
 )
-from kldiv_attack._models import owner_answers, prepare_models
-from kldiv_attack._settings import complete_settings
+from kldiv_attack._models import owner_answers
 from kldiv_attack.judge import fingerprints
 
 
@@ -69,11 +68,9 @@ def main() -> None:
 
 def outcomes(options, train, aux):
     """Attack, and print what it and the controls reach; 200 images per class."""
-    settings = complete_settings({"seed": options.seed})
-    settings["train"] = {"sha256": digest(train)}
     models = Path(options.out) / f"seed_{options.seed}" / "models"
-    victim, judge = prepare_models(settings, train, models, verbose=0)
-    answers, seeds = owner_answers(victim, aux), settings["seeds"]
+    seeds, victim, judge = models_of(train, models, options.seed)
+    answers = owner_answers(victim, aux)
     found = {}
     for name in options.attacker or ["retrieval"]:
         attacker = make_attacker(name, random_state=seeds["attacker"], device="cpu")

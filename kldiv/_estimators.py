@@ -26,10 +26,10 @@ from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
 from kldiv._validation import (
     Weights,
-    as_rows,
     check_integer,
     check_level,
     check_pair,
+    check_rows,
     joined_weights,
     refuse_two_vectors,
     whole_frame,
@@ -670,15 +670,7 @@ class KNNDivergence(BaseEstimator):
             reset = False
             if hasattr(self, "feature_names_in_"):
                 return X
-        with np.errstate(over="ignore", invalid="ignore"):  # a sum of finite numbers
-            checked: FloatArray = validate_data(
-                self,
-                as_rows(X, "X"),
-                dtype=[np.float64, np.float32],
-                order="C",
-                reset=reset,
-            )
-        return checked
+        return check_rows(self, X, reset=reset)
 
     def _estimate_checked(
         self,

@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from kldiv import (
 )
 from kldiv_attack._files import read_json, write_json
 from kldiv_attack._progress import progress
+from kldiv_attack._row_ids import row_ids
 from kldiv_attack._rules import Rule, Whole, optional
 from kldiv_attack._run_folder import report_to_dict, reports_of
 from kldiv_attack.datasets import LabelledImages
@@ -83,15 +83,10 @@ class Features:
     ) -> None:
         self._images = np.concatenate([train.images, aux.images])
         self._image_of: NDArray[np.int64] | None = None
-        first: dict[bytes, int] = {}
-        rows = self._images + np.float32(0)  # -0.0 equals 0.0
-        ids = [
-            first.setdefault(blake2b(row, digest_size=16).digest(), i)
-            for i, row in enumerate(rows)
-        ]
+        (ids,) = row_ids([self._images])
+        _, first = np.unique(ids, return_index=True)
         if len(first) < len(ids):
-            distinct, self._image_of = np.unique(ids, return_inverse=True)
-            self._images = self._images[distinct]
+            self._images, self._image_of = self._images[first], ids
         self._n, self._judge = len(train), judge
         self._bases: dict[str, tuple[NDArray[np.float64], int]] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kldiv._order import quartiles
 from kldiv._typing import FloatArray, Floats
 from kldiv._warnings import Note, TrustWarning
 
@@ -79,6 +80,5 @@ def _quartile_sizes(rows: FloatArray) -> Floats:
 
 def _middle_of(rows: Floats | FloatArray) -> str:
     """The middle half of a typical column, in words."""
-    quartiles = np.quantile(rows / 4, [0.25, 0.75], axis=0)  # differences are finite
-    low, high = 4 * np.quantile(quartiles, 0.5, axis=1)
+    low, high = 4 * np.quantile(quartiles(rows) / 4, 0.5, axis=1)  # as `quartiles` does
     return f"mostly from {low:.3g} to {high:.3g}"

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from kldiv._ks._methods import METHODS, ks_test
 from kldiv._results._ks_result import KSResult
 from kldiv._typing import FloatArray
 from kldiv._validation import (
-    as_rows,
     check_choice,
     check_integer,
     check_n_jobs,
+    check_rows,
     joined_weights,
     refuse_two_vectors,
 )
@@ -107,7 +107,7 @@ class KSDistance(BaseEstimator):
         check_integer(self.n_directions, "n_directions", 1)
         check_n_jobs(self.n_jobs)
         refuse_two_vectors(X, y)
-        self.reference_ = self._checked(X, reset=True)
+        self.reference_ = check_rows(self, X, reset=True)
         m = len(self.reference_)
         self.reference_weight_ = joined_weights(None, 0, sample_weight, m)
         return self
@@ -219,18 +219,7 @@ class KSDistance(BaseEstimator):
         ndarray of shape (n, n_features)
             The rows, checked.
         """
-        return self._checked(X, reset=False)
-
-    def _checked(self, X: Any, *, reset: bool) -> FloatArray:
-        with np.errstate(over="ignore", invalid="ignore"):  # a sum of finite numbers
-            rows: FloatArray = validate_data(
-                self,
-                as_rows(X, "X"),
-                dtype=[np.float64, np.float32],
-                order="C",
-                reset=reset,
-            )
-        return rows
+        return check_rows(self, X, reset=False)
 
     def _result_of(
         self,

@@ -69,6 +69,21 @@ def as_rows(values: Any, name: str) -> Any:
     return array.reshape(-1, 1) if array.ndim == 1 else array.reshape(len(array), -1)
 
 
+def check_rows(estimator: Any, X: Any, *, reset: bool) -> FloatArray:
+    """Rows as scikit-learn checks those of an estimator, which it tells their width."""
+    from sklearn.utils.validation import validate_data
+
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum of finite numbers
+        rows: FloatArray = validate_data(
+            estimator,
+            as_rows(X, "X"),
+            dtype=[np.float64, np.float32],
+            order="C",
+            reset=reset,
+        )
+    return rows
+
+
 def refuse_two_vectors(X: Any, y: Any) -> None:
     """Raise ValueError if two vectors are given where one sample is asked for."""
     if y is not None and as_array(X, "X").ndim == 1:

@@ -111,6 +111,8 @@ def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> in
 
 def _check_targets(options: argparse.Namespace) -> None:
     """A decision that could not be written would leave an exit code without it."""
+    from kldiv_attack.audit.demands import NO_LIMIT
+
     limits = options.fail_below, options.fail_above, options.fail_below_change
     for option in ("junit", "json"):
         target = getattr(options, option)
@@ -120,10 +122,7 @@ def _check_targets(options: argparse.Namespace) -> None:
         if path.is_dir() or not os.access(path.parent, os.W_OK):
             raise ValueError(f"{path} cannot be written.")
         if limits == (None, None, None):
-            raise ValueError(
-                f"--{option} {path}: expected a limit to decide on, got none. Give "
-                "--fail-below, --fail-above or --fail-below-change."
-            )
+            raise ValueError(f"--{option} {path}: {NO_LIMIT}")
 
 
 def _victims(given: list[str]) -> dict[str | None, str]:

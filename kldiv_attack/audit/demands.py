@@ -13,6 +13,11 @@ from kldiv_attack.audit.gate import Rule, Waiver, decide, parse_rule, read_waive
 from kldiv_attack.audit.inputs import Inputs
 from kldiv_attack.audit.result import AuditReport
 
+NO_LIMIT = (
+    "expected a limit to decide on, got none. Give --fail-below, --fail-above or "
+    "--fail-below-change."
+)
+
 
 @dataclass(frozen=True)
 class Demands:
@@ -57,9 +62,7 @@ class Demands:
         }
         if not self.rules and any(idle.values()):
             raise ValueError(
-                f"{', '.join(name for name in idle if idle[name])}: expected a limit "
-                "to decide on, got none. Give --fail-below, --fail-above or "
-                "--fail-below-change."
+                f"{', '.join(name for name in idle if idle[name])}: {NO_LIMIT}"
             )
         return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from kldiv_attack._row_ids import row_ids
 from kldiv_attack.audit.samples import Sample
 
 # As many principal components as ConditionalKLScorer(transformer="auto") takes.
@@ -127,17 +127,6 @@ def make_space(train: Sample, others: Sequence[Sample], seed: int) -> Space:
         encoded = np.split(features, cuts)
     rows = [np.ascontiguousarray(part, dtype=np.float64) for part in encoded]
     return Space(rows[0], rows[1:], ids, description)
-
-
-def row_ids(samples: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
-    """One number for each row; equal rows get the same one, across samples."""
-    known: dict[bytes, int] = {}
-    found = []
-    for rows in samples:
-        plain = np.ascontiguousarray(rows + 0.0)  # -0.0 equals 0.0
-        keys = [blake2b(row, digest_size=16).digest() for row in plain]
-        found.append(np.array([known.setdefault(key, len(known)) for key in keys]))
-    return found
 
 
 def _some(rows: NDArray[Any]) -> Rows:
