@@ -1,6 +1,7 @@
 """Sphinx configuration; build with ``python -m sphinx -W --keep-going docs out``."""
 
 import sys
+import warnings
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -60,6 +61,10 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "plot_gallery": "True",
 }
+# What an example warns of is shown without the path of the checkout.
+warnings.formatwarning = lambda message, category, *_: (
+    f"{category.__name__}: {message}\n"
+)
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 

@@ -151,7 +151,8 @@ def curves(lines: Sequence[Line], x_axis: str, y_axis: str, alt: str) -> str:
     for tick in decades(10**first, 10**last):
         x = across(math.log10(tick))
         parts.append(
-            f'<text x="{x:.1f}" y="{height - 56}" text-anchor="middle">{tick:,}</text>'
+            f'<text x="{x:.1f}" y="{height - 56}" text-anchor="middle">'
+            f"{_count(tick)}</text>"
         )
     for i, line in enumerate(lines):
         parts.append(_line(line, across, up, i))
@@ -302,6 +303,11 @@ def decades(low: float, high: float) -> list[int]:
     if len(found) > 7:
         found = [value for value in found if str(value)[0] == "1"]
     return found or [round(low)]
+
+
+def _count(value: int) -> str:
+    """A round number in the room that a phone leaves it."""
+    return f"{value / 1000:g}k" if value >= 1000 else str(value)
 
 
 def mark(shape: str, x: float, y: float) -> str:

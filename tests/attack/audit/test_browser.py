@@ -64,6 +64,11 @@ const found = {
     n.getAttribute("src") ?? n.getAttribute("href"))
     .filter((u) => !/^(data:|#)/.test(u)),
 };
+const folded = () => all("details > :not(summary)").map((n) => n.checkVisibility());
+found.folded = folded();
+for (const rule of document.styleSheets[0].cssRules)
+  if (rule.media?.mediaText === "print") rule.media.mediaText = "all";
+found.printed = folded();
 const out = document.createElement("pre");
 out.id = "found"; out.textContent = JSON.stringify(found);
 parent.document.body.append(out);
@@ -132,6 +137,9 @@ def test_the_report_in_a_browser(page, tmp_path, width, dark):
     assert (seen["paper"] != "rgb(255, 255, 255)") == dark
     assert seen["script"] == "undefined"
     assert seen["external"] == []
+    assert seen["folded"]
+    assert not any(seen["folded"])
+    assert all(seen["printed"])  # paper has nothing to click on
     up, down = seen["sorted"]
     values = [float(value) for value in up["values"]]
     assert values == sorted(values)
