@@ -217,3 +217,34 @@ def test_halves_alone_are_the_floors_of_the_report(rng):
     floors = scorer.fit((X, y), (A, y)).report()["floor"]
     np.testing.assert_array_equal([halves[0], halves[1]], floors)
     assert scorer.score_halves((X[:70], y[:70])).keys() == {0}
+
+
+def test_floors_may_be_given_and_are_noted_alike(rng, monkeypatch):
+    y = np.repeat(["a", "b"], 200)
+    X, A = rng.normal(size=(2, 400, 2))
+    own = ConditionalKLScorer().fit((X, y), (A, y)).report()
+    floors = ConditionalKLScorer().score_halves((X, y))
+    monkeypatch.setattr(ConditionalKLScorer, "_halves", None)  # not measured again
+    given = ConditionalKLScorer(floors=floors).fit((X, y), (A, y)).report()
+    np.testing.assert_array_equal(given["floor"], own["floor"])
+    far = ConditionalKLScorer(floors={"b": -2.0}).fit((X, y), (A, y)).report()
+    np.testing.assert_array_equal(far["floor"], [np.nan, -2.0])
+    assert far["trust"][1] == "caution"
+    assert "seem -2.00 nats apart" in far.notes["b"]
+    assert far.notes.get("a") == own.notes.get("a")
+
+
+@pytest.mark.parametrize(
+    ("floors", "error", "message"),
+    [
+        ("yes", TypeError, "floors='yes': expected True, False, or a dict"),
+        ({"a": np.inf}, ValueError, "class a has inf: expected a finite number"),
+        ({"a": "0.1"}, ValueError, "class a has '0.1': expected a finite number"),
+        ({0: 0.1}, ValueError, "class 0 is no label of the training rows, .* 'a'"),
+    ],
+)
+def test_floors_of_other_kinds_are_refused(floors, error, message, rng):
+    y = np.repeat(["a", "b"], 20)
+    X = rng.normal(size=(40, 2))
+    with pytest.raises(error, match=message):
+        ConditionalKLScorer(floors=floors).fit((X, y), (X + 0.5, y))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,31 @@ def floors_of(
     unit = 1.0 if final.base is None else float(np.log(final.base))
     labels = (label for label, *_ in jobs)
     return {c: one / unit for c, one in zip(labels, found, strict=True)}
+
+
+def given_floors(
+    floors: Any, classes: Sequence[Any] | None = None
+) -> Mapping[Any, float]:
+    """Floors that are given and need not be measured, of `classes` where known."""
+    if isinstance(floors, bool | np.bool_):
+        return {}
+    if not isinstance(floors, Mapping):
+        raise TypeError(
+            f"floors={floors!r}: expected True, False, or a dict of class label to "
+            "floor, as score_halves returns it."
+        )
+    for label, floor in floors.items():
+        if not isinstance(floor, Real) or np.isinf(float(floor)):
+            raise ValueError(
+                f"floors: class {label} has {floor!r}: expected a finite number, or "
+                "NaN where a class cannot be halved."
+            )
+        if classes is not None and label not in classes:
+            raise ValueError(
+                f"floors: class {label!r} is no label of the training rows, which are "
+                f"{', '.join(map(repr, classes))}. Take score_halves of these rows."
+            )
+    return floors
 
 
 def pairings_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,14 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from kldiv._conditional._jobs import (
     class_jobs,
     floors_of,
+    given_floors,
     pairings_of,
     score_job,
     unscored_error,
 )
-from kldiv._conditional._labelled_pair import (
-    LabelledPair,
-    labelled_pair,
-)
+from kldiv._conditional._labelled_pair import LabelledPair, labelled_pair
 from kldiv._conditional._soft import SoftTerms, soft_result, soft_terms
 from kldiv._conditional._table import columns_of, noted, notes_of_classes
 from kldiv._conditional._transformer import make_transformer
@@ -84,10 +83,10 @@ class ConditionalKLScorer(BaseEstimator):
         workers are other processes.
     confidence_level : float or None, default=None
         Adds standard errors and intervals of this level to the report.
-    floors : bool, default=True
+    floors : bool or dict, default=True
         Adds what the estimator says of two halves of the training rows of each class,
-        at most 2000, whose divergence is 0: scores no larger than this are none, and
-        a floor far from zero is noted. Costs one more estimate for each class.
+        at most 2000, whose divergence is 0, and notes those far from zero. Costs one
+        more estimate for each class, unless given as :meth:`score_halves` gives them.
 
     Attributes
     ----------
@@ -144,7 +143,7 @@ class ConditionalKLScorer(BaseEstimator):
         random_state: Any = None,
         verbose: int = 0,
         confidence_level: float | None = None,
-        floors: bool = True,
+        floors: bool | Mapping[Any, float] = True,
     ) -> None:
         self.estimator = estimator
         self.transformer = transformer
@@ -227,6 +226,7 @@ class ConditionalKLScorer(BaseEstimator):
         pair = labelled_pair(
             train, aux, self.victim, soft=soft, discrete=self._discrete(final)
         ).weighted(sample_weight, reference_weight)
+        given_floors(self.floors, pair.classes.tolist())
         self._keep_features(pair)
         features, settings = self._transformed(pair, final)
         of_all = scale_notes(*pair.continuous, images=pair.images)
@@ -304,6 +304,7 @@ class ConditionalKLScorer(BaseEstimator):
         for name, choices in self._CHOICES.items():
             check_choice(getattr(self, name), choices, name)
         check_level(self.confidence_level)
+        given_floors(self.floors)
         estimator = KNNDivergence() if self.estimator is None else self.estimator
         final = estimator[-1] if isinstance(estimator, Pipeline) else estimator
         if not isinstance(final, KNNDivergence):
@@ -361,7 +362,7 @@ class ConditionalKLScorer(BaseEstimator):
 
     def _score(
         self, pair: LabelledPair, final: KNNDivergence, of_all: tuple[Note, ...]
-    ) -> tuple[dict[Any, str], dict[Any, str], dict[Any, float]]:
+    ) -> tuple[dict[Any, str], dict[Any, str], Mapping[Any, float]]:
         """Keep results; what stands against them, why others were not had, floors."""
         soft = self.conditioning == "soft"
         jobs, reasons = class_jobs(pair, final, soft=soft)
@@ -376,7 +377,8 @@ class ConditionalKLScorer(BaseEstimator):
         asked = [(self.estimator, job, pair.asked) for job in jobs]
         with kept_in_mind(pair.aux):  # which soft scores compare every class with
             results = in_workers(score, asked, n_jobs, self.verbose, "classes scored")
-        floors = self._halves(pair, final) if self.floors else {}
+        given = given_floors(self.floors)
+        floors = given or (self._halves(pair, final) if self.floors else {})
         scored = {
             label: noted(result, of_all, floors.get(label, np.nan), final.base)
             for (label, *_), result in zip(jobs, results, strict=True)
@@ -384,10 +386,9 @@ class ConditionalKLScorer(BaseEstimator):
         notes = notes_of_classes(scored)
         self.results_: dict[Any, DivergenceResult] = scored
         self.terms_: dict[Any, SoftTerms] = {}
-        if self.conditioning == "soft":
+        if soft:
             column = {c: i for i, c in enumerate(pair.classes.tolist())}
-            for c, result in scored.items():
-                self.terms_[c] = soft_terms(result, pair, column[c])
+            self.terms_ = {c: soft_terms(r, pair, column[c]) for c, r in scored.items()}
             self.results_ = {
                 c: soft_result(terms, pair, column[c], self.confidence_level)
                 for c, terms in self.terms_.items()

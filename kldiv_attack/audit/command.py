@@ -172,6 +172,7 @@ def run_score(options: argparse.Namespace) -> int:
     """
     from kldiv_attack.audit.answers import Answers
     from kldiv_attack.audit.features import check_scale, make_space
+    from kldiv_attack.audit.one_law import floors, with_columns
     from kldiv_attack.audit.paths import read_sample
     from kldiv_attack.audit.scoring import score, table_of
 
@@ -184,15 +185,18 @@ def run_score(options: argparse.Namespace) -> int:
         raise ValueError("score: both samples need labels.")
     space = make_space(train, [aux], options.seed)
     names = train.class_names
+    floor = floors(space.train, train.labels, names, n_jobs=options.n_jobs)
     scores = score(
         space.train,
         train.labels,
         space.others[0],
         Answers(aux.labels),
         names,
+        floor=floor,
         n_jobs=options.n_jobs,
     )
     table = table_of(scores, names, victim="", defence="", aux=aux.name)
+    table = with_columns(table, floor=floor)
     caption = (
         f"Divergence of {train.name} from {aux.name} in nats, {space.description}."
     )

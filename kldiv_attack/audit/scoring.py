@@ -53,6 +53,7 @@ def score(
     answers: Answers,
     class_names: Sequence[str],
     *,
+    floor: Sequence[float | None],
     n_jobs: int | None,
     level: float = 0.95,
     bar: Any = None,
@@ -69,6 +70,9 @@ def score(
         The victim's answers to the auxiliary rows.
     class_names : sequence of str
         Names of the classes.
+    floor : sequence of float or None
+        What halves of the training rows of each class give, from
+        :func:`kldiv_attack.audit.one_law.floors`.
     n_jobs : int or None
         Classes scored at a time.
     level : float, default=0.95
@@ -86,7 +90,7 @@ def score(
     order = np.random.default_rng(len(aux)).permutation(len(aux))
     aux, called = aux[order], answers.labels[order]
     jobs = [
-        (str(class_names[c]), train[labels == c], aux[called == c])
+        (str(class_names[c]), train[labels == c], aux[called == c], floor[c])
         for c in np.unique(labels)
     ]
     n_jobs = 1 if n_jobs is None else n_jobs
@@ -108,14 +112,16 @@ def _one_level(n_jobs: int) -> AbstractContextManager[Any]:
     return nullcontext() if n_jobs == 1 else threadpool_limits(1, user_api="blas")
 
 
-def _score_class(name: str, own: Rows, called: Rows, level: float) -> ClassScore:
+def _score_class(
+    name: str, own: Rows, called: Rows, floor: float | None, level: float
+) -> ClassScore:
     try:
         if len(called):
             scorer = ConditionalKLScorer(
                 KNNDivergence(duplicates="drop"),
                 transformer=None,
                 confidence_level=level,
-                floors=False,
+                floors={} if floor is None else {name: floor},
             )
             pair = [(rows, np.full(len(rows), name)) for rows in (own, called)]
             report = scorer.fit(*pair).report()

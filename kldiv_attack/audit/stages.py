@@ -167,7 +167,7 @@ class Work:
             )  # fmt: skip
             for (model, a, defence, answers), mark in zip(jobs, marks, strict=True):
                 if mark not in known:
-                    known[mark] = self._scores(a, answers, bar)
+                    known[mark] = self._scores(a, answers, floor, bar)
                 scores = known[mark]
                 self.scored.append(
                     self._scored(model, a, defence, answers, scores, floor)
@@ -176,11 +176,13 @@ class Work:
             self.scored, self._accuracy_under, self.names
         )
 
-    def _scores(self, a: int, answers: Answers, bar: Any) -> Scores:
+    def _scores(
+        self, a: int, answers: Answers, floor: list[float | None], bar: Any
+    ) -> Scores:
         """Scores, p-values and marks of the rows of an auxiliary sample."""
         rows = self.space.train, self.labels, self.space.others[a], answers
         return (
-            score(*rows, self.names, n_jobs=self.n_jobs, bar=bar),
+            score(*rows, self.names, floor=floor, n_jobs=self.n_jobs, bar=bar),
             pvalues(*rows, len(self.names), self.seed),
             digests(*rows, len(self.names)),
         )

@@ -145,7 +145,8 @@ def test_score_prints_numbers(files, capsys):
     assert main(["score", *pair, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["classes"] == ["0", "1", "2"]
-    assert all(isinstance(value, float) for value in found["columns"]["kl"])
+    for column in ("kl", "floor"):
+        assert all(isinstance(value, float) for value in found["columns"][column])
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,25 @@ def test_a_class_without_answers_is_not_evaluable_with_a_reason(run):
     assert "1 cannot be evaluated (2)" in report.sentence
 
 
+def test_a_floor_far_from_zero_is_told_in_every_form(run, monkeypatch):
+    plain = run().tables[0]
+    monkeypatch.setattr(
+        "kldiv_attack.audit.stages.floors", lambda *_, **__: [None, 0.9, 0.1]
+    )
+    report = run(defences=["label_only"])
+    for table in report.tables:
+        assert table.columns["floor"] == [None, 0.9, 0.1]
+        assert table.columns["kl"] == plain.columns["kl"]
+        assert [c for c, said in table.notes.items() if "floor" in said] == ["1"]
+        assert table.columns["trust"][1] == "caution"
+        assert table.evaluable(1)
+    says = "two halves of the training rows, which differ in nothing, seem 0.90 nats"
+    again = AuditReport.from_json(report.to_json())
+    assert again.tables[0].notes["1"]["floor"].lower().startswith(says)
+    for text in (report.to_html(), report.to_markdown()):
+        assert f"Floor (class 1). {says[0].upper()}{says[1:]}" in " ".join(text.split())
+
+
 def test_a_class_that_cannot_be_scored_does_not_take_the_others_along(run, train):
     X, y = train[0].copy(), train[1]
     X[y == 2] = 1.0  # all rows of a class are one row

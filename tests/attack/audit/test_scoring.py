@@ -9,9 +9,10 @@ from kldiv_attack.audit.scoring import score, table_of, verdict
 from kldiv_attack.audit.sections import _by_check
 
 
-def table(train, aux):
+def table(train, aux, floor=None):
     zeros = np.zeros(len(train), dtype=np.int64), np.zeros(len(aux), dtype=np.int64)
-    scores = score(train, zeros[0], aux, Answers(zeros[1]), ["0"], n_jobs=None)
+    answers = Answers(zeros[1])
+    scores = score(train, zeros[0], aux, answers, ["0"], floor=[floor], n_jobs=None)
     return table_of(scores, ["0"], victim="v", defence="", aux="a")
 
 
@@ -41,6 +42,18 @@ def test_other_reasons_still_take_the_score_away(rng):
     assert not found.evaluable(0)
     assert found.notes["0"]["few rows"].startswith(
         "200 training rows and 10 auxiliary rows in 2 columns are few"
+    )
+
+
+def test_a_floor_far_from_zero_is_noted(rng):
+    train, aux = rng.normal(size=(2, 200, 2))
+    for floor, trust in ((0.2, "good"), (None, "good"), (0.9, "caution")):
+        found = table(train, aux, floor)
+        assert found.columns["trust"] == [trust]
+        assert found.evaluable(0)
+        assert ("floor" in found.notes.get("0", {})) == (trust == "caution")
+    assert found.notes["0"]["floor"].startswith(
+        "Two halves of the training rows, which differ in nothing, seem 0.90 nats apart"
     )
 
 
