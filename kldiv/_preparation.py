@@ -24,7 +24,7 @@ from kldiv._far_rows import RANGES, far_rows
 from kldiv._order import in_order
 from kldiv._ranges import Sample, Span, informative, informative_columns, span_of
 from kldiv._typing import FloatArray, Mask, Rows, UserMetric
-from kldiv._validation import Weights, check_sizes
+from kldiv._validation import Weights, check_sizes, generator_of
 from kldiv._warnings import (
     DiscreteDataWarning,
     Note,
@@ -161,7 +161,7 @@ def prepare(
         X, Y, order, told = _without_far_rows(X, Y, order)
         notes += told
     if duplicates == "dither" and (counts.total or discrete):
-        X, Y = dither(X, Y, np.random.default_rng(random_state))
+        X, Y = dither(X, Y, generator_of(random_state))
         _check_spread(X, Y)
     check_sizes(n_neighbors, len(X), len(Y))
     ids = row_ids(X, Y) if counts.total and duplicates == "expand" else None

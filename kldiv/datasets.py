@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import logsumexp
 
-from kldiv._validation import check_choice, check_sample
+from kldiv._validation import check_choice, check_sample, generator_of
 
 __all__ = [
     "make_embedded_pair",
@@ -72,7 +72,7 @@ def make_gaussian_pair(
     ((1000, 3), (500, 3), 1.5)
     """
     check_choice(kind, GAUSSIAN_KINDS, "kind")
-    rng, d = np.random.default_rng(random_state), n_features
+    rng, d = generator_of(random_state), n_features
     X, Y = (rng.normal(size=(rows, d)) for rows in n_samples)
     if kind == "shift":
         return X - 1, Y, d / 2
@@ -122,7 +122,7 @@ def make_student_pair(
     >>> round(make_student_pair(n_features=10, random_state=0)[2], 2)
     0.34
     """
-    rng = np.random.default_rng(random_state)
+    rng = generator_of(random_state)
     X, Y = (rng.standard_t(degrees, (rows, n_features)) for rows in n_samples)
     law = stats.t(degrees)
     one = law.expect(lambda x: law.logpdf(x) - law.logpdf(x + shift))
@@ -163,7 +163,7 @@ def make_lognormal_pair(
     >>> round(make_lognormal_pair(n_features=10, random_state=0)[2], 2)
     1.8
     """
-    rng = np.random.default_rng(random_state)
+    rng = generator_of(random_state)
     X = np.exp(rng.normal(0, scale, (n_samples[0], n_features)))
     Y = np.exp(rng.normal(shift, scale, (n_samples[1], n_features)))
     return X, Y, n_features * shift**2 / (2 * scale**2)
@@ -205,7 +205,7 @@ def make_embedded_pair(
     >>> X.shape, truth
     ((1000, 50), 1.0)
     """
-    rng = np.random.default_rng(random_state)
+    rng = generator_of(random_state)
     X, Y, truth = make_gaussian_pair(
         kind, n_samples=n_samples, n_features=rank, random_state=rng
     )
@@ -244,7 +244,7 @@ def make_poisson_pair(
     >>> round(make_poisson_pair(random_state=0)[2], 3)
     0.215
     """
-    rng = np.random.default_rng(random_state)
+    rng = generator_of(random_state)
     X, Y = (
         rng.poisson(rate, (rows, n_features)).astype(np.float64)
         for rate, rows in zip(rates, n_samples, strict=True)
@@ -329,7 +329,7 @@ def make_mixture_pair(
     >>> X.shape, Y.shape, truth > 0
     ((3000, 2), (1000, 2), True)
     """
-    rng = np.random.default_rng(random_state)
+    rng = generator_of(random_state)
     laws = []
     for offset in (0.0, shift / np.sqrt(n_features)):
         roots = rng.normal(size=(n_components, n_features, n_features))
@@ -404,7 +404,7 @@ def make_image_like_pair(
         train, aux = images[labels == 3], images[labels >= 8]
     rows = check_sample(train, "train")
     others = check_sample(aux, "aux", n_features=rows.shape[1])
-    rng = np.random.default_rng(random_state)
+    rng = generator_of(random_state)
     seed = int(rng.integers(2**31))
     pca = PCA(n_features, random_state=seed).fit(rows)
     laws = []

@@ -323,7 +323,7 @@ def test_columns_that_are_not_there(discrete, kind, message, rng):
 def test_missing_categories_are_refused(rng):
     A, B = frames(rng, 60, 50)
     A["letter"] = A.letter.astype(object).where(A.index != 7, None)
-    with pytest.raises(ValueError, match="1 missing values in column 0.*row 7"):
+    with pytest.raises(ValueError, match="1 missing values in column 'letter'.*row 7"):
         kl_divergence(A, B)
 
 
@@ -429,3 +429,22 @@ def test_no_discrete_column_is_passed_over(seed, n, m):
         counted = _counted(X[:, column], Y[:, column])
         if counted.codes() or counted.point_masses():
             assert column in looked_at
+
+
+def test_coverage_is_a_share_where_no_cell_is_shared(rng):
+    X, Y = rng.normal(size=(80, 3)), rng.normal(size=(60, 3))
+    result = estimate_divergence(X, Y, discrete=[0])  # every value once
+    assert result.coverage == 0
+    assert result.trust == "do not use"
+    half = np.where(np.arange(80) < 40, 0.0, 1.0)
+    X[:, 0], Y[:, 0] = half, 0.0  # Y lacks one of two cells
+    covered = estimate_divergence(X, Y, discrete=[0]).coverage
+    alone = estimate_divergence(X[:40, 1:], Y[:, 1:]).coverage
+    assert covered == pytest.approx(alone / 2)
+
+
+def test_columns_whose_names_repeat_may_hold_categories(rng):
+    A, B = frames(rng, 60, 50)
+    value = kl_divergence(A, B)
+    A.columns = B.columns = ["same"] * A.shape[1]
+    assert kl_divergence(A, B) == value

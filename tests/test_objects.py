@@ -201,9 +201,9 @@ LABELS = np.arange(60) % 3
             "1 missing labels .None., the first",
         ),
         (np.array([*"ab" * 29, "a", np.nan], object), ValueError, "missing labels"),
-        (np.array(["a", 1] * 30, object), TypeError, "mixes int and str"),
+        (np.array(["a", 1] * 30, object), TypeError, "mix int and str"),
         (X[:, 0], ValueError, "numbers with fractions, 60 different ones"),
-        (X, ValueError, "needs one label for each"),
+        (X, ValueError, "one label for each of 60 rows"),
     ],
 )
 def test_labels_that_name_no_classes(labels, error, message):

@@ -57,7 +57,7 @@ def unscored_error(reasons: dict[Any, str], n_classes: int) -> ValueError:
 
 def needs_of(final: KNNDivergence) -> tuple[int, int]:
     """Neighbours, and rows of each sample, without which nothing is estimated."""
-    return final.n_neighbors, fewest_rows(final.correction)
+    return int(final.n_neighbors), fewest_rows(final.correction)
 
 
 def half_jobs(pair: LabelledPair, final: KNNDivergence) -> list[Job]:

@@ -164,24 +164,24 @@ def labelled_pair(
             "train must be a pair (X, y) of rows and labels; got rows alone."
         )
     aux_rows, responses = _unpack(aux, "aux", labelled=victim is None)
-    if responses is None:
-        responses = _ask_victim(victim, aux_rows)
     for pair, name in (((train_rows, train_labels), "train"), (aux, "aux")):
         _refuse_swapped(pair, name)
     X, Y, asked = checked_samples(train_rows, aux_rows, discrete, ("train", "aux"))
-    labels = check_labels(train_labels, "the labels of train", len(X))
+    labels = check_labels(train_labels, "train", len(X))
     classes = np.unique(labels)
+    if responses is None:
+        responses = _ask_victim(victim, aux_rows, classes)
     aux_labels = _aux_labels(responses, len(Y), classes)
     images = np.ndim(train_rows) > 2
     pair = LabelledPair(X, labels, Y, aux_labels, classes, asked, images=images)
     if not soft:
         return pair
     if train_answers is None and victim is not None:
-        train_answers = _ask_victim(victim, train_rows)
+        train_answers = _ask_victim(victim, train_rows, classes)
     return replace(
         pair,
-        train_answers=_soft_answers(train_answers, "train", len(X), len(classes)),
-        aux_answers=_soft_answers(responses, "aux", len(Y), len(classes)),
+        train_answers=_soft_answers(train_answers, "train", len(X), classes),
+        aux_answers=_soft_answers(responses, "aux", len(Y), classes),
     )
 
 
@@ -214,7 +214,7 @@ def _unpack(pair: Any, name: str, *, labelled: bool = True) -> tuple[Any, Any]:
     """Rows and labels of a pair or Bunch; labels are None for rows alone."""
     if hasattr(pair, "data") and hasattr(pair, "target"):  # sklearn.utils.Bunch
         return pair.data, pair.target
-    if len(pair) == 2 and isinstance(pair, tuple | (list if labelled else tuple)):
+    if isinstance(pair, tuple | (list if labelled else tuple)) and len(pair) == 2:
         return pair[0], pair[1]
     if not labelled or name == "train":
         return pair, None
@@ -224,8 +224,13 @@ def _unpack(pair: Any, name: str, *, labelled: bool = True) -> tuple[Any, Any]:
     )
 
 
-def _ask_victim(victim: Any, rows: ArrayLike) -> NDArray[Any]:
+def _ask_victim(victim: Any, rows: ArrayLike, classes: NDArray[Any]) -> Any:
     """The victim's answer to every row: probabilities if it gives them, else labels."""
+    if isinstance(victim, type):
+        raise TypeError(
+            f"victim is the class {victim.__name__}; an instance of it is needed, "
+            f"fitted: {victim.__name__}(...)."
+        )
     ask: Callable[[Any], Any]
     for method in ("predict_proba", "predict"):
         if hasattr(victim, method):
@@ -245,28 +250,41 @@ def _ask_victim(victim: Any, rows: ArrayLike) -> NDArray[Any]:
                 "before."
             )
         ask = victim
-    return as_array(ask(rows), "the victim's answer")
+    own = rows.copy() if hasattr(rows, "copy") else rows  # some write into batches
+    answers = ask(own)
+    if isinstance(answers, list | tuple):
+        answers = as_array(answers, "the victim's answer")
+    return _in_order(answers, victim, classes)
+
+
+def _in_order(answers: Any, victim: Any, classes: NDArray[Any]) -> Any:
+    """Probabilities in the order of `classes` where the victim names its own order."""
+    own = np.asarray(getattr(victim, "classes_", ())).tolist()
+    wanted = classes.tolist()
+    if np.ndim(answers) != 2 or own == wanted or set(own) != set(wanted):
+        return answers
+    return np.asarray(answers)[:, [own.index(label) for label in wanted]]
 
 
 def _aux_labels(responses: Any, n_rows: int, classes: NDArray[Any]) -> NDArray[Any]:
     """One label per auxiliary row from labels or class probabilities."""
-    name = "the labels of aux"
-    array = as_array(responses, name)
-    if array.ndim == 2 and array.shape[1] > 1:
-        probabilities = check_probabilities(
-            array, "the answers of aux", n_rows, len(classes)
-        )
+    if isinstance(responses, list | tuple):
+        responses = as_array(responses, "the answers of aux")
+    shape: Any = getattr(responses, "shape", ())
+    if len(shape) == 2 and shape[1] > 1:
+        probabilities = check_probabilities(responses, "aux", n_rows, classes)
         return np.asarray(classes[probabilities.argmax(axis=1)])
-    labels = check_labels(array, name, n_rows)
+    labels = check_labels(responses, "aux", n_rows)
     unknown = np.setdiff1d(labels, classes)
     if unknown.size:
         raise ValueError(
-            f"{name} hold {unknown.tolist()[:10]}, which the training labels lack "
-            f"(training classes: {classes.tolist()[:20]}). Auxiliary labels are the "
-            "victim's answers, so every one must be a training class; pass the "
-            "victim's answers, not the auxiliary data's own labels."
+            f"the labels of aux hold {unknown.tolist()[:10]}, which the training "
+            f"labels lack (training classes: {classes.tolist()[:20]}). Auxiliary "
+            "labels are the victim's answers, so every one must be a training class; "
+            "pass the victim's answers, not the auxiliary data's own labels."
         )
-    return labels
+    dates = labels.dtype.kind == "M"  # which Python compares in one unit only
+    return labels.astype(classes.dtype) if dates else labels
 
 
 def _refuse_swapped(pair: Any, name: str) -> None:
@@ -294,14 +312,15 @@ def _without_answers(train: Any) -> tuple[Any, Any]:
 
 
 def _soft_answers(
-    answers: Any, name: str, n_rows: int, n_classes: int
+    answers: Any, sample: str, n_rows: int, classes: NDArray[Any]
 ) -> NDArray[np.float64]:
     """The victim's probabilities for one sample, checked."""
-    array = None if answers is None else as_array(answers, name)
-    if array is None or array.ndim != 2:
+    if isinstance(answers, list | tuple):
+        answers = as_array(answers, f"the answers of {sample}")
+    if len(getattr(answers, "shape", ())) != 2:
         raise ValueError(
             "conditioning='soft' needs the victim's class probabilities for both "
-            f"samples; those of {name} are missing. Give train=(X, y, probabilities) "
+            f"samples; those of {sample} are missing. Give train=(X, y, probabilities) "
             "and aux=(X, probabilities), or a victim with predict_proba."
         )
-    return check_probabilities(array, f"the answers of {name}", n_rows, n_classes)
+    return check_probabilities(answers, sample, n_rows, classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from kldiv._conditional._jobs import (
     unscored_error,
 )
 from kldiv._conditional._labelled_pair import LabelledPair, labelled_pair
+from kldiv._conditional._settings import checked_estimator
 from kldiv._conditional._soft import SoftTerms, soft_result, soft_terms
 from kldiv._conditional._table import columns_of, noted, notes_of_classes
 from kldiv._conditional._transformer import make_transformer
@@ -32,7 +33,7 @@ from kldiv._results._export import unit_of
 from kldiv._results._report import PerClassReport
 from kldiv._results._results import DivergenceResult
 from kldiv._threads import in_workers, n_workers
-from kldiv._validation import check_choice, check_level, within_limits
+from kldiv._validation import within_limits
 from kldiv._warnings import Note, warn_of
 
 _TITLE = "Kullback-Leibler divergence per class ({unit}; small means exposed)"
@@ -127,11 +128,6 @@ class ConditionalKLScorer(BaseEstimator):
     True
     """
 
-    _CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
-        "conditioning": ("hard", "soft"),
-        "on_unscored": ("nan", "raise"),
-    }
-
     def __init__(
         self,
         estimator: Any = None,
@@ -221,7 +217,7 @@ class ConditionalKLScorer(BaseEstimator):
             For input of a wrong kind.
         """
         started = time.perf_counter()
-        final = self._checked_estimator()
+        final = checked_estimator(self)
         soft = self.conditioning == "soft"
         pair = labelled_pair(
             train, aux, self.victim, soft=soft, discrete=self._discrete(final)
@@ -265,7 +261,7 @@ class ConditionalKLScorer(BaseEstimator):
             Class label to what the column ``floor`` of the report holds, without
             classes that are too small to be halved.
         """
-        final = self._checked_estimator()
+        final = checked_estimator(self)
         pair = labelled_pair(
             train, train, None, soft=False, discrete=self._discrete(final)
         )
@@ -298,27 +294,6 @@ class ConditionalKLScorer(BaseEstimator):
         """
         check_is_fitted(self)
         return self.report_
-
-    def _checked_estimator(self) -> KNNDivergence:
-        """The estimator, or the end of its pipeline; parameters are those accepted."""
-        for name, choices in self._CHOICES.items():
-            check_choice(getattr(self, name), choices, name)
-        check_level(self.confidence_level)
-        given_floors(self.floors)
-        estimator = KNNDivergence() if self.estimator is None else self.estimator
-        final = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        if not isinstance(final, KNNDivergence):
-            raise TypeError(
-                "estimator must be a KNNDivergence or a Pipeline that ends in one; got "
-                f"{estimator!r}."
-            )
-        final._check_parameters()
-        if final.exclusion_window:
-            raise ValueError(
-                f"exclusion_window={final.exclusion_window}: the rows of a class are "
-                "no series. Use 0, or KNNDivergence on one series at a time."
-            )
-        return final
 
     def _keep_features(self, pair: LabelledPair) -> None:
         """Remember the classes, how many features there were, and their names."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from kldiv._conditional._units import share_a_unit
 from kldiv._typing import FloatArray, UserMetric
-from kldiv._validation import check_choice, metric_name
+from kldiv._validation import check_choice, generator_of, metric_name
 
 # "auto" keeps this many principal components of wider data: with fewer, classes are put
 # in the wrong order because too much is lost, with more because estimates from some
@@ -75,9 +75,9 @@ def _solver(n_rows: int, n_features: int) -> str:
 
 
 def _legacy_seed(random_state: Any) -> Any:
-    """A seed for scikit-learn, which does not take NumPy generators; 0 for None."""
+    """A seed for scikit-learn, which takes small integers only; 0 for None."""
     if random_state is None:
         return 0
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**31))
-    return random_state
+    if isinstance(random_state, Integral) and random_state < 2**32:
+        return int(random_state)
+    return int(generator_of(random_state).integers(2**31))

@@ -203,10 +203,11 @@ def coded_sample(
     coded = np.empty((len(rows), width))
     for column in columns:
         values = _column(rows, column) if frame else rows[:, column]
-        codes = _codes(np.asarray(values, dtype=object), column, levels, name)
-        coded[:, column] = codes
+        where = repr(rows.columns[column]) if frame else str(column)
+        _refuse_missing(np.asarray(values, dtype=object), where, name)
+        coded[:, column] = _codes(np.asarray(values, dtype=object), column, levels)
     if others:
-        numbers = _without(rows, columns) if frame else rows[:, others]
+        numbers = _columns_of(rows, others) if frame else rows[:, others]
         checked = check_sample(numbers, name)
         coded[:, others] = checked
         if checked.dtype == np.float32:
@@ -214,18 +215,14 @@ def coded_sample(
     return coded
 
 
-def _without(frame: Any, columns: Sequence[int]) -> Any:
-    """A data frame without some columns."""
-    dropped = [frame.columns[column] for column in columns]
+def _columns_of(frame: Any, columns: Sequence[int]) -> Any:
+    """Some columns of a data frame, whose names may repeat."""
     if hasattr(frame, "iloc"):
-        return frame.drop(columns=dropped)
-    return frame.drop(dropped)
+        return frame.iloc[:, columns]
+    return frame[:, columns]
 
 
-def _codes(
-    values: NDArray[Any], column: int, levels: Levels, name: str
-) -> NDArray[np.float64]:
-    """The number of the category of each row, in the order of their names."""
+def _refuse_missing(values: NDArray[Any], column: str, name: str) -> None:
     missing = [row for row, value in enumerate(values) if _is_missing(value)]
     if missing:
         raise ValueError(
@@ -233,6 +230,10 @@ def _codes(
             f"in row {missing[0]}; remove those rows, or give missing values a "
             "category of their own."
         )
+
+
+def _codes(values: NDArray[Any], column: int, levels: Levels) -> NDArray[np.float64]:
+    """The number of the category of each row, in the order of their names."""
     known = levels.get(column, ())
     new = set(values.tolist()) - set(known)
     levels[column] = (*known, *sorted(new, key=lambda one: (str(type(one)), str(one))))

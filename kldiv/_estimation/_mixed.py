@@ -39,7 +39,7 @@ from kldiv._ratio._corrections import reference_correction
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import verdict
 from kldiv._typing import FloatArray, Floats, Rows
-from kldiv._validation import Weights, metric_name
+from kldiv._validation import Weights, generator_of, metric_name
 from kldiv._warnings import Note
 
 # References and standard errors need as many rows of both samples in a cell.
@@ -201,7 +201,8 @@ def _facts(chain: Chain, entry: Divergence) -> dict[str, Any]:
     """How it was obtained, of the largest part; averages where there is a mean."""
     cells, mass = chain.cells, chain.cells.mass_of_x
     estimated = [part for part in chain.parts if part.ratios]
-    covered = float(mass[cells.n_y[cells.of_x] > 0].sum())
+    reached = np.where(cells.n_y[cells.of_x] > 0, mass, 0.0)
+    covered = float(reached.sum())
     n = len(mass)
     none: dict[str, Any] = {"correction": None, "algorithm": "none: discrete"}
     sizes = size_facts(cells.weights)
@@ -215,7 +216,8 @@ def _facts(chain: Chain, entry: Divergence) -> dict[str, Any]:
     total = sum(float(mass[part.group.x].sum()) for part in estimated)
     for part in estimated:
         first, share = part.ratios[0], float(mass[part.group.x].sum())
-        covered -= share * (1 - search_facts(first, entry)["coverage"])
+        within = 1 - search_facts(first, entry)["coverage"]
+        covered -= float(reached[part.group.x].sum()) * within
         for weight, one in first.parts or ((1.0, first),):
             name = str(one.correction)
             weights[name] = weights.get(name, 0.0) + weight * share / total
@@ -247,6 +249,6 @@ def _pvalue(
         len(X),
         options.n_neighbors,
         n_permutations,
-        np.random.default_rng(options.random_state),
+        generator_of(options.random_state),
         options.settings.threads,
     )

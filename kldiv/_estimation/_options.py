@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from kldiv._backends import BACKENDS
 from kldiv._backends._exclusion import check_in_memory
 from kldiv._divergences import DIVERGENCES, Divergence, of_generator
@@ -22,6 +24,8 @@ from kldiv._validation import (
     check_integer,
     check_n_jobs,
     check_order,
+    check_seed,
+    check_verbose,
     metric_name,
     n_threads,
 )
@@ -49,6 +53,13 @@ class Options:
     verbose: int = 0
     exclusion_window: int = 0
 
+    def __post_init__(self) -> None:
+        # narrow numbers of NumPy overflow where they are multiplied
+        for name in ("n_neighbors", "order", "base", "exclusion_window"):
+            value = getattr(self, name)
+            if isinstance(value, np.integer | np.floating):
+                object.__setattr__(self, name, value.item())
+
     def check(self) -> None:
         """Raise ValueError or TypeError for an option that is not accepted."""
         check_integer(self.n_neighbors, "n_neighbors")
@@ -64,6 +75,8 @@ class Options:
         self._check_base_suits()
         self._check_window_suits()
         check_n_jobs(self.n_jobs)
+        check_seed(self.random_state)
+        check_verbose(self.verbose)
         check_discrete(self.discrete)
 
     def _check_metric_suits(self) -> None:

@@ -11,7 +11,7 @@ from kldiv._order import in_order
 from kldiv._results._results import DivergenceResult
 from kldiv._trust import Outcome, notes_of, verdict
 from kldiv._typing import FloatArray
-from kldiv._validation import brought_into_range, restored
+from kldiv._validation import brought_into_range, generator_of, restored
 
 
 def compare_samples(
@@ -54,7 +54,7 @@ def pvalue_of(
     X: FloatArray, Y: FloatArray, options: Options, n_permutations: int
 ) -> float:
     """Permutation p-value of "both samples have one distribution"."""
-    rng, threads = np.random.default_rng(options.random_state), options.settings.threads
+    rng, threads = generator_of(options.random_state), options.settings.threads
     return permutation_pvalue(
         X,
         Y,

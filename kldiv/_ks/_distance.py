@@ -19,6 +19,7 @@ from kldiv._validation import (
     check_integer,
     check_n_jobs,
     check_rows,
+    check_seed,
     joined_weights,
     refuse_two_vectors,
 )
@@ -106,6 +107,7 @@ class KSDistance(BaseEstimator):
         check_choice(self.method, tuple(METHODS), "method")
         check_integer(self.n_directions, "n_directions", 1)
         check_n_jobs(self.n_jobs)
+        check_seed(self.random_state)
         refuse_two_vectors(X, y)
         self.reference_ = check_rows(self, X, reset=True)
         m = len(self.reference_)

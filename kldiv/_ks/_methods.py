@@ -26,6 +26,7 @@ from kldiv._validation import (
     check_pair,
     check_sample,
     column_names,
+    generator_of,
     n_threads,
     whole_frame,
     within_limits,
@@ -182,7 +183,7 @@ def ks_test(
         n_permutations=int(n_permutations),
         n_directions=check_integer(n_directions, "n_directions", 1),
         threads=n_threads(check_n_jobs(n_jobs)),
-        rng=np.random.default_rng(random_state),
+        rng=generator_of(random_state),
         names=column_names(given),
         verbose=verbose,
     )

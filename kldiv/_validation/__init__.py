@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from kldiv._validation._arrays import (
-    PROBABILITY_TOLERANCE,
     as_array,
     as_rows,
     check_finite,
-    check_labels,
     check_pair,
-    check_probabilities,
     check_rows,
     check_same_columns,
     check_sample,
@@ -18,6 +15,11 @@ from kldiv._validation._arrays import (
     rounding_of,
 )
 from kldiv._validation._frames import whole_frame
+from kldiv._validation._labels import (
+    PROBABILITY_TOLERANCE,
+    check_labels,
+    check_probabilities,
+)
 from kldiv._validation._magnitudes import (
     brought_into_range,
     columns_near_one,
@@ -30,7 +32,10 @@ from kldiv._validation._parameters import (
     check_level,
     check_n_jobs,
     check_order,
+    check_seed,
     check_sizes,
+    check_verbose,
+    generator_of,
     metric_name,
     n_threads,
 )
@@ -67,11 +72,14 @@ __all__ = [
     "check_rows",
     "check_same_columns",
     "check_sample",
+    "check_seed",
     "check_sizes",
+    "check_verbose",
     "check_weights",
     "check_workers",
     "column_names",
     "columns_near_one",
+    "generator_of",
     "joined_weights",
     "metric_name",
     "n_threads",

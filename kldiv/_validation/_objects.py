@@ -20,6 +20,8 @@ def refuse_no_sample(values: Any, name: str) -> None:
             "Read a file first, for instance with pandas.read_csv. For a distribution "
             "give its object, for instance scipy.stats.norm."
         )
+    elif values is None:
+        kind, advice = "None", "Give an array, a list of rows or a data frame."
     elif isinstance(values, Mapping | Set):
         kind = f"a {kind}"
         advice = f"A mapping of columns becomes one by pandas.DataFrame({name})."
@@ -36,14 +38,20 @@ def refuse_no_sample(values: Any, name: str) -> None:
         raise TypeError(f"{name} is {kind}; rows of numbers are needed. {advice}")
 
 
-def refuse_sparse(values: Any, name: str) -> None:
-    """Raise TypeError for sparse matrices and sparse tensors of any layout."""
+def is_sparse(values: Any) -> bool:
+    """Whether these are a sparse matrix or a sparse tensor of any layout."""
     from scipy.sparse import issparse
 
     tensor = hasattr(values, "detach")
     layout = str(getattr(values, "layout", "torch.strided"))
-    if not issparse(values) and not (tensor and layout != "torch.strided"):
+    return bool(issparse(values) or (tensor and layout != "torch.strided"))
+
+
+def refuse_sparse(values: Any, name: str) -> None:
+    """Raise TypeError for sparse matrices and sparse tensors of any layout."""
+    if not is_sparse(values):
         return
+    tensor = hasattr(values, "detach")
     dense = "to_dense()" if tensor else "toarray()"
     raise TypeError(
         f"{name} is a sparse {'tensor' if tensor else 'matrix'}; dense rows are "

@@ -16,6 +16,12 @@ from joblib.parallel import get_active_backend
 from kldiv._typing import UserMetric
 from kldiv._validation._room import check_threads
 
+_GENERATORS = (
+    np.random.Generator,
+    np.random.BitGenerator,
+    np.random.SeedSequence,
+    np.random.RandomState,
+)
 _PROCESS = os.getpid()  # in which the package was imported
 
 
@@ -39,6 +45,32 @@ def check_n_jobs(n_jobs: Any) -> int | None:
             f"n_jobs must be None, a positive integer or -1; got {n_jobs!r}."
         )
     return int(n_jobs)
+
+
+def check_seed(random_state: Any) -> None:
+    """Raise unless `random_state` is what :func:`generator_of` takes."""
+    if random_state is None or isinstance(random_state, _GENERATORS):
+        return
+    seeds = list(random_state) if np.ndim(random_state) == 1 else [random_state]
+    whole = [isinstance(s, Integral) and not isinstance(s, bool) for s in seeds]
+    if not all(whole) or not all(seed >= 0 for seed in seeds):
+        kind = TypeError if not all(whole) else ValueError
+        raise kind(
+            "random_state must be None, an integer of at least 0, or a NumPy "
+            f"generator; got {random_state!r}."
+        )
+
+
+def check_verbose(verbose: Any) -> None:
+    """Raise TypeError unless `verbose` is an integer or a truth value."""
+    if not isinstance(verbose, Integral | np.bool_):
+        raise TypeError(f"verbose must be 0 for silence, or 1; got {verbose!r}.")
+
+
+def generator_of(random_state: Any) -> np.random.Generator:
+    """The generator that ``random_state`` stands for; a new one for None."""
+    check_seed(random_state)
+    return np.random.default_rng(random_state)
 
 
 def check_sizes(n_neighbors: int, n: int, m: int) -> None:
@@ -66,9 +98,11 @@ def metric_name(metric: str | UserMetric) -> str:
 
 
 def check_level(level: Any) -> None:
-    """Raise ValueError unless `level` is None or strictly between 0 and 1."""
-    if level is not None and not 0 < level < 1:
-        raise ValueError(
+    """Raise unless `level` is None or strictly between 0 and 1."""
+    real = isinstance(level, Real)
+    if level is not None and not (real and 0 < float(level) < 1):
+        kind = ValueError if real else TypeError
+        raise kind(
             "confidence_level must be between 0 and 1, for instance 0.95, or None for "
             f"no interval; got {level!r}."
         )

@@ -77,8 +77,8 @@ def check_weights(weights: Any, name: str, n_rows: int) -> Floats:
     array = as_array(weights, name)
     if array.dtype.kind not in "fiub":
         try:
-            if array.dtype.kind == "c":
-                raise TypeError("complex numbers have no order")
+            if array.dtype.kind in "cmM":
+                raise TypeError("no real numbers")
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise TypeError(

@@ -1,0 +1,47 @@
+"""Parameters of the scorer, checked before anything is asked or fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from kldiv._conditional._jobs import given_floors
+from kldiv._estimators import KNNDivergence
+from kldiv._validation import (
+    check_choice,
+    check_level,
+    check_n_jobs,
+    check_seed,
+    check_verbose,
+)
+
+_CHOICES = {
+    "conditioning": ("hard", "soft"),
+    "on_unscored": ("nan", "raise"),
+}
+
+
+def checked_estimator(scorer: Any) -> KNNDivergence:
+    """The estimator of a scorer, or the end of its pipeline; parameters are checked."""
+    for name, choices in _CHOICES.items():
+        check_choice(getattr(scorer, name), choices, name)
+    check_level(scorer.confidence_level)
+    check_n_jobs(scorer.n_jobs)
+    check_seed(scorer.random_state)
+    check_verbose(scorer.verbose)
+    given_floors(scorer.floors)
+    estimator = KNNDivergence() if scorer.estimator is None else scorer.estimator
+    final = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not isinstance(final, KNNDivergence):
+        raise TypeError(
+            "estimator must be a KNNDivergence or a Pipeline that ends in one; got "
+            f"{estimator!r}."
+        )
+    final._check_parameters()
+    if final.exclusion_window:
+        raise ValueError(
+            f"exclusion_window={final.exclusion_window}: the rows of a class are "
+            "no series. Use 0, or KNNDivergence on one series at a time."
+        )
+    return final
