@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kldiv import (
+    ConditionalKLScorer,
     KNNDivergence,
     estimate_divergence,
     expected_seconds,
@@ -99,3 +100,10 @@ def test_verbose_changes_no_result_and_no_error(capsys, rng):
     with pytest.raises(ValueError, match="1[0-9]{3} rows of X repeat"):
         kl_divergence(X, Y, verbose=1)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("estimator", ["kl", 3, ConditionalKLScorer()])
+def test_what_is_no_estimator(estimator, rng):
+    X, Y = rng.normal(size=(2, 60, 2))
+    with pytest.raises(TypeError, match="estimator must be a KNNDivergence; got"):
+        expected_seconds(X, Y, estimator=estimator)

@@ -438,7 +438,8 @@ def test_coverage_is_a_share_where_no_cell_is_shared(rng):
     assert result.trust == "do not use"
     half = np.where(np.arange(80) < 40, 0.0, 1.0)
     X[:, 0], Y[:, 0] = half, 0.0  # Y lacks one of two cells
-    covered = estimate_divergence(X, Y, discrete=[0]).coverage
+    with pytest.warns(DiscreteDataWarning, match="cells that Y never shows"):
+        covered = estimate_divergence(X, Y, discrete=[0]).coverage
     alone = estimate_divergence(X[:40, 1:], Y[:, 1:]).coverage
     assert covered == pytest.approx(alone / 2)
 

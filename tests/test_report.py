@@ -156,3 +156,37 @@ def test_plot_sorted(report):
     np.testing.assert_allclose(error_bars(ax), [[0, 4], [1.5, 2.25]])
     infinite = report.plot()
     assert [text.get_text() for text in infinite.texts] == ["no score", "infinite"]
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("no such file.json", ValueError, "neither JSON text nor a file that holds it"),
+        ("a\0b", ValueError, "neither JSON text nor a file that holds it"),
+        ("{broken", ValueError, "the text is no JSON"),
+        (None, TypeError, "from_json takes JSON text, a file that holds it, or"),
+        (
+            [1, 2],
+            TypeError,
+            "from_json takes JSON text, a file that holds it, or a map",
+        ),
+    ],
+)
+def test_what_is_no_stored_report(source, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        PerClassReport.from_json(source)
+    (tmp_path / "report.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(ValueError, match="neither JSON text nor a file that holds it"):
+        PerClassReport.from_json(tmp_path / "report.json")
+
+
+def test_what_cannot_be_compared(samples):
+    report = ConditionalKLScorer(confidence_level=0.9).fit(*samples).report()
+    with pytest.raises(TypeError, match="two classes, or another report .* 3 alone"):
+        report.compare(3)
+    with pytest.raises(TypeError, match="compare_means takes another report; got int"):
+        report.compare_means(3)
+    with pytest.raises(TypeError, match="level must be between 0 and 1"):
+        report.compare(report, level=None)
+    with pytest.raises(TypeError, match="confidence_level must be between 0 and 1"):
+        report.compare(report, level="0.9")

@@ -171,7 +171,7 @@ def test_seeds_that_are_none(given, error, rng):
         lambda: ks_test(X, Y, random_state=given),
         lambda: KSDistance(random_state=given).fit(X),
         lambda: ConditionalKLScorer(random_state=given).fit(*labelled),
-        lambda: make_gaussian_pair(10, random_state=given),
+        lambda: make_gaussian_pair(random_state=given),
     ):
         with pytest.raises(error, match="random_state must be None, an integer of at"):
             call()

@@ -56,6 +56,8 @@ def expected_seconds(
     >>> 0 < expected_seconds(X, Y, estimator=fast, confidence_level=None) < 60
     True
     """
+    if estimator is not None and not hasattr(estimator, "_check_parameters"):
+        raise TypeError(f"estimator must be a KNNDivergence; got {estimator!r}.")
     options = Options() if estimator is None else Options(**estimator.get_params())
     options.check()
     silent = replace(options, verbose=0, random_state=0)

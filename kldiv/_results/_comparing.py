@@ -93,9 +93,14 @@ class Comparable:
         >>> bool((table["difference_low"] > 0).all()), table["paired"].tolist()
         (True, [True, True])
         """
-        check_level(level)
+        _check_level(level)
         if isinstance(first, Comparable) and second is None:
             return self._differences(first, level)
+        if second is None:
+            raise TypeError(
+                "compare takes two classes, or another report (and a class); got "
+                f"{first!r} alone."
+            )
         if isinstance(first, Comparable):
             difference = class_difference(self, second, first, second, level)
         else:
@@ -146,13 +151,24 @@ class Comparable:
         >>> bool(low > 0)
         True
         """
-        check_level(level)
+        _check_level(level)
+        if not isinstance(other, Comparable):
+            raise TypeError(
+                f"compare_means takes another report; got {type(other).__name__}."
+            )
         difference = mean_over_classes(self, other, level)
         return difference.value, difference.confidence_interval
 
     def _differences(self, other: Comparable, level: float) -> Self:
         """Scores here minus those there, for all classes of both."""
         raise NotImplementedError
+
+
+def _check_level(level: Any) -> None:
+    """Differences come with intervals, whose level cannot be left out."""
+    if level is None:
+        raise TypeError("level must be between 0 and 1, for instance 0.95; got None.")
+    check_level(level)
 
 
 def class_difference(

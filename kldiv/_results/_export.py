@@ -210,18 +210,37 @@ def stored_values(
     source: str | os.PathLike[str] | Mapping[str, Any], keys: Sequence[str]
 ) -> dict[str, Any]:
     """What a JSON text, a JSON file or parsed JSON holds, if it holds the `keys`."""
-    if isinstance(source, Mapping):
-        stored: Any = source
-    elif isinstance(source, str) and source.lstrip().startswith(("{", "[")):
-        stored = json.loads(source)
-    else:
-        stored = json.loads(Path(source).read_text(encoding="utf-8"))
+    stored: Any = source
+    if not isinstance(source, Mapping):
+        text, name = _text_of(source)
+        try:
+            stored = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{name} is no JSON: {error}") from error
     missing = [k for k in keys if not isinstance(stored, Mapping) or k not in stored]
     if missing:
         raise ValueError(
             f"the JSON lacks {missing}; give what to_json of the same class wrote."
         )
     return dict(stored)
+
+
+def _text_of(source: Any) -> tuple[str, str]:
+    """JSON text, as it was given or from a file, and what to call it."""
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            "from_json takes JSON text, a file that holds it, or a mapping; got "
+            f"{source!r}."
+        )
+    text = str(source)
+    if text.lstrip().startswith(("{", "[")):
+        return text, "the text"
+    try:
+        return Path(text).read_text(encoding="utf-8"), text
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{text[:80]!r} is neither JSON text nor a file that holds it."
+        ) from error
 
 
 def import_pandas() -> Any:
