@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kldiv_attack._progress import progress
-from kldiv_attack.audit.answers import Answers, join, read_answers
+from kldiv_attack.audit.answers import Answers, join, read_alike, read_answers
 from kldiv_attack.audit.paths import load_array
 from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.specs import Model, VictimError
@@ -58,7 +59,46 @@ def ask(model: Model, sample: Sample, folder: Path, *, verbose: int = 0) -> Answ
                 ) from error
             _write(file, part)
         parts.append(part)
-    return join(parts)
+    return join(read_alike(parts, model.class_names, f"victim {model.name}"))
+
+
+def ask_about(
+    model: Model,
+    samples: Mapping[str, Sample],
+    folder: Path,
+    *,
+    verbose: int = 0,
+) -> dict[str, Answers]:
+    """The victim's answers to several samples, all read in one way.
+
+    Parameters
+    ----------
+    model : Model
+        The victim.
+    samples : mapping of str to Sample
+        Name of a subfolder to the rows whose answers it keeps.
+    folder : Path
+        Where the subfolders are.
+    verbose : int, default=0
+        1 shows progress bars.
+
+    Returns
+    -------
+    dict of str to Answers
+        By the same names. Of a table of answers, those to what it holds: the samples,
+        one after the other.
+    """
+    found = {}
+    start = 0
+    for name, sample in samples.items():
+        if model.table is None:
+            found[name] = ask(model, sample, folder / name, verbose=verbose)
+        else:
+            rows = slice(start, start + len(sample))
+            found[name] = answers_of_table(model, rows, len(sample))
+        start += len(sample)
+    alike = read_alike(list(found.values()), model.class_names, f"victim {model.name}")
+    return dict(zip(found, alike, strict=True))
 
 
 def answers_of_table(model: Model, rows: slice, n: int) -> Answers:
@@ -75,7 +115,8 @@ def _read(file: Path) -> Answers | None:
         return None
     try:
         stored = load_array(file)
-        return Answers(stored["labels"], stored.get("probabilities"))
+        by_position = bool(stored.get("by_position", False))
+        return Answers(stored["labels"], stored.get("probabilities"), by_position)
     except (ValueError, KeyError, IndexError) as error:
         raise VictimError(
             f"{file} is damaged; delete it, and its rows are asked about again."
@@ -83,7 +124,10 @@ def _read(file: Path) -> Answers | None:
 
 
 def _write(file: Path, answers: Answers) -> None:
-    kept: dict[str, Any] = {"labels": answers.labels}
+    kept: dict[str, Any] = {
+        "labels": answers.labels,
+        "by_position": answers.by_position,
+    }
     if answers.probabilities is not None:
         kept["probabilities"] = answers.probabilities
     temporary = file.with_suffix(".tmp")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class Model:
         What a white-box attack may reach.
     caution : str
         What a reader of the report must know about it.
+    by_position : bool
+        Whether numbers that it answers are known to be positions of classes.
     """
 
     name: str
@@ -50,6 +52,11 @@ class Model:
     table: NDArray[Any] | None = None
     network: Any = None
     caution: str = ""
+    by_position: bool = False
+
+    def reading(self, answers: Answers) -> Model:
+        """The victim whose answers are read as these were."""
+        return replace(self, by_position=answers.by_position)
 
     def answer(self, sample: Sample) -> Answers:
         """Checked answers to all rows of a sample, in one batch."""
@@ -66,7 +73,12 @@ class Model:
                 f"{tuple(sample.rows.shape)}: {why}"
             ) from error
         return read_answers(
-            raw, len(sample), self.class_names, self.columns, f"victim {self.name}"
+            raw,
+            len(sample),
+            self.class_names,
+            self.columns,
+            f"victim {self.name}",
+            by_position=self.by_position,
         )
 
     class_names: tuple[str, ...] = ()

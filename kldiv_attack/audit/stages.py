@@ -13,7 +13,7 @@ import numpy as np
 from kldiv_attack._progress import progress
 from kldiv_attack._shares import wilson
 from kldiv_attack.audit.answers import Answers
-from kldiv_attack.audit.asking import answers_of_table, ask
+from kldiv_attack.audit.asking import ask_about
 from kldiv_attack.audit.attacks import NO_GRADIENT, Arena, accepted
 from kldiv_attack.audit.comparing import (
     Attacked,
@@ -36,7 +36,6 @@ from kldiv_attack.audit.membership import (
 from kldiv_attack.audit.nearest import nearest_rows
 from kldiv_attack.audit.one_law import floors, pvalues, with_columns
 from kldiv_attack.audit.result import AuditReport
-from kldiv_attack.audit.samples import Sample
 from kldiv_attack.audit.scoring import (
     ClassScore,
     digests,
@@ -82,29 +81,21 @@ class Work:
         self.answers: dict[tuple[str, int], Answers] = {}
         self.on_train: dict[str, Answers] = {}
         self.on_held_out: dict[str, Answers] = {}
-        for v, model in enumerate(self.inputs.models):
-            start = 0
-            for a, sample in enumerate(self.inputs.aux):
-                self.answers[model.name, a] = self._asked(
-                    model, sample, f"{v}-aux-{a}", slice(start, start + len(sample))
-                )
-                start += len(sample)
+        inputs, place = self.inputs, self.folder / "answers"
+        for v, model in enumerate(inputs.models):
+            samples = {f"{v}-aux-{a}": one for a, one in enumerate(inputs.aux)}
             if model.table is None:
-                self.on_train[model.name] = self._asked(
-                    model, self.inputs.train, f"{v}-train"
-                )
-                if self.inputs.held_out is not None:
-                    self.on_held_out[model.name] = self._asked(
-                        model, self.inputs.held_out, f"{v}-held-out"
-                    )
+                samples[f"{v}-train"] = inputs.train
+                if inputs.held_out is not None:
+                    samples[f"{v}-held-out"] = inputs.held_out
+            found = ask_about(model, samples, place, verbose=self.verbose)
+            for a in range(len(inputs.aux)):
+                self.answers[model.name, a] = found[f"{v}-aux-{a}"]
+            if model.table is None:
+                self.on_train[model.name] = found[f"{v}-train"]
+                if inputs.held_out is not None:
+                    self.on_held_out[model.name] = found[f"{v}-held-out"]
             self.facts.append(self._facts(model))
-
-    def _asked(
-        self, model: Model, sample: Sample, name: str, rows: slice = slice(None)
-    ) -> Answers:
-        if model.table is not None:
-            return answers_of_table(model, rows, len(sample))
-        return ask(model, sample, self.folder / "answers" / name, verbose=self.verbose)
 
     def _facts(self, model: Model) -> VictimFacts:
         first = self.answers[model.name, 0]
@@ -339,7 +330,10 @@ class Work:
         from kldiv_attack.attackers import ATTACKERS
 
         arena = Arena(self.inputs.train, self.seed, device, self.verbose, self.folder)
-        models = {model.name: model for model in self.inputs.models}
+        models = {
+            model.name: model.reading(self.answers[model.name, 0])
+            for model in self.inputs.models
+        }
         attacked: list[Attacked] = []
         for one in self.scored:
             attacks = {name: parameters}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kldiv_attack.audit import DEFENCES
-from kldiv_attack.audit.answers import Answers, read_answers
+from kldiv_attack.audit.answers import Answers, join, read_alike, read_answers
 from kldiv_attack.audit.defences import Defence, parse_defence
 
 NAMES = ("a", "b", "c")
@@ -37,6 +37,50 @@ def test_names_of_classes_come_before_positions():
     assert found.labels.tolist() == [1, 0]
 
 
+def test_numbers_are_positions_where_some_can_only_be_these():
+    names = ("1", "2", "10")
+    first = read_answers(np.array([2, 1, 1]), 3, names, None, "v")
+    second = read_answers(np.array([0, 2]), 2, names, None, "v")
+    assert (first.by_position, second.by_position) == (False, True)
+    assert read_alike([first], names, "v") == [first]
+    assert join(read_alike([first, second], names, "v")).labels.tolist() == [
+        2, 1, 1, 0, 2,
+    ]  # fmt: skip
+    again = read_answers(np.array([2, 1]), 2, names, None, "v", by_position=True)
+    assert again.labels.tolist() == [2, 1]
+    other = read_answers(np.array([10, 1]), 2, names, None, "v")
+    with pytest.raises(ValueError, match="answered 10, which are names .*positions fr"):
+        read_alike([other, second], names, "v")
+
+
+def test_tables_that_name_the_classes_are_put_in_their_order():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(TABLE, columns=list(NAMES))
+    for given_ in (table, table[["c", "a", "b"]]):
+        found = read_answers(given_, 3, NAMES, None, "v")
+        np.testing.assert_allclose(found.probabilities, TABLE)
+    found = read_answers(table.set_axis(range(3), axis=1), 3, NAMES, None, "v")
+    np.testing.assert_allclose(found.probabilities, TABLE)
+
+
+async def slow(rows):
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        ({"logits": TABLE}, "dict"),
+        ({0, 1, 2}, "set"),
+        ((label for label in (0, 1, 2)), "generator"),
+        (slow(TABLE), "coroutine"),
+    ],
+)
+def test_what_is_no_array(raw, kind):
+    with pytest.raises(ValueError, match=f"labels or of probabilities, got a {kind}"):
+        read_answers(raw, 3, NAMES, None, "v")
+
+
 def test_columns_are_put_in_the_order_of_the_classes():
     found = read_answers(np.array([[0.9, 0.1]]), 1, NAMES, ["c", "a"], "v")
     np.testing.assert_allclose(found.probabilities, [[0.1, 0, 0.9]])
@@ -53,6 +97,8 @@ def test_columns_are_put_in_the_order_of_the_classes():
         (np.full((3, 3), np.nan), None, "answer to row 0 holds NaN"),
         (np.full((3, 3), 2.0), None, "Apply a softmax"),
         (np.eye(3), ["a", "b", "z"], "answers the classes z"),
+        (np.eye(3), ["a", "b", "b"], "answers the class b in two columns"),
+        (np.eye(3), ["a", "b"], "for each of its 2 classes, got 3 columns"),
     ],
 )
 def test_answers_that_cannot_be_read(raw, columns, message):

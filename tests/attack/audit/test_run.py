@@ -200,6 +200,25 @@ def test_a_wrapper_that_changes_labels_has_an_interval(run):
     assert change.accuracy < change.accuracy_before
 
 
+def test_classes_called_by_numbers_and_answered_by_positions(run, train):
+    def positions(rows):
+        return rows.argmax(1)
+
+    def names(rows):
+        return rows.argmax(1) + 1
+
+    rows, labels = train
+    aux = cloud(np.random.default_rng(4), 900)
+    order = np.argsort(aux[1] == 0, kind="stable")  # the first class comes last
+    aux = np.repeat(aux[0][order], 2, axis=0) + np.tile([0.0, 1e-3], 900)[:, None]
+    found = [
+        run({"m": victim}, aux, train=(rows, labels + 1), restart=True)
+        for victim in (positions, names)
+    ]
+    assert found[0].tables == found[1].tables
+    assert found[0].victims == found[1].victims
+
+
 def test_rejection_counts_refusals(run):
     (change,) = run(defences=["rejection:0.99"]).differences
     assert 0 < change.refused < 1
