@@ -38,6 +38,11 @@ def checked_path(value: Any, name: str) -> Path:
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
         raise TypeError(f"{name}={value!r}: expected a path as text or a Path.")
     text = os.fspath(value)
+    if text == "~" or text.startswith(("~/", "~\\")):
+        raise ValueError(
+            f"{name}={text!r}: only shells know what ~ is. Give the whole path, for "
+            "instance Path(...).expanduser()."
+        )
     try:
         if text and b"\0" not in os.fsencode(text):
             return Path(text)
@@ -85,9 +90,9 @@ def check_home(
         With what is in the way.
     """
     found = folder
-    while not os.path.lexists(found) and found != found.parent:
-        found = found.parent
     try:
+        while not _there(found) and found != found.parent:
+            found = found.parent
         with tempfile.TemporaryFile(dir=found):  # leaves no name behind
             pass
         names = os.listdir(folder) if found == folder else []
@@ -104,6 +109,15 @@ def check_home(
             f"{folder} holds {', '.join(strangers[:3])} but no {what} ({marker}). "
             "Choose an empty or a new folder."
         )
+
+
+def _there(path: Path) -> bool:
+    """Whether something has this name; OSError if nothing can have it."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def write_atomic(path: Path, data: bytes) -> None:

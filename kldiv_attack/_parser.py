@@ -47,6 +47,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any):
         super().__init__(**settings)
+        self.register("action", None, StoreOnce)
         self.set_defaults(parser=self)
 
     def error(self, message: str) -> NoReturn:
@@ -59,6 +60,36 @@ class Parser(argparse.ArgumentParser):
         """
         text = " ".join(message.split())
         self.exit(2, f"Error: {text}. {self.prog} --help lists what is accepted.\n")
+
+
+class StoreOnce(argparse.Action):
+    """The value of an option; one that is given twice would be dropped in silence."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value.
+
+        Parameters
+        ----------
+        parser : ArgumentParser
+            Explains a second value.
+        namespace : Namespace
+            Gets the value.
+        values : object
+            The value.
+        option_string : str, optional
+            How the option was written; None for an argument without a name.
+        """
+        given = namespace.__dict__.setdefault("given", set())
+        if option_string is not None and self.dest in given:
+            parser.error(f"argument {'/'.join(self.option_strings)}: given twice")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 def parse(parser: Parser, arguments: Any) -> argparse.Namespace:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kldiv_attack._rules import Whole, check_value
+from kldiv_attack._files import checked_path
+from kldiv_attack._rules import SEED, check_value
 from kldiv_attack._set_options import parameters_of
 from kldiv_attack.audit.result import AuditReport, write_text
 
@@ -58,7 +59,7 @@ def run_audit(options: argparse.Namespace) -> int:
         any_scale=options.any_scale,
         resume=options.resume,
         restart=options.restart,
-        random_state=check_value("seed", options.seed, Whole(0)),
+        random_state=check_value("seed", options.seed, SEED),
         device=options.device,
         n_jobs=options.n_jobs,
         verbose=0 if options.quiet else 1,
@@ -102,7 +103,7 @@ def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> in
         data=options.data,
         resume=not options.restart and is_interrupted(Path(options.out)),
         restart=options.restart,
-        random_state=check_value("seed", options.seed, Whole(0)),
+        random_state=check_value("seed", options.seed, SEED),
         verbose=0 if options.quiet else 1,
     )
     _print(_summary(report, Path(options.out)))
@@ -118,11 +119,22 @@ def _check_targets(options: argparse.Namespace) -> None:
         target = getattr(options, option)
         if target is None:
             continue
-        path = Path(target)
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise ValueError(f"{path} cannot be written.")
+        path = checked_path(target, f"--{option}")
+        _check_writable(path)
         if limits == (None, None, None):
             raise ValueError(f"--{option} {path}: {NO_LIMIT}")
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):  # leaves no name behind
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be written: {error.strerror}. Choose another file."
+        ) from error
 
 
 def _victims(given: list[str]) -> dict[str | None, str]:
@@ -172,10 +184,13 @@ def run_score(options: argparse.Namespace) -> int:
     """
     from kldiv_attack.audit.answers import Answers
     from kldiv_attack.audit.features import check_scale, make_space
+    from kldiv_attack.audit.inputs import check_jobs
     from kldiv_attack.audit.one_law import floors, with_columns
     from kldiv_attack.audit.paths import read_sample
     from kldiv_attack.audit.scoring import score, table_of
 
+    seed = check_value("seed", options.seed, SEED)
+    check_jobs(options.n_jobs)
     common = {"label": options.label, "root": options.data}
     train = read_sample(options.train, role="train", **common)
     aux = read_sample(options.aux, role="AUX", like=train, **common)
@@ -183,7 +198,7 @@ def run_score(options: argparse.Namespace) -> int:
         check_scale(train, aux, "aux")
     if train.labels is None or aux.labels is None:
         raise ValueError("score: both samples need labels.")
-    space = make_space(train, [aux], options.seed)
+    space = make_space(train, [aux], seed)
     names = train.class_names
     floor = floors(space.train, train.labels, names, n_jobs=options.n_jobs)
     scores = score(

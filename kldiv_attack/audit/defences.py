@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,9 @@ def _temperature(table: Table, value: float, rng: np.random.Generator) -> Table:
 
 
 def _noise(table: Table, value: float, rng: np.random.Generator) -> Table:
-    return _normal(np.clip(table + rng.normal(0, value, table.shape), 0, None))
+    scale = max(1.0, value)  # sums of large values overflow; shares stay the same
+    noisy = table / scale + rng.normal(0, value / scale, table.shape)
+    return _normal(np.clip(noisy, 0, None))
 
 
 def _rejection(table: Table, value: float, rng: np.random.Generator) -> Table:
@@ -239,3 +241,31 @@ def parse_defence(text: str) -> Defence:
     if not sensible:
         raise ValueError(f"defence {text}: expected {kind.expected}.")
     return Defence(name, number)
+
+
+def parse_defences(texts: Sequence[str]) -> list[Defence]:
+    """Several defences, none of them twice.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        For instance ``["label_only", "rounding:1"]``.
+
+    Returns
+    -------
+    list of Defence
+        In this order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what :func:`parse_defence` refuses, and for one that is given twice.
+    """
+    if isinstance(texts, str):
+        raise TypeError(f"defences={texts!r}: expected a list; give [{texts!r}].")
+    found = [parse_defence(text) for text in texts]
+    names = [one.name for one in found]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"defence {twice[0]} is given twice; leave one out.")
+    return found

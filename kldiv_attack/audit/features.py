@@ -49,7 +49,9 @@ class Encoder:
             self.description += f", {len(self._text)} of them as indicators"
         self._scaler = None if train.is_images else StandardScaler()
         if self._scaler is not None:
-            self._scaler.fit(self._plain(train))
+            rows = self._plain(train)
+            self._unit = _exponents(rows)
+            self._scaler.fit(np.ldexp(rows, -self._unit))
 
     def _plain(self, sample: Sample) -> Rows:
         if isinstance(sample.rows, np.ndarray):
@@ -61,7 +63,25 @@ class Encoder:
 
     def __call__(self, sample: Sample) -> Rows:
         rows = self._plain(sample)
-        return rows if self._scaler is None else self._scaler.transform(rows)
+        if self._scaler is None:
+            return rows
+        with np.errstate(over="ignore"):
+            rows = np.ldexp(rows, -self._unit)
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                f"{sample.name}: a column holds numbers so much larger than those of "
+                "the training rows that they cannot be compared. Bring both to the "
+                "same units."
+            )
+        scaled: Rows = self._scaler.transform(rows)
+        return scaled
+
+
+def _exponents(*samples: Rows) -> NDArray[np.int32]:
+    """Powers of two that bring the columns near one, where squares are exact."""
+    largest = np.max([np.abs(rows).max(axis=0) for rows in samples], axis=0)
+    exponents: NDArray[np.int32] = np.frexp(largest)[1]
+    return exponents
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +172,8 @@ def check_scale(train: Sample, other: Sample, role: str) -> None:
         a, b = a.reshape(-1, 1), b.reshape(-1, 1)
     if not a.shape[1] or min(len(a), len(b)) < 2:
         return
+    unit = _exponents(a, b)
+    a, b = np.ldexp(a, -unit), np.ldexp(b, -unit)
     spread, other_spread = a.std(axis=0), b.std(axis=0)
     moved = np.abs(a.mean(axis=0) - b.mean(axis=0))
     widest = np.maximum(spread, other_spread)

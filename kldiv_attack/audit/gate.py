@@ -132,6 +132,8 @@ def read_waivers(path: Path, class_names: Sequence[str]) -> list[Waiver]:
         )
     for number, entry in enumerate(entries, 1):
         where = f"waivers: {path}, entry {number}"
+        if not isinstance(entry, dict):
+            raise ValueError(f"{where} is {entry!r}; expected [[waiver]] and its keys.")
         strange = sorted(set(entry) - {"class", "metric", "until", "reason"})
         if strange:
             raise ValueError(f"{where} has the unknown key {strange[0]!r}.")
@@ -141,7 +143,7 @@ def read_waivers(path: Path, class_names: Sequence[str]) -> list[Waiver]:
                 f"{where} names the class {label!r}, which does not exist; classes are "
                 f"{', '.join(class_names[:10])}."
             )
-        if metric not in METRICS:
+        if not isinstance(metric, str) or metric not in METRICS:
             raise ValueError(
                 f"{where}: metric {metric!r}: expected one of {sorted(METRICS)}."
             )
@@ -210,9 +212,14 @@ def decide(
                 f"{waiver.until}; it no longer counts."
             )
             continue
+        idle = (
+            ""
+            if any(_meets(waiver, check) for check in checks)
+            else (" It meets no check of this gate.")
+        )
         remarks.append(
             f"{waiver.metric} of class {waiver.label} is waived until {waiver.until}: "
-            f"{waiver.reason}"
+            f"{waiver.reason}{idle}"
         )
         checks = [_waive(check, waiver) for check in checks]
     return Gate([str(rule) for rule in rules], checks, remarks)
@@ -264,9 +271,12 @@ def _check(rule: Rule, row: Row) -> Check:
     )
 
 
+def _meets(waiver: Waiver, check: Check) -> bool:
+    return check.label == waiver.label and check.metric == waiver.metric
+
+
 def _waive(check: Check, waiver: Waiver) -> Check:
-    mine = check.label == waiver.label and check.metric == waiver.metric
-    if not mine or check.outcome not in ("fail", "not evaluable"):
+    if not _meets(waiver, check) or check.outcome not in ("fail", "not evaluable"):
         return check
     message = f"waived until {waiver.until} ({waiver.reason}): {check.message}"
     return Check(**{**vars(check), "outcome": "waived", "message": message})
@@ -297,4 +307,9 @@ def junit(gate: Gate) -> str:
 
 def _legal(text: str) -> str:
     """Without characters that XML cannot hold."""
-    return "".join(c if c in "\t\n" or c >= " " else "?" for c in text)
+    return "".join(c if c in "\t\n" or _is_legal(ord(c)) else "?" for c in text)
+
+
+def _is_legal(code: int) -> bool:
+    """Whether XML 1.0 has this character (section 2.2 of its definition)."""
+    return 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or code > 0xFFFF

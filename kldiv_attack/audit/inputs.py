@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,15 @@ def read_inputs(
         )
     public = _probe(models, public, defences, budget, seed)
     return Inputs(private, public, outside, models, defences)
+
+
+def check_jobs(n_jobs: Any) -> None:
+    """Refuse what is no number of classes at a time."""
+    whole = isinstance(n_jobs, Integral) and not isinstance(n_jobs, bool)
+    if n_jobs is not None and not (whole and n_jobs != 0):
+        raise ValueError(
+            f"n_jobs={n_jobs!r}: expected a number of classes, -1 for all processors."
+        )
 
 
 def _check_device(device: str) -> None:

@@ -169,7 +169,7 @@ def _from_idx(folder: Path, role: str) -> Sample:
     if files[1] is None:
         raise FileNotFoundError(f"{role}: {folder} holds images but no labels.")
     images, labels = (_read_idx(file) for file in files if file is not None)
-    codes, names = encode(labels)
+    codes, names = encode(labels, role)
     pixels = images[:, None].astype(np.float32) / np.float32(255)
     return Sample(pixels, codes, names, f"{folder.name} ({role})")
 
@@ -210,6 +210,7 @@ def load_array(path: Path) -> Any:
     """The array of a ``.npy`` file, or those of a ``.npz`` by name; never objects."""
     try:
         if not zipfile.is_zipfile(path):
+            _check_magic(path)
             check_npy(path)
             return np.load(path, allow_pickle=False)
         check_archive(path)
@@ -223,6 +224,13 @@ def load_array(path: Path) -> Any:
             f"{path} could not be read ({why}); expected plain NumPy arrays, no "
             "Python objects."
         ) from error
+
+
+def _check_magic(path: Path) -> None:
+    """Refuse what does not begin as arrays of NumPy do."""
+    with open(path, "rb") as stream:
+        if stream.read(6) != b"\x93NUMPY":
+            raise ValueError("it does not begin as a file of NumPy does")
 
 
 def _from_npz(path: Path, role: str) -> Sample:
@@ -287,7 +295,13 @@ def read_frame(path: Path) -> Any:
         return pd.read_csv(path, sep=separator)
     except MemoryError:
         raise
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is no text in UTF-8 (byte {error.start}); store it as UTF-8."
+        ) from error
     except Exception as error:  # each format has errors of its own
+        if not path.stat().st_size:
+            raise ValueError(f"{path} is empty; expected a table.") from error
         raise ValueError(f"{path} could not be read: {error}") from error
 
 
@@ -299,6 +313,14 @@ def _check_parquet(path: Path) -> None:
     check_columns(path, stored.num_columns)
     groups = (stored.row_group(i) for i in range(stored.num_row_groups))
     check_size(path, sum(group.total_byte_size for group in groups))
+
+
+def _way_out(columns: Sequence[str]) -> str:
+    """What to do about a table without a label column."""
+    other = [c for c in ";\t|" if len(columns) == 1 and c in columns[0]]
+    if other:
+        return f"Separate columns by commas, not by {other[0]!r}."
+    return "Name one with --label."
 
 
 def _from_table(frame: Any, name: str, role: str, label: str | None) -> Sample:
@@ -313,7 +335,7 @@ def _from_table(frame: Any, name: str, role: str, label: str | None) -> Sample:
         wanted = f"no column {label!r}" if label else "no label column"
         raise ValueError(
             f"{role}: {name} has {wanted}; its columns are {', '.join(known[:12])}"
-            f"{' ...' if len(known) > 12 else ''}. Name one with --label."
+            f"{' ...' if len(known) > 12 else ''}. {_way_out(known)}"
         )
     labels, rest = frame[column], frame.drop(columns=column)
     if labels.isna().any():
@@ -321,7 +343,7 @@ def _from_table(frame: Any, name: str, role: str, label: str | None) -> Sample:
             f"{role}: {int(labels.isna().sum())} of {len(labels)} labels in column "
             f"{column!r} of {name} are missing."
         )
-    codes, names = encode(labels.to_numpy())
+    codes, names = encode(labels.to_numpy(), f"{role}: {name}")
     decimals = labels.dtype.kind == "f" and bool((labels % 1 != 0).any())
     if role != "aux" and (decimals or len(names) > max(1000, len(frame) // 2)):
         what = f"{len(names)} different values in {len(frame)} rows"

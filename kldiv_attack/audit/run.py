@@ -9,13 +9,13 @@ from typing import Any
 
 from kldiv_attack._files import checked_path
 from kldiv_attack._locks import locked
-from kldiv_attack._rules import Whole, check_value
+from kldiv_attack._rules import SEED, check_value
 from kldiv_attack.audit.attacks import check_attack
 from kldiv_attack.audit.content import Source
-from kldiv_attack.audit.defences import parse_defence
+from kldiv_attack.audit.defences import parse_defences
 from kldiv_attack.audit.demands import read_demands
 from kldiv_attack.audit.folder import check_folder, open_folder
-from kldiv_attack.audit.inputs import Inputs, read_inputs, sources_of
+from kldiv_attack.audit.inputs import Inputs, check_jobs, read_inputs, sources_of
 from kldiv_attack.audit.model_files import digest_of
 from kldiv_attack.audit.result import AuditReport, as_plain
 from kldiv_attack.audit.stages import Work
@@ -134,7 +134,7 @@ def audit(
     """
     started = time.perf_counter()
     place = checked_path(folder, "folder")
-    check_value("random_state", random_state, Whole(0))
+    check_value("random_state", random_state, SEED)
     settings = {
         "defences": list(defences),
         "attack": attack,
@@ -148,10 +148,7 @@ def audit(
         "device": device,
         "n_jobs": n_jobs,
     }
-    if n_jobs == 0:
-        raise ValueError(
-            "n_jobs=0: expected a number of classes, -1 for all processors."
-        )
+    check_jobs(n_jobs)
     if attack is None and attack_parameters:
         raise ValueError(
             f"attack_parameters={dict(attack_parameters)}: expected an attack that "
@@ -166,7 +163,7 @@ def audit(
         fail_below, fail_above, fail_below_change, baseline, overall=overall
     )
     inputs = read_inputs(
-        victim, train, aux, held_out, [parse_defence(d) for d in defences],
+        victim, train, aux, held_out, parse_defences(defences),
         label=label, data=data, device=device, any_scale=any_scale,
         budget=budget, seed=random_state,
     )  # fmt: skip

@@ -65,9 +65,19 @@ def of_frame(
     frame: Any, codes: NDArray[np.int64] | None, names: tuple[str, ...], source: str
 ) -> Sample:
     columns = tuple(frame.columns)
+    twice = [c for c in columns if columns.count(c) > 1]
+    if twice:
+        raise ValueError(f"{source}: two columns are called {twice[0]!r}; rename one.")
     kinds = [dtype.kind for dtype in frame.dtypes]
+    strange = [c for c, kind in zip(columns, kinds, strict=True) if kind in "mMc"]
+    if strange:
+        raise ValueError(
+            f"{source}: column {strange[0]!r} holds {frame[strange[0]].dtype}; "
+            "expected numbers or text. Give times as numbers of one unit, or leave "
+            "them out."
+        )
     if all(kind in "buif" for kind in kinds):
-        frame = frame.to_numpy(dtype=np.float64)
+        frame = frame.to_numpy(dtype=np.float64, na_value=np.nan)
     return Sample(frame, codes, names, source, columns)
 
 
@@ -78,16 +88,55 @@ def from_memory(source: Any, role: str) -> Sample:
         return of_images(source)
     if hasattr(source, "data") and hasattr(source, "target"):
         source = source.data, source.target
-    rows, labels = source if isinstance(source, tuple) else (source, None)
-    if hasattr(rows, "columns") and hasattr(rows, "dtypes"):
-        frame = rows.set_axis([str(c) for c in rows.columns], axis=1)
-        codes, names = (None, ()) if labels is None else encode(np.asarray(labels))
-        return of_frame(frame, codes, names, role)
-    return of_arrays(_plain(rows), None if labels is None else _plain(labels), role)
+    pair = source if isinstance(source, tuple) else (source, None)
+    if len(pair) != 2:
+        raise TypeError(f"{role}: expected rows, or a pair (X, y), got {len(pair)}.")
+    rows, labels = pair
+    labels = None if labels is None else _plain(labels, f"{role}: labels")
+    if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    frame = _in_pandas(rows)
+    if not (hasattr(frame, "columns") and hasattr(frame, "dtypes")):
+        return of_arrays(_plain(frame, role), labels, role)
+    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    _check_one_each(labels, len(frame), role)
+    codes, names = (None, ()) if labels is None else encode(labels, role)
+    return of_frame(frame, codes, names, role)
 
 
-def _plain(values: Any) -> NDArray[Any]:
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+def _in_pandas(values: Any) -> Any:
+    """Frames, tables and columns of polars and pyarrow as those of pandas."""
+    values = values.collect() if hasattr(values, "collect") else values
+    home = type(values).__module__.partition(".")[0]
+    return values.to_pandas() if home in ("polars", "pyarrow") else values
+
+
+def _plain(values: Any, name: str) -> NDArray[Any]:
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name}: holds masked values; fill them or drop the rows.")
+    if hasattr(values, "toarray"):
+        raise TypeError(f"{name}: is sparse; expected a dense array. Call toarray().")
+    values = _in_pandas(values)
+    try:
+        array = np.asarray(
+            values.detach().cpu() if hasattr(values, "detach") else values
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: expected an array, got a {type(values).__name__} of parts that "
+            "do not make one, for instance rows of different lengths."
+        ) from error
+    if array.ndim == 0:
+        raise TypeError(f"{name}: expected an array, got a {type(values).__name__}.")
+    return array
+
+
+def _check_one_each(labels: NDArray[Any] | None, n_rows: int, name: str) -> None:
+    if labels is not None and (labels.ndim != 1 or len(labels) != n_rows):
+        raise ValueError(
+            f"{name}: expected one label per row, got {n_rows} rows and labels of "
+            f"shape {labels.shape}."
+        )
 
 
 def of_arrays(rows: NDArray[Any], labels: NDArray[Any] | None, name: str) -> Sample:
@@ -106,26 +155,49 @@ def of_arrays(rows: NDArray[Any], labels: NDArray[Any] | None, name: str) -> Sam
         rows = rows.astype(np.float32) / np.float32(255)
     if labels is None:
         return Sample(rows, None, (), name)
-    if labels.ndim != 1 or len(labels) != len(rows):
-        raise ValueError(
-            f"{name}: expected one label per row, got {len(rows)} rows and labels of "
-            f"shape {labels.shape}."
-        )
-    codes, names = encode(labels)
+    _check_one_each(labels, len(rows), name)
+    codes, names = encode(labels, name)
     return Sample(rows, codes, names, name)
 
 
-def encode(labels: NDArray[Any]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def encode(
+    labels: NDArray[Any], name: str
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Positions and names of classes; whole floats are named as whole numbers."""
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
-            raise ValueError("labels hold NaN or infinity.")
+            raise ValueError(f"{name}: labels hold NaN or infinity.")
         if (labels == np.floor(labels)).all():
             labels = labels.astype(np.int64)
-    if labels.dtype.kind == "O":
-        labels = labels.astype(str)
+    if labels.dtype.kind in "OMmS":
+        labels = _as_words(labels, name)
     distinct, codes = np.unique(labels, return_inverse=True)
     return codes.astype(np.int64), tuple(str(value) for value in distinct)
+
+
+def _as_words(labels: NDArray[Any], name: str) -> NDArray[np.str_]:
+    """Objects, dates and bytes as text, unless some are missing or read alike."""
+    missing = [
+        row
+        for row, one in enumerate(labels.tolist())
+        if one is None or type(one).__name__ in ("NAType", "NaTType") or one != one
+    ]
+    if missing:
+        raise ValueError(
+            f"{name}: {len(missing)} of {len(labels)} labels are missing, the first in "
+            f"row {missing[0]}; drop these rows."
+        )
+    try:
+        words = labels.astype(str)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: labels are bytes that are no ASCII text.") from error
+    kinds = {type(one).__name__ for one in labels.tolist()}
+    if len(kinds) > 1 and len(set(labels.tolist())) > len(np.unique(words)):
+        raise ValueError(
+            f"{name}: labels mix {' and '.join(sorted(kinds))} that read alike; give "
+            "them one type."
+        )
+    return words
 
 
 def checked(sample: Sample, role: str) -> Sample:
@@ -137,6 +209,13 @@ def checked(sample: Sample, role: str) -> Sample:
             raise ValueError(
                 f"{role}: {sample.name} has missing values in {', '.join(holes[:5])}; "
                 "fill them or drop the rows."
+            )
+        numbers = [c for c in sample.rows if sample.rows[c].dtype.kind in "buif"]
+        wide = [c for c in numbers if not np.isfinite(sample.rows[c].to_numpy()).all()]
+        if wide:
+            raise ValueError(
+                f"{role}: {sample.name} has infinite values in {', '.join(wide[:5])}; "
+                "drop these rows."
             )
         return sample
     rows = sample.rows.astype(np.float32 if sample.is_images else np.float64)

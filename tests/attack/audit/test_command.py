@@ -415,3 +415,38 @@ def test_score_names_the_rows_that_lack_labels(files, capsys):
     frame.to_csv(paths[1], index=False)
     assert main(["score", *paths]) == 2
     assert "AUX: near.csv has no label column" in stderr_line(capsys)
+
+
+@pytest.mark.parametrize("option", ["--held-out", "--seed", "--label", "--out"])
+def test_an_option_that_is_given_twice_is_not_dropped(words, option, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(words("near", "near", "train", option, "1", option, "2"))
+    assert left.value.code == 2
+    assert f"argument {option}: given twice" in stderr_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [("no folder/d.json", "No such file"), (".", "it is a folder"), ("", "empty")],
+)
+def test_a_decision_that_cannot_be_written(words, target, why, capsys, files):
+    arguments = words("never", "near", "train", "--fail-below", 0, "--json", target)
+    assert main(arguments) == 2
+    assert why in stderr_line(capsys)
+    assert not files["out"].exists()
+
+
+def test_a_folder_that_no_file_system_can_hold(words, capsys):
+    arguments = words("never")
+    arguments[arguments.index("--out") + 1] = "a" * 300
+    assert main(arguments) == 2
+    assert "cannot be written: File name too long" in stderr_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--seed", "-1"), ("--n-jobs", "0"), ("--seed", str(2**70))]
+)
+def test_score_refuses_what_audit_refuses(files, option, value, capsys):
+    pair = [str(files["folder"] / f"{name}.csv") for name in ("train", "near")]
+    assert main(["score", *pair, option, value]) == 2
+    assert "expected" in stderr_line(capsys)

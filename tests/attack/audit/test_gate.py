@@ -195,6 +195,35 @@ def test_waivers_that_are_wrong(waiver, changes, text, message):
         read_waivers(waiver(text, **changes), ["x", "y"])
 
 
+def test_entries_that_are_no_tables(tmp_path):
+    path = tmp_path / "waivers.toml"
+    for text, message in (
+        ("waiver = [1]", "entry 1 is 1; expected"),
+        ('waiver = ["x"]', "entry 1 is 'x'; expected"),
+        ('[[waiver]]\nclass = "x"\nmetric = ["kl"]', r"metric \['kl'\]: expected one"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            read_waivers(path, ["x"])
+
+
+def test_a_waiver_that_meets_no_check_says_so(waiver):
+    report = report_of([2.0, 0.1], [1.8, 0.0], [2.2, 0.2])
+    waivers = read_waivers(waiver(metric="coverage"), ["x", "y"])
+    (remark,) = decide(report, below(1.0), waivers=waivers, today=TODAY).remarks
+    assert "meets no check of this gate" in remark
+    waivers = read_waivers(waiver(), ["x", "y"])
+    (remark,) = decide(report, below(1.0), waivers=waivers, today=TODAY).remarks
+    assert "meets no check" not in remark
+
+
+def test_junit_holds_any_class_name():
+    report = report_of([0.1], [0.0], [0.2])
+    report.tables[0].classes[0] = "a\x00\ud800\uffff<b>"
+    root = ET.fromstring(junit(decide(report, below(1.0))).encode())
+    assert root[0].get("name") == "a???<b>"
+
+
 def test_junit_counts_what_the_gate_says():
     report = report_of([2.0, 0.1, None], [1.8, 0.0, None], [2.2, 0.2, None])
     report.tables[0].classes[1] = "<y>\x00"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.sparse import csr_matrix
 
 from kldiv_attack.audit.paths import read_sample
 from kldiv_attack.datasets import load_dataset
@@ -217,3 +218,98 @@ def test_missing_values_name_their_columns():
     frame = pd.DataFrame({"age": [1.0, None], "town": ["a", "b"]})
     with pytest.raises(ValueError, match="missing values in age"):
         read_sample((frame, [0, 1]), role="train")
+
+
+FRAME = pd.DataFrame(X, columns=["p", "q", "r"])
+KINDS = {
+    "nullable": lambda: FRAME.astype("Float64"),
+    "integers": lambda: FRAME.astype("Int64"),
+    "arrow": lambda: FRAME.astype("float64[pyarrow]"),
+    "table": lambda: pytest.importorskip("pyarrow").Table.from_pandas(FRAME),
+    "polars": lambda: pytest.importorskip("polars").from_pandas(FRAME),
+    "lazy": lambda: pytest.importorskip("polars").from_pandas(FRAME).lazy(),
+    "lists": X.tolist,
+    "big endian": lambda: X.astype(">f8"),
+    "strided": lambda: np.repeat(X, 2, axis=0)[::2],
+    "no mask": lambda: np.ma.array(X),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_in_memory_are_read_alike(kind):
+    if kind == "arrow":
+        pytest.importorskip("pyarrow")
+    sample = read_sample((KINDS[kind](), Y), role="train")
+    np.testing.assert_array_equal(np.asarray(sample.rows, float), X)
+    assert names_of(sample) == Y.tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (Y.astype(bytes), Y.tolist()),
+        (Y.astype(object), Y.tolist()),
+        (Y[:, None], Y.tolist()),
+        (pd.Categorical(Y, categories=["c", "b", "a"]), Y.tolist()),
+        (pd.array([0, 1] * 4, dtype="Int64"), ["0", "1"] * 4),
+        (np.array(["2020-01-01", "2021-01-01"] * 4, "M8[D]"),
+         ["2020-01-01", "2021-01-01"] * 4),
+        (np.array([True, False] * 4), ["True", "False"] * 4),
+    ],
+)  # fmt: skip
+def test_labels_of_every_kind(labels, expected):
+    assert names_of(read_sample((X, labels), role="train")) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "message"),
+    [
+        (X, [None, *Y[1:]], "1 of 8 labels are missing, the first in row 0"),
+        (X, pd.array([None, *range(7)], dtype="Int64"), "labels: holds masked values"),
+        (X, np.array(["2020", "NaT"] * 4, "M8[D]"), "4 of 8 labels are missing"),
+        (X, np.array([1, "1"] * 4, object), "mix int and str that read alike"),
+        (X, np.array([b"\xff", b"a"] * 4), "bytes that are no ASCII text"),
+        (X, Y[:5], r"one label per row, got 8 rows and labels of shape \(5,\)"),
+        (X, 3, "expected an array, got a int"),
+        (np.ma.array(X, mask=X > 20), Y, "holds masked values"),
+        (np.ma.array(Y, mask=Y == "a"), None, "holds masked values"),
+        (csr_matrix(X), Y, r"is sparse; expected a dense array. Call toarray\(\)"),
+        ([[1, 2], [3]], Y[:2], "rows of different lengths"),
+        ((row for row in X), Y, "expected an array, got a generator"),
+        (None, Y, "expected an array, got a NoneType"),
+        (X + 1j, Y, "expected numbers, got dtype complex128"),
+        (
+            pd.DataFrame({"p": pd.date_range("2020", periods=8)}),
+            Y,
+            "'p' holds datetime",
+        ),
+        (pd.DataFrame(X, columns=["p", "p", "q"]), Y, "two columns are called 'p'"),
+        (pd.DataFrame({"p": [*"abcdefg", None]}), Y, "missing values in p"),
+        (pd.DataFrame({"p": pd.array([None, *range(7)], dtype="Int64")}), Y, "NaN or"),
+        (pd.DataFrame({"p": list("abcdefgh"), "q": np.full(8, np.inf)}), Y, "in q"),
+    ],
+)
+def test_what_is_no_sample(rows, labels, message):
+    with pytest.raises((TypeError, ValueError), match=f"train: .*{message}|{message}"):
+        read_sample((rows, labels), role="train")
+
+
+def test_three_parts_are_no_pair():
+    with pytest.raises(TypeError, match=r"train: expected rows, or a pair \(X, y\)"):
+        read_sample((X, Y, Y), role="train")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.csv", b"", "is empty; expected a table"),
+        ("wide.csv", "p,l\u00e4bel\n1,2".encode("utf-16"), "no text in UTF-8 .byte 0"),
+        ("other.csv", b"p;q;label\n1;2;3\n", "Separate columns by commas, not by ';'"),
+        ("other.npy", b"nonsense", "does not begin as a file of NumPy does"),
+        ("other.npz", b"", "does not begin as a file of NumPy does"),
+    ],
+)
+def test_files_that_are_no_tables(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_sample(tmp_path / name, role="train")

@@ -219,6 +219,17 @@ def test_classes_called_by_numbers_and_answered_by_positions(run, train):
     assert found[0].victims == found[1].victims
 
 
+def test_noise_of_any_strength(run, recwarn):
+    (change,) = run(defences=["noise:1e308"]).differences
+    assert change.changed > 0.5
+    assert not recwarn
+
+
+def test_defences_are_a_list(run):
+    with pytest.raises(TypeError, match=r"expected a list; give \['label_only'\]"):
+        run(defences="label_only")
+
+
 def test_rejection_counts_refusals(run):
     (change,) = run(defences=["rejection:0.99"]).differences
     assert 0 < change.refused < 1
@@ -380,6 +391,11 @@ class Untouched:
         ({"defences": ["rounding:1"]}, "victim m: .* answers labels only"),
         ({"release": "other"}, "release 'other': expected one of"),
         ({"aux": []}, "at least one auxiliary sample"),
+        ({"defences": ["label_only", "label_only"]}, "label_only is given twice"),
+        ({"n_jobs": 0}, "n_jobs=0: expected a number of classes"),
+        ({"n_jobs": "2"}, "n_jobs='2': expected a number of classes"),
+        ({"random_state": 2**70}, "expected a whole number >= 0 and <= 4294967295"),
+        ({"folder": "~/report"}, "only shells know what ~ is"),
     ],
 )
 def test_cheap_refusals_come_before_anything_is_asked(run, options, message, tmp_path):
@@ -493,6 +509,22 @@ def test_a_victim_of_two_classes_may_err(run, train):
     for share, remarks in ((0.06, 0), (0.35, 0), (0.45, 1), (1, 1)):
         report = run({"m": victim(share)}, train=(rows, labels), restart=True)
         assert len([r for r in report.remarks if "m puts only" in r]) == remarks
+
+
+@pytest.mark.parametrize("unit", [2.0**1000, 2.0**-1000])
+def test_the_unit_of_a_table_does_not_matter(run, train, public, unit):
+    def victim(rows):
+        return rows.argmax(1)
+
+    plain = run({"m": victim})
+    scaled = run({"m": victim}, public * unit, train=(train[0] * unit, train[1]))
+    assert scaled.tables[0].columns == plain.tables[0].columns
+    with pytest.raises(ValueError, match="on another scale"):
+        run({"m": victim}, public, train=(train[0] * unit, train[1]))
+    if unit < 1:
+        with pytest.raises(ValueError, match="numbers so much larger than those of"):
+            run({"m": victim}, public * 2.0**1000, any_scale=True,
+                train=(train[0] * unit, train[1]))  # fmt: skip
 
 
 def test_the_folder_and_its_function_share_a_name():
