@@ -4,7 +4,13 @@ import sys
 
 import pytest
 
-from kldiv_attack import AuditReport, audit, load_dataset
+from kldiv_attack import (
+    AuditReport,
+    LabelledImages,
+    audit,
+    load_dataset,
+    train_victim,
+)
 from kldiv_attack.__main__ import main
 from kldiv_attack._run_folder import RunRecorder
 
@@ -16,11 +22,22 @@ def images():
     return load_dataset("digits", part="test")
 
 
+@pytest.fixture(scope="module")
+def few(private, images):
+    """Three digits and their victim: enough for what stops, goes on or is refused."""
+    parts = [
+        LabelledImages(data.images[kept], data.labels[kept], "012", data.name)
+        for data in (private, images)
+        for kept in [data.labels < 3]
+    ]
+    return {"net": train_victim(parts[0], epochs=4, batch_size=64)}, *parts
+
+
 @pytest.fixture
-def attacked(trained, private, images, tmp_path):
+def attacked(few, tmp_path):
     def run(attack, parameters, **options):
         return audit(
-            {"net": trained}, private, images, tmp_path / "out", attack=attack,
+            *few, tmp_path / "out", attack=attack,
             attack_parameters=parameters, device="cpu", **options,
         )  # fmt: skip
 
