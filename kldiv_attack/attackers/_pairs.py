@@ -62,6 +62,10 @@ class Pairs:
         return rows.clamp_(max=len(self.cumulative) - 1)
 
 
+#: Of a surrogate, however few answers there are.
+LEAST_STEPS = 100
+
+
 def distil(
     network: nn.Module,
     pairs: Pairs,
@@ -86,7 +90,7 @@ def distil(
     batch_size : int, default=128
         Pairs per step.
     epochs : int, default=12
-        Passes over the pairs; at least 100 steps are made in any case.
+        Passes over the pairs; at least LEAST_STEPS are made in any case.
     translation : int, default=0
         Largest shift of an image in pixels.
     learning_rate : float, default=2e-3
@@ -95,7 +99,7 @@ def distil(
         1 shows a progress bar.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    steps = max(100, epochs * len(pairs.images) // batch_size)
+    steps = max(LEAST_STEPS, epochs * len(pairs.images) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=steps
     )

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from kldiv_attack import make_attacker
-from kldiv_attack.attackers import ATTACKERS
-from kldiv_attack.datasets import LabelledImages
+from kldiv_attack.attackers import ATTACKERS, _pairs
+from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.victim import QueryBudgetExceeded, Victim
 from tests.attack.conftest import MemoryRecorder, digest, small
 
@@ -41,6 +41,21 @@ learns_no_answers = having(lambda kind: not _learns(kind))
 WITHOUT_SNAPSHOTS = {ATTACKERS["mi_face"]}
 keeps_snapshots = having(lambda kind: kind not in WITHOUT_SNAPSHOTS)
 keeps_no_snapshots = having(lambda kind: kind in WITHOUT_SNAPSHOTS)
+
+
+# Less of both than elsewhere: nothing here depends on how well an attack goes.
+PUBLIC = 400
+
+
+@pytest.fixture(scope="module")
+def public():
+    """Public images."""
+    return load_dataset("digits", part="test").subset(slice(PUBLIC))
+
+
+@pytest.fixture(autouse=True)
+def _short_distillation(monkeypatch):
+    monkeypatch.setattr(_pairs, "LEAST_STEPS", 10)
 
 
 @pytest.fixture(params=sorted(ATTACKERS))
@@ -489,7 +504,7 @@ def test_ideal_attacker_needs_no_victim(make, private):
 # Queries
 
 
-@pytest.mark.parametrize("budget", [250, 920])
+@pytest.mark.parametrize("budget", [PUBLIC // 3, PUBLIC + 21])
 def test_a_budget_is_kept_and_what_was_answered_is_used(
     make, few_answers, trained, public, caplog, budget
 ):
@@ -516,7 +531,7 @@ def test_a_small_budget_is_kept_by_a_run_that_goes_on(
     """The queries before the interruption count, also in another process."""
 
     def fresh():
-        return Victim(trained.network, trained.class_names, budget=910)
+        return Victim(trained.network, trained.class_names, budget=PUBLIC + 11)
 
     whole = make(**few_answers).fit(fresh(), public.images)
     recorder = MemoryRecorder(stop_after=1)
@@ -524,7 +539,7 @@ def test_a_small_budget_is_kept_by_a_run_that_goes_on(
         make(**few_answers).fit(fresh(), public.images, recorder=recorder)
     resumed = make(**few_answers).fit(fresh(), public.images, recorder=recorder)
     np.testing.assert_array_equal(digest(resumed), digest(whole))
-    assert resumed.n_queries_ == whole.n_queries_ <= 910
+    assert resumed.n_queries_ == whole.n_queries_ <= PUBLIC + 11
     assert resumed.budget_exhausted_ == whole.budget_exhausted_
 
 
