@@ -134,17 +134,22 @@ def prepare(
     random_state: Any,
     finite: bool,
     robust: bool = False,
+    any_basis: bool = False,
 ) -> PreparedPair:
     """Prepare two checked samples for neighbour estimators.
 
     `finite` says that the divergence is finite whatever the distributions are, which is
     all that notes need to know about it; `robust` that rows far from all others are
-    left out.
+    left out; `any_basis` that only distances count of rows that are brought into a
+    plane.
     """
     euclidean = metric == "euclidean"
     # another metric may need every column in its place
     kept = informative(X, Y) if euclidean else None
-    X, Y, order = in_order(X, Y, columns=isinstance(metric, str), kept=kept)
+    given = X, Y
+    moved = isinstance(metric, str) and (duplicates == "dither" or not any_basis)
+    X, Y, order, columns = in_order(X, Y, columns=moved, kept=kept)
+    whole = [Sample(X, given[0], columns), Sample(Y, given[1], columns)]
     counts, keep_x, keep_y = count_duplicates(X, Y)
     if counts.same_sample:
         note = _same_sample_note(len(X))
@@ -165,7 +170,12 @@ def prepare(
         _check_spread(X, Y)
     check_sizes(n_neighbors, len(X), len(Y))
     ids = row_ids(X, Y) if counts.total and duplicates == "expand" else None
-    span = span_of(*map(Sample, (X, Y) if euclidean else informative_columns(X, Y)))
+    samples = (X, Y) if euclidean else informative_columns(X, Y)
+    known = [
+        one if one.rows is rows else Sample(rows)
+        for one, rows in zip(whole, samples, strict=True)
+    ]
+    span = span_of(*known, any_basis=any_basis)
     notes += _singular_notes(span, finite=finite)
     dimension = span.X.shape[1]
     X, Y = (span.X, span.Y) if euclidean else (X, Y)
@@ -196,7 +206,7 @@ def _left(
     metric: str | UserMetric = "euclidean",
 ) -> tuple[FloatArray, FloatArray, tuple[Rows, Rows]]:
     """The rows that stay, in order again, and which of the rows given they are."""
-    X, Y, kept = in_order(X[stay[0]], Y[stay[1]], columns=isinstance(metric, str))
+    X, Y, kept, _ = in_order(X[stay[0]], Y[stay[1]], columns=isinstance(metric, str))
     return X, Y, (order[0][stay[0]][kept[0]], order[1][stay[1]][kept[1]])
 
 

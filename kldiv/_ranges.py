@@ -6,6 +6,7 @@ a sum: rows are multiplied once, however many questions follow.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +14,11 @@ import numpy as np
 from numpy.linalg import LinAlgError
 from scipy.linalg import qr, svd
 
-from kldiv._typing import FloatArray, Floats, Mask
+from kldiv._order import of_rows, row_order, taken
+from kldiv._typing import FloatArray, Floats, Mask, Rows
+
+#: Rows of standardised columns, or their scatter, in coordinates of a plane.
+Change = Callable[[Floats], Floats]
 
 # Directions in which rows vary by less than so many times the rounding of their numbers
 # are rounding, not data: columns that were computed from others carry more of it.
@@ -51,15 +56,16 @@ class Moments:
         mean = self.mean + gap * (other.n / n)
         return Moments(n, mean, self.scatter + other.scatter + between)
 
-    def of_columns(self, columns: Mask) -> Moments:
-        """Moments of some of the columns."""
+    def of_columns(self, columns: Rows) -> Moments:
+        """Moments of some of the columns, in this order."""
         scatter = self.scatter[np.ix_(columns, columns)]
         return replace(self, mean=self.mean[columns], scatter=scatter)
 
-    def in_basis(self, basis: Floats, centre: Floats, size: Floats) -> Moments:
-        """Moments of ``(rows - centre) / size @ basis``."""
-        scatter = basis.T @ _scaled(self, size) @ basis
-        return Moments(self.n, (self.mean - centre) / size @ basis, scatter)
+    def changed(self, change: Change, centre: Floats, size: Floats) -> Moments:
+        """Moments of ``change((rows - centre) / size)``, which is linear."""
+        scatter = change(change(_scaled(self, size)).T)
+        mean = change(((self.mean - centre) / size)[np.newaxis])[0]
+        return Moments(self.n, mean, scatter)
 
     def sizes(self) -> Floats:
         """Standard deviations of the columns; 1 where a column does not vary."""
@@ -78,16 +84,41 @@ def moments_of(rows: FloatArray) -> Moments:
     return Moments(n, mean, scatter)
 
 
-class Sample:
-    """Rows, and what is found out about them once, however often it is asked."""
+@of_rows
+def _moments_in_order(rows: FloatArray) -> Moments:
+    """Moments of rows, whose order has no say in the last digits."""
+    d = rows.shape[1]
+    varies = np.flatnonzero((rows != rows[0]).any(axis=0))
+    some = moments_of(taken(rows, row_order(rows), varies))
+    if varies.size == d:
+        return some
+    # columns of one value, as at the edge of images, would take part in the products
+    mean, scatter = rows[0].astype(np.float64), np.zeros((d, d))
+    mean[varies], scatter[np.ix_(varies, varies)] = some.mean, some.scatter
+    return Moments(some.n, mean, scatter)
 
-    def __init__(self, rows: FloatArray) -> None:
-        self.rows = rows
+
+class Sample:
+    """Rows, and what is found out about them once, however often it is asked.
+
+    `given` are the same rows in the order in which they were given, with which
+    `columns` of theirs these are: what is known of them is not found out again.
+    """
+
+    def __init__(
+        self,
+        rows: FloatArray,
+        given: FloatArray | None = None,
+        columns: Rows | None = None,
+    ) -> None:
+        self.rows, self._given, self._columns = rows, given, columns
 
     @cached_property
     def moments(self) -> Moments:
         """Moments of all rows."""
-        return moments_of(self.rows)
+        if self._given is None or self._columns is None:
+            return moments_of(self.rows)
+        return _moments_in_order(self._given).of_columns(self._columns)
 
     @cached_property
     def part(self) -> Moments:
@@ -131,20 +162,19 @@ class Span:
     flat: tuple[str, int] | None
 
 
-def span_of(X: Sample, Y: Sample) -> Span:
+def span_of(X: Sample, Y: Sample, *, any_basis: bool = False) -> Span:
     """The plane that holds the rows of both samples, and who leaves it.
 
     The samples stay as they are if they vary clearly in all directions, or are so few
     rows that a plane always holds them. Otherwise directions in which they vary little,
     such as the difference of two times, become columns of their own, so that no other
-    column hides them. The divergence of rows on a plane is that within the plane.
+    column hides them; in `any_basis` they need not, for those who only ask how far rows
+    are apart. The divergence of rows on a plane is that within the plane.
     """
     n, d = X.rows.shape
     if n + len(Y.rows) <= d + 1:
         return _span_of_few(X.rows, Y.rows)
-    parts = X.part, Y.part, X.part + Y.part
-    size = parts[2].sizes()
-    if all(part.n > d + 1 and _is_clear(part, size) for part in parts):
+    if _parts_are_clear(X, Y):
         return Span(X.rows, Y.rows, None)
     rows, moments = (X.rows, Y.rows), (X.moments, Y.moments)
     together = moments[0] + moments[1]
@@ -155,11 +185,22 @@ def span_of(X: Sample, Y: Sample) -> Span:
         pooled = np.concatenate(rows, dtype=np.float64)
         pooled -= together.mean
         pooled /= size
-        basis = _basis(pooled, values, vectors, least)
-        if basis.shape[1]:
-            x, y = (one.in_basis(basis, together.mean, size) for one in moments)
-            return _in_plane(pooled @ basis, (x, y), least)
+        change = _into_plane(pooled, values, vectors, least, any_basis=any_basis)
+        if change is not None:
+            in_plane = (one.changed(change, together.mean, size) for one in moments)
+            return _in_plane(change(pooled), n, in_plane, least)
     return Span(*rows, _flat_sample(rows, moments, size, least))
+
+
+def _parts_are_clear(X: Sample, Y: Sample) -> bool:
+    """Whether parts of each sample and of both vary clearly in all directions."""
+    for one in (X, Y):
+        # a column of one value, as at the edge of images, needs no second look
+        if one.part.n <= len(one.part.mean) + 1 or not one.part.scatter.diagonal().all():
+            return False
+    parts = X.part, Y.part, X.part + Y.part
+    size = parts[2].sizes()
+    return all(_is_clear(part, size) for part in parts)
 
 
 def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
@@ -177,13 +218,14 @@ def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
     if not 0 < varies.sum() < len(pooled) - 1:
         return Span(X, Y, None)
     pooled = pooled @ directions[varies].T
-    moments = moments_of(pooled[: len(X)]), moments_of(pooled[len(X) :])
-    return _in_plane(pooled, moments, least)
+    rows = pooled[: len(X)], pooled[len(X) :]
+    return _in_plane(pooled, len(X), map(moments_of, rows), least)
 
 
-def _in_plane(pooled: Floats, moments: tuple[Moments, Moments], least: float) -> Span:
+def _in_plane(
+    pooled: Floats, n: int, moments: Iterable[Moments], least: float
+) -> Span:
     """Rows of both samples in the plane that they span, and who leaves it."""
-    n = moments[0].n
     rows = pooled[:n], pooled[n:]
     size = np.ones(pooled.shape[1])
     return Span(*rows, _flat_sample(rows, moments, size, least))
@@ -229,14 +271,48 @@ def _surely_clear(scatter: Floats) -> bool:
     return True
 
 
-def _basis(pooled: Floats, values: Floats, vectors: Floats, least: float) -> Floats:
-    """Orthonormal basis of the directions in which standardised rows vary.
+def _into_plane(
+    pooled: Floats, values: Floats, vectors: Floats, least: float, *, any_basis: bool
+) -> Change | None:
+    """Into the directions in which standardised rows vary; None if they do not.
 
     From eigenvalues and eigenvectors of their scatter.
     """
     low = values <= _LOW * values[-1]
     singular, directions = _singular_values(pooled, values, vectors, low)
-    return np.hstack([vectors[:, ~low][:, ::-1], directions[:, singular > least]])
+    varies = singular > least
+    rank = len(values) - int((~varies).sum())
+    if not rank:
+        return None
+    if any_basis and 0 < 2 * (len(values) - rank) < rank:
+        return _without(directions[:, ~varies])
+    basis = np.hstack([vectors[:, ~low][:, ::-1], directions[:, varies]])
+    return lambda rows: rows @ basis
+
+
+def _without(directions: Floats) -> Change:
+    """Coordinates in the plane across a few directions.
+
+    A reflection turns the directions into the first axes, whose coordinates are left
+    out (Schreiber and Parlett 1988, block reflectors): cheaper than a product with the
+    many others, and the same distances.
+    """
+    directions = qr(directions, mode="economic")[0]
+    r = directions.shape[1]
+    left, cosines, right = svd_of(directions[:r])
+    away = directions.copy()
+    away[:r] += left @ right
+    back = right.T @ (right / (1 + cosines)[:, np.newaxis]) @ away[r:].T
+
+    def change(rows: Floats) -> Floats:
+        found = np.empty((len(rows), rows.shape[1] - r))
+        step = max(_ROWS_AT_A_TIME, _NUMBERS_AT_A_TIME // rows.shape[1])
+        for first in range(0, len(rows), step):
+            some = slice(first, first + step)
+            np.subtract(rows[some, r:], rows[some] @ away @ back, out=found[some])
+        return found
+
+    return change
 
 
 def _singular_values(
@@ -267,7 +343,7 @@ def svd_of(matrix: Floats) -> tuple[Floats, Floats, Floats]:
 
 def _flat_sample(
     rows: tuple[FloatArray, FloatArray],
-    moments: tuple[Moments, Moments],
+    moments: Iterable[Moments],
     size: Floats,
     least: float,
 ) -> tuple[str, int] | None:

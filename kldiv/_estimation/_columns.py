@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kldiv._duplicates import row_ids
-from kldiv._order import equal_runs
+from kldiv._order import of_rows
 from kldiv._typing import FloatArray, Floats, Mask, Rows
 
 # A column is looked at closely if a value repeats among this many rows.
@@ -22,7 +22,6 @@ _MASS, _ROWS_OF_MASS, _OWN_VALUES = 0.05, 10, 0.8
 # Columns are taken for discrete unasked if this share of the rows lies in cells of at
 # least this many.
 _ROWS_IN_CELLS, _ROWS_OF_CELL = 0.8, 10
-_NUMBERS_AT_A_TIME = 1 << 20  # columns are counted in parts of so many
 
 
 @dataclass(frozen=True)
@@ -129,12 +128,12 @@ def _look(X: FloatArray, Y: FloatArray, certain: Mask, *, once: bool) -> Split:
     repeating = _repeating(X, Y) & ~certain
     if once and repeating.any():
         X, Y = np.unique(X, axis=0), np.unique(Y, axis=0)
-    for column in _may_be_discrete(X, Y, np.flatnonzero(repeating)):
-        counted = _counted(X[:, column], Y[:, column])
+    for column in np.flatnonzero(repeating).tolist():
+        counted = _Counted.of(_values(X, column), _values(Y, column))
         if counted.codes():
             discrete[column] = True
         elif masses := counted.point_masses():
-            atoms[int(column)] = masses
+            atoms[column] = masses
     return Split(discrete, atoms)
 
 
@@ -146,35 +145,10 @@ def _repeating(X: FloatArray, Y: FloatArray) -> Mask:
     return np.asarray((ordered[1:] == ordered[:-1]).any(axis=0))
 
 
-def _may_be_discrete(X: FloatArray, Y: FloatArray, columns: Rows) -> Rows:
-    """Columns whose values repeat as often as codes and point masses do.
-
-    Cheaper than to count values in each sample, and most columns of images end here.
-    """
-    n_rows, left = len(X) + len(Y), [columns[:0]]
-    step = max(1, _NUMBERS_AT_A_TIME // n_rows)
-    for first in range(0, columns.size, step):
-        some = columns[first : first + step]
-        values = np.sort(np.concatenate([X[:, some], Y[:, some]]).T, axis=1)
-        starts, counts = equal_runs(values)
-        column = np.cumsum(starts == 0) - 1
-
-        def summed(of_value: Any) -> Rows:
-            return np.bincount(column, of_value, some.size)  # noqa: B023
-
-        rare = counts < _ROWS_OF_MASS
-        n_values, n_rare = summed(None), summed(rare)
-        masses = (n_rare > 0) & (n_rare < n_values)
-        masses &= n_rare >= _OWN_VALUES * summed(counts * rare)
-        codes = _are_codes(n_values, summed(counts == 1), n_rows)
-        left.append(some[codes | masses])
-    return np.concatenate(left)
-
-
-def _are_codes(n_values: Any, n_single: Any, n_rows: int) -> Any:
-    """Whether few values make up a column, and each of them repeats."""
-    few = n_values <= min(np.sqrt(n_rows), _MOST_VALUES)
-    return few & (n_single <= _SINGLE_ROWS * n_rows)
+@of_rows
+def _values(sample: FloatArray, column: int) -> tuple[FloatArray, Rows]:
+    """Values of a column, ascending, and how many rows have them."""
+    return np.unique(sample[:, column], return_counts=True)
 
 
 @dataclass(frozen=True)
@@ -185,33 +159,42 @@ class _Counted:
     x: Rows
     y: Rows
 
+    @classmethod
+    def of(
+        cls, of_x: tuple[FloatArray, Rows], of_y: tuple[FloatArray, Rows]
+    ) -> _Counted:
+        """From the values of each sample alone and their counts."""
+        values = np.unique(np.concatenate([of_x[0], of_y[0]]))
+        x, y = np.zeros((2, values.size), dtype=np.intp)
+        x[values.searchsorted(of_x[0])] = of_x[1]
+        y[values.searchsorted(of_y[0])] = of_y[1]
+        return cls(values, x, y)
+
     def codes(self) -> bool:
         """Whether few values make up the column, and each of them repeats."""
+        counts = self.x + self.y
+        n_rows = counts.sum()
+        if counts.size > min(np.sqrt(n_rows), _MOST_VALUES):
+            return False
         if (self.x > 0).sum() == 1 and (self.y > 0).sum() == 1:
             return False  # constant, or a plane for each sample
-        counts = self.x + self.y
-        return bool(_are_codes(counts.size, (counts == 1).sum(), counts.sum()))
+        return bool((counts == 1).sum() <= _SINGLE_ROWS * n_rows)
 
     def point_masses(self) -> tuple[float, ...]:
         """Values that many rows share, if the other values do not repeat.
 
         A whole sample that a value is alone with is a plane, and no mass.
         """
-        counts, shares = self.x + self.y, (self.x / self.x.sum(), self.y / self.y.sum())
+        counts = self.x + self.y
+        if counts.max() < _ROWS_OF_MASS:
+            return ()
+        shares = self.x / self.x.sum(), self.y / self.y.sum()
         least, most = np.minimum(*shares), np.maximum(*shares)
         mass = (counts >= _ROWS_OF_MASS) & (most >= _MASS) & ((least > 0) | (most < 1))
         rows_off = counts[~mass].sum()
         if not mass.any() or (~mass).sum() < _OWN_VALUES * rows_off or rows_off == 0:
             return ()
         return tuple(self.values[mass].tolist())
-
-
-def _counted(x: FloatArray, y: FloatArray) -> _Counted:
-    values, of_row = np.unique(np.concatenate([x, y]), return_inverse=True)
-    counts = (
-        np.bincount(rows, minlength=values.size) for rows in np.split(of_row, [len(x)])
-    )
-    return _Counted(values, *counts)
 
 
 def _some_vary(X: FloatArray, Y: FloatArray, split: Split) -> bool:

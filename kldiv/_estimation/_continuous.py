@@ -114,6 +114,7 @@ def prepared_pair(
         random_state=options.random_state,
         finite=options.entry.is_finite(options.order),
         robust=robust,
+        any_basis=options.only_distances,
     )
     return pair if weights is None else pair.weighted(weights)
 

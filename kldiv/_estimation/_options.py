@@ -144,6 +144,11 @@ class Options:
         return not published and self.metric == "euclidean"
 
     @property
+    def only_distances(self) -> bool:
+        """Whether only distances between rows count, in whatever coordinates."""
+        return self.correction is None and self.scale in (None, "auto")
+
+    @property
     def correction_apart(self) -> str | None:
         """The correction where rows near in time are no neighbours.
 

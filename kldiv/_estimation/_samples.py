@@ -27,7 +27,7 @@ def compare_samples(
             f"n_samples={len(X)}, Y has n_samples={len(Y)}. Add rows."
         )
     X, Y, shift = brought_into_range(X, Y)
-    X, Y, _ = in_order(X, Y)
+    X, Y, _, _ = in_order(X, Y)
     value = options.entry.compute(X.astype(np.float64), Y.astype(np.float64))
     facts = {"notes": (), "coverage": np.nan}
     outcome = Outcome(X, Y, X.shape[1], [], {}, facts, False, False, False)

@@ -7,8 +7,9 @@ from kldiv._order._by_contents import (
     next_row_correlation,
     quartiles,
     row_order,
+    taken,
 )
-from kldiv._order._once import kept_in_mind
+from kldiv._order._once import kept_in_mind, of_rows
 
 __all__ = [
     "column_order",
@@ -16,6 +17,8 @@ __all__ = [
     "in_order",
     "kept_in_mind",
     "next_row_correlation",
+    "of_rows",
     "quartiles",
     "row_order",
+    "taken",
 ]

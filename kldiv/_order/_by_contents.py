@@ -9,6 +9,7 @@ alike, so that their order does not. Sums of integers are exact in every order.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +28,38 @@ _NUMBERS_AT_A_TIME = 1 << 16
 
 def in_order(
     X: FloatArray, Y: FloatArray, *, columns: bool = True, kept: Mask | None = None
-) -> tuple[FloatArray, FloatArray, tuple[Rows, Rows]]:
-    """Both samples in order, and which of the rows given each row of X and of Y is.
+) -> tuple[FloatArray, FloatArray, tuple[Rows, Rows], Rows]:
+    """Both samples in order; which of the rows given each row of X and of Y is, and
+    which of the columns each column.
 
     Columns stay where they are if they must; those that are not `kept` are left out,
     and have no say in the order of rows if they hold one value.
     """
     order = row_order(X), row_order(Y)
-    X, Y = X[order[0]], Y[order[1]]
+    found = np.arange(X.shape[1])
     if columns:
+        X, Y = X[order[0]], Y[order[1]]
         found = column_order(X, Y)
-        if kept is not None:
-            found = found[kept[found]]
+    if kept is not None:
+        found = found[kept[found]]
+    if columns:
         X, Y = X.take(found, axis=1), Y.take(found, axis=1)
-    return X, Y, order
+    else:
+        X, Y = taken(X, order[0], found), taken(Y, order[1], found)
+    return X, Y, order, found
+
+
+def taken(sample: FloatArray, order: Rows, columns: Rows) -> FloatArray:
+    """Some columns of rows in an order, some rows at a time."""
+    if columns.size == sample.shape[1]:
+        return sample[order]
+    found = np.empty((order.size, columns.size), dtype=sample.dtype)
+    step = max(1, _NUMBERS_AT_A_TIME // sample.shape[1])
+    for first in range(0, order.size, step):
+        rows = sample[order[first : first + step]]
+        # modes other than "clip" write to a second array first
+        np.take(rows, columns, axis=1, out=found[first : first + step], mode="clip")
+    return found
 
 
 def row_order(sample: FloatArray) -> Rows:
@@ -124,20 +143,36 @@ def _ranks_of(sample: FloatArray) -> Iterator[tuple[_Words, Floats]]:
     step = max(1, _NUMBERS_AT_A_TIME // n)
     for first in range(0, d, step):
         columns = np.ascontiguousarray(sample[:, first : first + step].T)
+        order, ascending = _sorted(columns)
+        starts, lengths = equal_runs(ascending)
+        places = (order + n * np.arange(len(columns))[:, np.newaxis]).ravel()
+        exceeded = np.empty(columns.size, dtype=np.uint64)
+        ranks = np.empty(columns.size)
+        exceeded[places] = np.repeat(starts.astype(np.uint64), lengths)
+        ranks[places] = np.repeat(starts + (lengths - n) / 2, lengths)
+        yield exceeded.reshape(columns.shape), ranks.reshape(columns.shape)
+
+
+def _sorted(columns: FloatArray) -> tuple[Rows, NDArray[Any]]:
+    """Where the values of each row are in ascending order, and numbers that ascend so.
+
+    Values that single precision holds, such as pixels, are sorted together with their
+    places, as the upper and lower halves of whole numbers: three times as fast.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        single = columns.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+    if (single != columns).any():
         order = np.argsort(columns, axis=1)
-        starts, lengths = equal_runs(np.take_along_axis(columns, order, axis=1))
-        exceeded = np.empty(columns.shape, dtype=np.uint64)
-        ranks = np.empty(columns.shape)
-        for found, of_runs in (
-            (exceeded, starts.astype(np.uint64)),
-            (ranks, starts + (lengths - n) / 2),
-        ):
-            of_values = np.repeat(of_runs, lengths).reshape(columns.shape)
-            np.put_along_axis(found, order, of_values, axis=1)
-        yield exceeded, ranks
+        return order, np.take_along_axis(columns, order, axis=1)
+    bits = single.view(np.int32)
+    # negative numbers descend as whole numbers
+    bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)
+    words = bits.astype(np.int64) << 32 | np.arange(columns.shape[1])
+    words.sort(axis=1)
+    return words & 0xFFFFFFFF, words >> 32
 
 
-def equal_runs(ordered: FloatArray) -> tuple[Rows, Rows]:
+def equal_runs(ordered: NDArray[Any]) -> tuple[Rows, Rows]:
     """Runs of equal values in rows of ascending ones, shape (d, n), row after row.
 
     Returns
