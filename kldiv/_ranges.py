@@ -6,9 +6,10 @@ a sum: rows are multiplied once, however many questions follow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -77,11 +78,15 @@ def moments_of(rows: FloatArray) -> Moments:
     """Moments of rows, in float64."""
     n, d = rows.shape
     mean, scatter = rows.mean(axis=0, dtype=np.float64), np.zeros((d, d))
-    step = max(_ROWS_AT_A_TIME, _NUMBERS_AT_A_TIME // d)
+    step = _rows_at_a_time(d)
     for first in range(0, n, step):
         centred = rows[first : first + step] - mean
         scatter += centred.T @ centred
     return Moments(n, mean, scatter)
+
+
+def _rows_at_a_time(d: int) -> int:
+    return max(_ROWS_AT_A_TIME, _NUMBERS_AT_A_TIME // d)
 
 
 @of_rows
@@ -182,14 +187,37 @@ def span_of(X: Sample, Y: Sample, *, any_basis: bool = False) -> Span:
     least = _rounding(*rows, together.mean, size)
     values, vectors = np.linalg.eigh(_scaled(together, size))
     if values[0] <= _CLEAR * values[-1]:
-        pooled = np.concatenate(rows, dtype=np.float64)
-        pooled -= together.mean
-        pooled /= size
-        change = _into_plane(pooled, values, vectors, least, any_basis=any_basis)
+        scaled = [_Scaled(one, together.mean, size) for one in rows]
+        change = _into_plane(scaled, values, vectors, least, any_basis=any_basis)
         if change is not None:
             in_plane = (one.changed(change, together.mean, size) for one in moments)
-            return _in_plane(change(pooled), n, in_plane, least)
+            return _in_plane([one.changed(change) for one in scaled], in_plane, least)
     return Span(*rows, _flat_sample(rows, moments, size, least))
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """Centred rows in units of `size`, some at a time: a copy of all is never made."""
+
+    rows: FloatArray
+    centre: Floats
+    size: Floats
+
+    def __iter__(self) -> Iterator[Floats]:
+        step = _rows_at_a_time(self.rows.shape[1])
+        for first in range(0, len(self.rows), step):
+            part = self.rows[first : first + step] - self.centre
+            part /= self.size
+            yield part
+
+    def changed(self, change: Change) -> Floats:
+        """All rows after a change."""
+        width = change(np.zeros((1, len(self.size)))).shape[1]
+        found, first = np.empty((len(self.rows), width)), 0
+        for part in self:
+            found[first : first + len(part)] = change(part)
+            first += len(part)
+        return found
 
 
 def _parts_are_clear(X: Sample, Y: Sample) -> bool:
@@ -219,15 +247,14 @@ def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
         return Span(X, Y, None)
     pooled = pooled @ directions[varies].T
     rows = pooled[: len(X)], pooled[len(X) :]
-    return _in_plane(pooled, len(X), map(moments_of, rows), least)
+    return _in_plane(rows, map(moments_of, rows), least)
 
 
 def _in_plane(
-    pooled: Floats, n: int, moments: Iterable[Moments], least: float
+    rows: Sequence[Floats], moments: Iterable[Moments], least: float
 ) -> Span:
     """Rows of both samples in the plane that they span, and who leaves it."""
-    rows = pooled[:n], pooled[n:]
-    size = np.ones(pooled.shape[1])
+    size = np.ones(rows[0].shape[1])
     return Span(*rows, _flat_sample(rows, moments, size, least))
 
 
@@ -272,14 +299,19 @@ def _surely_clear(scatter: Floats) -> bool:
 
 
 def _into_plane(
-    pooled: Floats, values: Floats, vectors: Floats, least: float, *, any_basis: bool
+    samples: Sequence[_Scaled],
+    values: Floats,
+    vectors: Floats,
+    least: float,
+    *,
+    any_basis: bool,
 ) -> Change | None:
     """Into the directions in which standardised rows vary; None if they do not.
 
     From eigenvalues and eigenvectors of their scatter.
     """
     low = values <= _LOW * values[-1]
-    singular, directions = _singular_values(pooled, values, vectors, low)
+    singular, directions = _singular_values(samples, values, vectors, low)
     varies = singular > least
     rank = len(values) - int((~varies).sum())
     if not rank:
@@ -304,19 +336,11 @@ def _without(directions: Floats) -> Change:
     away[:r] += left @ right
     back = right.T @ (right / (1 + cosines)[:, np.newaxis]) @ away[r:].T
 
-    def change(rows: Floats) -> Floats:
-        found = np.empty((len(rows), rows.shape[1] - r))
-        step = max(_ROWS_AT_A_TIME, _NUMBERS_AT_A_TIME // rows.shape[1])
-        for first in range(0, len(rows), step):
-            some = slice(first, first + step)
-            np.subtract(rows[some, r:], rows[some] @ away @ back, out=found[some])
-        return found
-
-    return change
+    return lambda rows: rows[:, r:] - rows @ away @ back
 
 
 def _singular_values(
-    rows: Floats, values: Floats, vectors: Floats, low: Mask
+    samples: Sequence[_Scaled], values: Floats, vectors: Floats, low: Mask
 ) -> tuple[Floats, Floats]:
     """Singular values of rows along the few low directions, and these directions.
 
@@ -326,9 +350,12 @@ def _singular_values(
     the rows, and taken out.
     """
     high, directions = vectors[:, ~low], vectors[:, low]
-    turned = high.T @ (rows.T @ (rows @ directions)) / values[~low, np.newaxis]
-    directions = directions - high @ turned
-    _, singular, within = svd_of(qr(rows @ directions, mode="r", check_finite=False)[0])
+    products = np.zeros(directions.shape)
+    for part in chain(*samples):
+        products += part.T @ (part @ directions)
+    directions = directions - high @ (high.T @ products / values[~low, np.newaxis])
+    along = np.concatenate([part @ directions for part in chain(*samples)])
+    _, singular, within = svd_of(qr(along, mode="r", check_finite=False)[0])
     return singular, directions @ within.T
 
 
@@ -342,7 +369,7 @@ def svd_of(matrix: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _flat_sample(
-    rows: tuple[FloatArray, FloatArray],
+    rows: Sequence[FloatArray],
     moments: Iterable[Moments],
     size: Floats,
     least: float,
@@ -374,6 +401,6 @@ def _rank_of(rows: FloatArray, moments: Moments, size: Floats, least: float) -> 
     low = values <= _LOW * values[-1]
     if values[0] > _CLEAR * values[-1]:
         return d
-    centred = (rows - moments.mean) / size
-    singular, _ = _singular_values(centred, values, vectors, low)
+    centred = _Scaled(rows, moments.mean, size)
+    singular, _ = _singular_values([centred], values, vectors, low)
     return d - int((singular <= least).sum())

@@ -74,8 +74,9 @@ def parse_features(text: str) -> tuple[str, int]:
 class Features:
     """Features of training and auxiliary images, fitted on the training images.
 
-    Equal images get equal features: each distinct image is transformed once, because a
-    matrix product can round equal rows differently and hide that rows are shared.
+    Pixels are float32, all others float64. Equal images get equal features: each
+    distinct image is transformed once, because a matrix product can round equal rows
+    differently and hide that rows are shared.
     """
 
     def __init__(
@@ -90,24 +91,24 @@ class Features:
         self._n, self._judge = len(train), judge
         self._bases: dict[str, tuple[NDArray[np.float64], int]] = {}
 
-    def __call__(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def __call__(self, text: str) -> tuple[NDArray[Any], NDArray[Any]]:
         name, number = parse_features(text)
         rows = self._components(name, number) if number else self._base(name)
-        rows = self._as_given(rows)
-        return rows[: self._n], rows[self._n :]
+        train, aux = slice(None, self._n), slice(self._n, None)
+        return self._as_given(rows, train), self._as_given(rows, aux)
 
-    def _as_given(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rows of distinct images, as often as the images were given."""
-        return rows if self._image_of is None else rows[self._image_of]
+    def _as_given(self, rows: NDArray[Any], which: slice) -> NDArray[Any]:
+        """Rows of distinct images, as often as these of the images were given."""
+        return rows[which if self._image_of is None else self._image_of[which]]
 
-    def _base(self, name: str) -> NDArray[np.float64]:
+    def _base(self, name: str) -> NDArray[Any]:
         rows = self._judge.features(self._images) if name == "judge" else self._images
-        return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+        return rows.reshape(len(rows), -1)
 
     def _components(self, name: str, number: int) -> NDArray[np.float64]:
         if name not in self._bases:
-            rows = self._base(name)
-            fitted = self._as_given(rows)[: self._n]
+            rows = self._base(name).astype(np.float64)
+            fitted = self._as_given(rows, slice(None, self._n))
             most = min(fitted.shape)
             pca = PCA(min(most, 50), random_state=0).fit(fitted)
             self._bases[name] = pca.transform(rows), most
@@ -236,6 +237,7 @@ def _score_soft(
         X, y, answers = X[rows], y[rows], answers[rows]
         rows = np.sort(rng.permutation(len(Z))[: most * len(class_names)])
         Z, responses = Z[rows], responses[rows]
+    X, Z = np.asarray(X, dtype=np.float64), np.asarray(Z, dtype=np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)
         scorer = ConditionalKLScorer(
@@ -245,15 +247,17 @@ def _score_soft(
 
 
 def at_most(
-    sample: Labelled, max_rows: int | None, rng: np.random.Generator
+    sample: tuple[NDArray[Any], NDArray[np.int64]],
+    max_rows: int | None,
+    rng: np.random.Generator,
 ) -> Labelled:
-    """At most so many random rows of every class."""
-    if max_rows is None:
-        return sample
+    """At most so many random rows of every class, in float64."""
     X, y = sample
+    if max_rows is None:
+        return np.asarray(X, dtype=np.float64), y
     kept = [rng.permutation(np.flatnonzero(y == c))[:max_rows] for c in np.unique(y)]
     rows = np.sort(np.concatenate(kept))
-    return X[rows], y[rows]
+    return np.asarray(X[rows], dtype=np.float64), y[rows]
 
 
 def _halves(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kldiv._duplicates import row_ids
-from kldiv._order import of_rows
+from kldiv._order import equal_runs, of_rows
 from kldiv._typing import FloatArray, Floats, Mask, Rows
 
 # A column is looked at closely if a value repeats among this many rows.
@@ -148,7 +148,9 @@ def _repeating(X: FloatArray, Y: FloatArray) -> Mask:
 @of_rows
 def _values(sample: FloatArray, column: int) -> tuple[FloatArray, Rows]:
     """Values of a column, ascending, and how many rows have them."""
-    return np.unique(sample[:, column], return_counts=True)
+    ascending = np.sort(sample[:, column])
+    starts, counts = equal_runs(ascending[np.newaxis])
+    return ascending[starts], counts
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ class _Counted:
         cls, of_x: tuple[FloatArray, Rows], of_y: tuple[FloatArray, Rows]
     ) -> _Counted:
         """From the values of each sample alone and their counts."""
-        values = np.unique(np.concatenate([of_x[0], of_y[0]]))
+        values = np.sort(np.concatenate([of_x[0], of_y[0]]))
+        values = values[equal_runs(values[np.newaxis])[0]]
         x, y = np.zeros((2, values.size), dtype=np.intp)
         x[values.searchsorted(of_x[0])] = of_x[1]
         y[values.searchsorted(of_y[0])] = of_y[1]
