@@ -21,8 +21,9 @@ from kldiv._duplicates import (
     row_ids,
 )
 from kldiv._far_rows import RANGES, far_rows
+from kldiv._moments import Sample
 from kldiv._order import in_order
-from kldiv._ranges import Sample, Span, informative, informative_columns, span_of
+from kldiv._ranges import Span, informative, informative_columns, span_of
 from kldiv._typing import FloatArray, Mask, Rows, UserMetric
 from kldiv._validation import Weights, check_sizes, generator_of
 from kldiv._warnings import (

@@ -6,20 +6,16 @@ a sum: rows are multiplied once, however many questions follow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 from numpy.linalg import LinAlgError
 from scipy.linalg import qr, svd
 
-from kldiv._order import of_rows, row_order, taken
-from kldiv._typing import FloatArray, Floats, Mask, Rows
-
-#: Rows of standardised columns, or their scatter, in coordinates of a plane.
-Change = Callable[[Floats], Floats]
+from kldiv._moments import Change, Moments, Sample, moments_of, rows_at_a_time
+from kldiv._typing import FloatArray, Floats, Mask
 
 # Directions in which rows vary by less than so many times the rounding of their numbers
 # are rounding, not data: columns that were computed from others carry more of it.
@@ -28,109 +24,6 @@ _ROUNDING = {np.dtype(np.float32): 16, np.dtype(np.float64): 200}
 _CLEAR, _SURELY_CLEAR = 1e-11, 1e-8
 # Directions below this share are looked at in the rows; those above stay apart.
 _LOW = 1e-6
-# Rows are multiplied in parts that stay in the cache, but of so many rows at least.
-_NUMBERS_AT_A_TIME, _ROWS_AT_A_TIME = 1 << 20, 256
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Number, mean and scatter of rows.
-
-    Attributes
-    ----------
-    n : int
-        Rows.
-    mean : ndarray of shape (d,), float64
-        Their mean.
-    scatter : ndarray of shape (d, d), float64
-        Sum of the products of centred columns.
-    """
-
-    n: int
-    mean: Floats
-    scatter: Floats
-
-    def __add__(self, other: Moments) -> Moments:
-        """Moments of the rows of both."""
-        n, gap = self.n + other.n, other.mean - self.mean
-        between = np.outer(gap, gap) * (self.n * other.n / n)
-        mean = self.mean + gap * (other.n / n)
-        return Moments(n, mean, self.scatter + other.scatter + between)
-
-    def of_columns(self, columns: Rows) -> Moments:
-        """Moments of some of the columns, in this order."""
-        scatter = self.scatter[np.ix_(columns, columns)]
-        return replace(self, mean=self.mean[columns], scatter=scatter)
-
-    def changed(self, change: Change, centre: Floats, size: Floats) -> Moments:
-        """Moments of ``change((rows - centre) / size)``, which is linear."""
-        scatter = change(change(_scaled(self, size)).T)
-        mean = change(((self.mean - centre) / size)[np.newaxis])[0]
-        return Moments(self.n, mean, scatter)
-
-    def sizes(self) -> Floats:
-        """Standard deviations of the columns; 1 where a column does not vary."""
-        size = np.sqrt(np.maximum(self.scatter.diagonal(), 0.0) / self.n)
-        return np.where(size > 0, size, 1.0)
-
-
-def moments_of(rows: FloatArray) -> Moments:
-    """Moments of rows, in float64."""
-    n, d = rows.shape
-    mean, scatter = rows.mean(axis=0, dtype=np.float64), np.zeros((d, d))
-    step = _rows_at_a_time(d)
-    for first in range(0, n, step):
-        centred = rows[first : first + step] - mean
-        scatter += centred.T @ centred
-    return Moments(n, mean, scatter)
-
-
-def _rows_at_a_time(d: int) -> int:
-    return max(_ROWS_AT_A_TIME, _NUMBERS_AT_A_TIME // d)
-
-
-@of_rows
-def _moments_in_order(rows: FloatArray) -> Moments:
-    """Moments of rows, whose order has no say in the last digits."""
-    d = rows.shape[1]
-    varies = np.flatnonzero((rows != rows[0]).any(axis=0))
-    some = moments_of(taken(rows, row_order(rows), varies))
-    if varies.size == d:
-        return some
-    # columns of one value, as at the edge of images, would take part in the products
-    mean, scatter = rows[0].astype(np.float64), np.zeros((d, d))
-    mean[varies], scatter[np.ix_(varies, varies)] = some.mean, some.scatter
-    return Moments(some.n, mean, scatter)
-
-
-class Sample:
-    """Rows, and what is found out about them once, however often it is asked.
-
-    `given` are the same rows in the order in which they were given, with which
-    `columns` of theirs these are: what is known of them is not found out again.
-    """
-
-    def __init__(
-        self,
-        rows: FloatArray,
-        given: FloatArray | None = None,
-        columns: Rows | None = None,
-    ) -> None:
-        self.rows, self._given, self._columns = rows, given, columns
-
-    @cached_property
-    def moments(self) -> Moments:
-        """Moments of all rows."""
-        if self._given is None or self._columns is None:
-            return moments_of(self.rows)
-        return _moments_in_order(self._given).of_columns(self._columns)
-
-    @cached_property
-    def part(self) -> Moments:
-        """Moments of some evenly spaced rows, enough to span all columns."""
-        n, d = self.rows.shape
-        step = n // (3 * d + 50)
-        return moments_of(self.rows[::step]) if step > 1 else self.moments
 
 
 def informative_columns(X: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -185,14 +78,19 @@ def span_of(X: Sample, Y: Sample, *, any_basis: bool = False) -> Span:
     together = moments[0] + moments[1]
     size = together.sizes()
     least = _rounding(*rows, together.mean, size)
-    values, vectors = np.linalg.eigh(_scaled(together, size))
+    values, vectors = np.linalg.eigh(together.scaled(size))
     if values[0] <= _CLEAR * values[-1]:
         scaled = [_Scaled(one, together.mean, size) for one in rows]
         change = _into_plane(scaled, values, vectors, least, any_basis=any_basis)
         if change is not None:
-            in_plane = (one.changed(change, together.mean, size) for one in moments)
-            return _in_plane([one.changed(change) for one in scaled], in_plane, least)
-    return Span(*rows, _flat_sample(rows, moments, size, least))
+            plane = [one.changed(change) for one in scaled]
+            ranks = (
+                _rank_in_plane(*one, change, least)
+                for one in zip(plane, scaled, moments, strict=True)
+            )
+            return Span(plane[0], plane[1], _flat_sample(ranks, plane[0].shape[1]))
+    ranks = (_rank_of(*one, size, least) for one in zip(rows, moments, strict=True))
+    return Span(*rows, _flat_sample(ranks, d))
 
 
 @dataclass(frozen=True)
@@ -204,7 +102,7 @@ class _Scaled:
     size: Floats
 
     def __iter__(self) -> Iterator[Floats]:
-        step = _rows_at_a_time(self.rows.shape[1])
+        step = rows_at_a_time(self.rows.shape[1])
         for first in range(0, len(self.rows), step):
             part = self.rows[first : first + step] - self.centre
             part /= self.size
@@ -224,7 +122,10 @@ def _parts_are_clear(X: Sample, Y: Sample) -> bool:
     """Whether parts of each sample and of both vary clearly in all directions."""
     for one in (X, Y):
         # a column of one value, as at the edge of images, needs no second look
-        if one.part.n <= len(one.part.mean) + 1 or not one.part.scatter.diagonal().all():
+        if (
+            one.part.n <= len(one.part.mean) + 1
+            or not one.part.scatter.diagonal().all()
+        ):
             return False
     parts = X.part, Y.part, X.part + Y.part
     size = parts[2].sizes()
@@ -246,16 +147,9 @@ def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
     if not 0 < varies.sum() < len(pooled) - 1:
         return Span(X, Y, None)
     pooled = pooled @ directions[varies].T
-    rows = pooled[: len(X)], pooled[len(X) :]
-    return _in_plane(rows, map(moments_of, rows), least)
-
-
-def _in_plane(
-    rows: Sequence[Floats], moments: Iterable[Moments], least: float
-) -> Span:
-    """Rows of both samples in the plane that they span, and who leaves it."""
-    size = np.ones(rows[0].shape[1])
-    return Span(*rows, _flat_sample(rows, moments, size, least))
+    plane, d = (pooled[: len(X)], pooled[len(X) :]), pooled.shape[1]
+    ranks = (_rank_of(one, moments_of(one), np.ones(d), least) for one in plane)
+    return Span(*plane, _flat_sample(ranks, d))
 
 
 def _rounding(X: FloatArray, Y: FloatArray, mean: Floats, size: Floats) -> float:
@@ -268,15 +162,11 @@ def _rounding(X: FloatArray, Y: FloatArray, mean: Floats, size: Floats) -> float
     return float(_ROUNDING[dtype] * np.finfo(dtype).eps * lengths.max())
 
 
-def _scaled(moments: Moments, size: Floats) -> Floats:
-    return moments.scatter / np.outer(size, size)
-
-
 def _is_clear(moments: Moments, size: Floats) -> bool:
     """Whether rows vary clearly in all directions, columns in units of `size`."""
     if not moments.scatter.diagonal().all():  # a column of one value
         return False
-    scaled = _scaled(moments, size)
+    scaled = moments.scaled(size)
     if _surely_clear(scaled):
         return True
     values = np.linalg.eigvalsh(scaled)
@@ -368,22 +258,27 @@ def svd_of(matrix: Floats) -> tuple[Floats, Floats, Floats]:
     return left, singular, right
 
 
-def _flat_sample(
-    rows: Sequence[FloatArray],
-    moments: Iterable[Moments],
-    size: Floats,
-    least: float,
-) -> tuple[str, int] | None:
+def _flat_sample(ranks: Iterable[int], d: int) -> tuple[str, int] | None:
     """Which sample lies on a plane without the other, and its dimension.
 
     The samples together span all columns. A sample on a plane that does not hold the
     other one has weight where the other distribution has none.
     """
-    for name, sample, one in zip("XY", rows, moments, strict=True):
-        rank = _rank_of(sample, one, size, least)
-        if rank < sample.shape[1]:
-            return name, rank
-    return None
+    named = zip("XY", ranks, strict=True)
+    return next(((name, rank) for name, rank in named if rank < d), None)
+
+
+def _rank_in_plane(
+    rows: Floats, given: _Scaled, moments: Moments, change: Change, least: float
+) -> int:
+    """Dimensions in which rows vary, which were brought into a plane by `change`."""
+    d = rows.shape[1]
+    varies = np.flatnonzero(moments.scatter.diagonal())
+    if len(rows) > d + 1 and varies.size < d:  # they are less work than the plane
+        some, size = given.rows.take(varies, axis=1), given.size[varies]
+        return _rank_of(some, moments.of_columns(varies), size, least)
+    there = moments.changed(change, given.centre, given.size)
+    return _rank_of(rows, there, np.ones(d), least)
 
 
 def _rank_of(rows: FloatArray, moments: Moments, size: Floats, least: float) -> int:
@@ -394,7 +289,7 @@ def _rank_of(rows: FloatArray, moments: Moments, size: Floats, least: float) -> 
     d = int(rows.shape[1])
     if len(rows) <= d + 1:
         return d
-    scaled = _scaled(moments, size)
+    scaled = moments.scaled(size)
     if _surely_clear(scaled):
         return d
     values, vectors = np.linalg.eigh(scaled)

@@ -204,3 +204,11 @@ def test_matrix_products_on_one_thread():
         with one_blas_thread():
             assert blas_threads() == 1
         assert blas_threads() == before
+
+
+@pytest.mark.parametrize("values", [np.arange(-3.0, 4), np.array([-0.0, 0.0, 1e-45])])
+def test_single_precision_has_the_order_of_double(values, rng):
+    """Values that single precision holds are sorted in another way."""
+    sample = rng.choice(values, size=(60, 4)) * [1, 1, 2.0**120, 0.5]
+    moved = sample / 3 if values[0] < -1 else sample * 1e-200
+    np.testing.assert_array_equal(row_order(sample), row_order(moved))

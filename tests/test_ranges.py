@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kldiv import datasets, estimate_divergence
-from kldiv._ranges import Sample, moments_of, span_of
+from kldiv._moments import Sample, moments_of
+from kldiv._ranges import span_of
 from tests.tolerances import MAPPED
 
 
@@ -91,6 +92,35 @@ def test_rows_on_a_plane_are_brought_into_it(d, rank, dtype, rng):
         turned = np.linalg.norm(rows - rows[one], axis=1)
         tolerance = {np.float64: 1e-9, np.float32: 1e-5}[dtype]
         np.testing.assert_allclose(turned, far, rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("constant", [0, 3])
+@pytest.mark.parametrize("rank", [8, 36, 39])
+def test_any_basis_of_a_plane_keeps_distances(rank, constant, dtype, rng):
+    X, Y = on_a_plane(rng, 150, 90, 40, rank, spread=0.0, offset=0.0)
+    X[:, :constant], Y[:, :constant] = 1.0, rng.normal(size=(90, constant))
+    X, Y = X.astype(dtype), Y.astype(dtype)
+    one, other = (span_of(Sample(X), Sample(Y), any_basis=a) for a in (False, True))
+    assert one.flat == other.flat
+    assert one.X.shape == other.X.shape
+    for own, any_basis in ((one.X, other.X), (one.Y, other.Y)):
+        far = (
+            np.linalg.norm(rows - other_x, axis=1)
+            for rows, other_x in ((own, one.X[7]), (any_basis, other.X[7]))
+        )
+        np.testing.assert_allclose(*far, rtol=1e-10, atol=1e-10)
+
+
+def test_moments_known_of_the_rows_as_given(rng):
+    given = rng.normal(2, 1, (70, 6)) * [1, 2, 3, 0, 4, 1e-3] + [0, 0, 0, 5, 0, 0]
+    columns = np.array([5, 0, 3, 2])
+    rows = given[rng.permutation(70)][:, columns]
+    expected, found = moments_of(rows), Sample(rows, given, columns).moments
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13)
+    np.testing.assert_allclose(found.scatter, expected.scatter, rtol=1e-10, atol=1e-12)
+    assert found.n == 70
+    assert found.scatter[2, 2] == 0
 
 
 def test_rows_that_span_all_columns_stay_as_they_are(rng):
