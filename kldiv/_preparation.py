@@ -7,6 +7,7 @@ below takes a prepared pair and trusts it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,16 @@ from kldiv._duplicates import (
     row_ids,
 )
 from kldiv._far_rows import RANGES, far_rows
-from kldiv._moments import Sample
-from kldiv._order import in_order
-from kldiv._ranges import Span, informative, informative_columns, span_of
+from kldiv._order import in_order, of_rows, row_order, taken
+from kldiv._ranges import (
+    Moments,
+    Sample,
+    Span,
+    informative,
+    informative_columns,
+    moments_of,
+    span_of,
+)
 from kldiv._typing import FloatArray, Mask, Rows, UserMetric
 from kldiv._validation import Weights, check_sizes, generator_of
 from kldiv._warnings import (
@@ -150,7 +158,7 @@ def prepare(
     given = X, Y
     moved = isinstance(metric, str) and (duplicates == "dither" or not any_basis)
     X, Y, order, columns = in_order(X, Y, columns=moved, kept=kept)
-    whole = [Sample(X, given[0], columns), Sample(Y, given[1], columns)]
+    whole = X, Y
     counts, keep_x, keep_y = count_duplicates(X, Y)
     if counts.same_sample:
         note = _same_sample_note(len(X))
@@ -172,15 +180,45 @@ def prepare(
     check_sizes(n_neighbors, len(X), len(Y))
     ids = row_ids(X, Y) if counts.total and duplicates == "expand" else None
     samples = (X, Y) if euclidean else informative_columns(X, Y)
-    known = [
-        one if one.rows is rows else Sample(rows)
-        for one, rows in zip(whole, samples, strict=True)
-    ]
-    span = span_of(*known, any_basis=any_basis)
+    span = span_of(*_known(samples, whole, given, columns), any_basis=any_basis)
     notes += _singular_notes(span, finite=finite)
     dimension = span.X.shape[1]
     X, Y = (span.X, span.Y) if euclidean else (X, Y)
     return PreparedPair(X, Y, dimension, counts.total, False, ids, notes, order)
+
+
+def _known(
+    samples: tuple[FloatArray, FloatArray],
+    whole: tuple[FloatArray, FloatArray],
+    given: tuple[FloatArray, FloatArray],
+    columns: Rows,
+) -> list[Sample]:
+    """The samples, with the moments of those given if they are still all of these."""
+    return [
+        Sample(
+            rows, partial(_known_moments, one, columns) if rows is all_rows else None
+        )
+        for rows, all_rows, one in zip(samples, whole, given, strict=True)
+    ]
+
+
+def _known_moments(given: FloatArray, columns: Rows) -> Moments:
+    """Moments of some columns of the rows as they were given."""
+    return _moments_in_order(given).of_columns(columns)
+
+
+@of_rows
+def _moments_in_order(rows: FloatArray) -> Moments:
+    """Moments of rows, whose order has no say in the last digits."""
+    d = rows.shape[1]
+    varies = np.flatnonzero((rows != rows[0]).any(axis=0))
+    some = moments_of(taken(rows, row_order(rows), varies))
+    if varies.size == d:
+        return some
+    # columns of one value, as at the edge of images, would take part in the products
+    mean, scatter = rows[0].astype(np.float64), np.zeros((d, d))
+    mean[varies], scatter[np.ix_(varies, varies)] = some.mean, some.scatter
+    return Moments(some.n, mean, scatter)
 
 
 def _check_same_weights(X: FloatArray, Y: FloatArray, weights: Weights) -> None:

@@ -1,14 +1,13 @@
-"""Numbers, means and scatters of rows: what is asked of their range."""
+"""Numbers, means and scatters of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
-from kldiv._order import of_rows, row_order, taken
 from kldiv._typing import FloatArray, Floats, Rows
 
 #: Rows of standardised columns, or their scatter, in coordinates of a plane.
@@ -80,41 +79,21 @@ def rows_at_a_time(d: int) -> int:
     return max(_ROWS_AT_A_TIME, _NUMBERS_AT_A_TIME // max(d, 1))
 
 
-@of_rows
-def _moments_in_order(rows: FloatArray) -> Moments:
-    """Moments of rows, whose order has no say in the last digits."""
-    d = rows.shape[1]
-    varies = np.flatnonzero((rows != rows[0]).any(axis=0))
-    some = moments_of(taken(rows, row_order(rows), varies))
-    if varies.size == d:
-        return some
-    # columns of one value, as at the edge of images, would take part in the products
-    mean, scatter = rows[0].astype(np.float64), np.zeros((d, d))
-    mean[varies], scatter[np.ix_(varies, varies)] = some.mean, some.scatter
-    return Moments(some.n, mean, scatter)
-
-
 class Sample:
     """Rows, and what is found out about them once, however often it is asked.
 
-    `given` are the same rows in the order in which they were given, with which
-    `columns` of theirs these are: what is known of them is not found out again.
+    `find` finds their moments, if they may be known already.
     """
 
     def __init__(
-        self,
-        rows: FloatArray,
-        given: FloatArray | None = None,
-        columns: Rows | None = None,
+        self, rows: FloatArray, find: Callable[[], Moments] | None = None
     ) -> None:
-        self.rows, self._given, self._columns = rows, given, columns
+        self.rows, self._find = rows, find or partial(moments_of, rows)
 
     @cached_property
     def moments(self) -> Moments:
         """Moments of all rows."""
-        if self._given is None or self._columns is None:
-            return moments_of(self.rows)
-        return _moments_in_order(self._given).of_columns(self._columns)
+        return self._find()
 
     @cached_property
     def part(self) -> Moments:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 from scipy.linalg import qr, svd
 
-from kldiv._moments import Change, Moments, Sample, moments_of, rows_at_a_time
+from kldiv._ranges._moments import Change, Moments, Sample, moments_of, rows_at_a_time
 from kldiv._typing import FloatArray, Floats, Mask
 
 # Directions in which rows vary by less than so many times the rounding of their numbers

@@ -1,0 +1,14 @@
+"""The range of two samples: their moments, and the plane that holds their rows."""
+
+from kldiv._ranges._moments import Moments, Sample, moments_of
+from kldiv._ranges._planes import Span, informative, informative_columns, span_of
+
+__all__ = [
+    "Moments",
+    "Sample",
+    "Span",
+    "informative",
+    "informative_columns",
+    "moments_of",
+    "span_of",
+]
