@@ -155,15 +155,12 @@ def prepare(
     euclidean = metric == "euclidean"
     # another metric may need every column in its place
     kept = informative(X, Y) if euclidean else None
-    given = X, Y
-    moved = isinstance(metric, str) and (duplicates == "dither" or not any_basis)
-    X, Y, order, columns = in_order(X, Y, columns=moved, kept=kept)
-    whole = X, Y
+    given, moved = (X, Y), isinstance(metric, str) and not any_basis
+    X, Y, order, columns = whole = in_order(X, Y, columns=moved, kept=kept)
     counts, keep_x, keep_y = count_duplicates(X, Y)
     if counts.same_sample:
         note = _same_sample_note(len(X))
         return PreparedPair(X, Y, X.shape[1], counts.total, True, None, (note,), order)
-    _check_distinct(X, Y)
     discrete = _looks_discrete(X, Y, counts)
     if counts.total and duplicates == "raise":
         refuse_duplicates(counts, discrete=discrete)
@@ -175,16 +172,14 @@ def prepare(
         X, Y, order, told = _without_far_rows(X, Y, order)
         notes += told
     if duplicates == "dither" and (counts.total or discrete):
-        X, Y = dither(X, Y, generator_of(random_state))
-        _check_spread(X, Y)
+        X, Y = _spread(X, Y, random_state)
     check_sizes(n_neighbors, len(X), len(Y))
     ids = row_ids(X, Y) if counts.total and duplicates == "expand" else None
     samples = (X, Y) if euclidean else informative_columns(X, Y)
-    span = span_of(*_known(samples, whole, given, columns), any_basis=any_basis)
+    span = span_of(*_known(samples, whole[:2], given, columns), any_basis=any_basis)
     notes += _singular_notes(span, finite=finite)
-    dimension = span.X.shape[1]
-    X, Y = (span.X, span.Y) if euclidean else (X, Y)
-    return PreparedPair(X, Y, dimension, counts.total, False, ids, notes, order)
+    d, X, Y = span.X.shape[1], *((span.X, span.Y) if euclidean else (X, Y))
+    return PreparedPair(X, Y, d, counts.total, False, ids, notes, order)
 
 
 def _known(
@@ -342,7 +337,11 @@ def _check_distinct(X: FloatArray, Y: FloatArray) -> None:
 
 
 def _looks_discrete(X: FloatArray, Y: FloatArray, counts: DuplicateCounts) -> str:
-    """Why the samples look discrete or rounded, or ""."""
+    """Why the samples look discrete or rounded, or "".
+
+    Raises ValueError if one sample is a point mass.
+    """
+    _check_distinct(X, Y)
     reason = discrete_columns(X, Y)
     if not reason and counts.total:
         steps = grid_steps(X, Y)
@@ -362,11 +361,18 @@ def _check_left(n: int, m: int, n_neighbors: int, counts: DuplicateCounts) -> No
         )
 
 
-def _check_spread(X: FloatArray, Y: FloatArray) -> None:
-    """Raise ValueError if rows repeat that do not lie on a grid."""
+def _spread(
+    X: FloatArray, Y: FloatArray, random_state: Any
+) -> tuple[FloatArray, FloatArray]:
+    """Both samples with values on a grid spread over its cells.
+
+    Raises ValueError if rows repeat that do not lie on a grid.
+    """
+    X, Y = dither(X, Y, generator_of(random_state))
     counts, _, _ = count_duplicates(X, Y)
     if counts.total:
         raise ValueError(
             f"{counts.describe()} after values on a grid were spread; choose "
             "duplicates='drop' for copied rows."
         )
+    return X, Y

@@ -145,8 +145,12 @@ class Options:
 
     @property
     def only_distances(self) -> bool:
-        """Whether only distances between rows count, in whatever coordinates."""
-        return self.correction is None and self.scale in (None, "auto")
+        """Whether only distances between rows count, in whatever coordinates.
+
+        Values that are spread at random follow the columns.
+        """
+        in_place = self.scale in (None, "auto") and self.duplicates != "dither"
+        return self.correction is None and in_place
 
     @property
     def correction_apart(self) -> str | None:
