@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from kldiv import __version__
 from kldiv_attack._parser import Formatter, Parser, examples, lists, parse
 from kldiv_attack._set_options import parameters_of
+from kldiv_attack._streams import explanation, open_streams, say, write_out
 from kldiv_attack.audit.arguments import add_audit, add_completion, add_score
 from kldiv_attack.audit.command import attack_victim
-
-EXPLAINED = (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError)
-INSTALL = 'python -m pip install "kldiv[attack,plot]"'
 
 
 def main(
@@ -42,31 +41,17 @@ def main(
         0, 1 where a gate fails, 2 after an error that is explained in one sentence, 130
         after Ctrl-C.
     """
+    open_streams()
     options = parse(_parser(program), arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return options.command(options) or 0
     except KeyboardInterrupt:
-        return _say(f"Interrupted. {options.interrupted}", 130)
-    except EXPLAINED as error:
+        return say(f"Interrupted. {options.interrupted}", 130)
+    except Exception as error:  # exit code 1 says that a gate fails, and nothing else
         if options.traceback:
-            raise
-        return _say(f"Error: {_explanation(error)}", 2)
-
-
-def _explanation(error: BaseException) -> str:
-    """One line that says what to do."""
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError):
-        return text or "not enough memory for data of this size"
-    if isinstance(error, ImportError) and "pip install" not in text:
-        return f"{text}. Install it with {INSTALL}."
-    return text or type(error).__name__
-
-
-def _say(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
-    return code
+            traceback.print_exc()
+        return say(f"Error: {explanation(error)}", 2)
 
 
 def _parser(program: str) -> Parser:
@@ -251,9 +236,9 @@ def _demo(options: argparse.Namespace) -> None:
         attacker=parameters_of(options.set),
         **_shared(options),
     )
-    print(demo_table(runs))
-    print(*map(_wrap, SUCCESS_TERMS), sep="\n")
-    print(f"Report: {Path(options.out) / 'report.html'}")
+    write_out(str(demo_table(runs)))
+    write_out("\n".join(map(_wrap, SUCCESS_TERMS)))
+    write_out(f"Report: {Path(options.out) / 'report.html'}")
 
 
 def _table_1(options: argparse.Namespace) -> None:
@@ -264,7 +249,7 @@ def _table_1(options: argparse.Namespace) -> None:
         run_table_1(
             folder, seed=options.seed, n_jobs=-1, verbose=0 if options.quiet else 1
         )
-    print(table_1(folder), end="")
+    write_out(table_1(folder).removesuffix("\n"))
 
 
 def _paper(options: argparse.Namespace) -> None:
@@ -292,8 +277,8 @@ def _paper(options: argparse.Namespace) -> None:
             download=options.download,
             **_shared(options),
         )
-    print(table_3(folder))
-    print(f"Report: {Path(folder) / 'report.html'}")
+    write_out(str(table_3(folder)))
+    write_out(f"Report: {Path(folder) / 'report.html'}")
 
 
 def _study(options: argparse.Namespace) -> None:
@@ -314,8 +299,8 @@ def _study(options: argparse.Namespace) -> None:
             parameters=parameters_of(options.set),
         )
         study = run_study(config, options.out, **_shared(options))
-    print((study.folder / "study.txt").read_text(encoding="utf-8"), end="")
-    print(f"Report: {study.folder / 'report.html'}")
+    write_out(_text(study.folder / "study.txt"))
+    write_out(f"Report: {study.folder / 'report.html'}")
 
 
 def _attack(options: argparse.Namespace) -> int | None:
@@ -337,8 +322,8 @@ def _attack(options: argparse.Namespace) -> int | None:
         options.out,
         **_shared(options),
     )
-    print(demo_table({run.facts["aux"]: run}))
-    print(f"Report: {Path(options.out) / 'report.html'}")
+    write_out(str(demo_table({run.facts["aux"]: run})))
+    write_out(f"Report: {Path(options.out) / 'report.html'}")
     return None
 
 
@@ -358,8 +343,12 @@ def _curves(options: argparse.Namespace) -> None:
     )
     config |= {"points_per_decade": options.points, "n_reconstructions": options.images}
     curves = run_curves(config, options.out, **_shared(options))
-    print((curves.folder / "curves.txt").read_text(encoding="utf-8"), end="")
-    print(f"Report: {curves.folder / 'report.html'}")
+    write_out(_text(curves.folder / "curves.txt"))
+    write_out(f"Report: {curves.folder / 'report.html'}")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8").removesuffix("\n")
 
 
 def _names(given: str | None) -> list[str] | None:

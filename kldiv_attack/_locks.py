@@ -33,16 +33,32 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise refused(folder, error) from error
     if handle is None:
-        raise RunError(
-            f"{folder} is in use by {_holder(folder / LOCK)}. Wait until it has ended, "
-            "or choose another folder; nothing was changed."
-        )
+        raise _in_use(folder)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
             (folder / LOCK).unlink()  # while it is held, so that nobody else has it
         os.close(handle)
+
+
+def refuse_if_locked(folder: Path) -> None:
+    """Raise RunError if another process works in a folder; nothing is changed."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:  # no lock, or none that can be held here
+        return
+    held = not _lock(handle)
+    os.close(handle)
+    if held:
+        raise _in_use(folder)
+
+
+def _in_use(folder: Path) -> RunError:
+    return RunError(
+        f"{folder} is in use by {_holder(folder / LOCK)}. Wait until it has ended, "
+        "or choose another folder; nothing was changed."
+    )
 
 
 def _taken(path: Path) -> int | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kldiv_attack._files import write_atomic
 from kldiv_attack._progress import progress
 from kldiv_attack.audit.answers import Answers, join, read_alike, read_answers
 from kldiv_attack.audit.paths import load_array
@@ -130,7 +132,6 @@ def _write(file: Path, answers: Answers) -> None:
     }
     if answers.probabilities is not None:
         kept["probabilities"] = answers.probabilities
-    temporary = file.with_suffix(".tmp")
-    with open(temporary, "wb") as stream:
-        np.savez(stream, **kept)
-    temporary.replace(file)
+    stream = io.BytesIO()
+    np.savez(stream, **kept)
+    write_atomic(file, stream.getvalue())

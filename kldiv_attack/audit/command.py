@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import textwrap
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kldiv_attack._files import checked_path
 from kldiv_attack._rules import SEED, check_value
 from kldiv_attack._set_options import parameters_of
+from kldiv_attack._streams import write_out
 from kldiv_attack.audit.result import AuditReport, write_text
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run_audit(options: argparse.Namespace) -> int:
             gate = json.loads(report.to_json())["gate"]
             text = json.dumps(gate, indent=2, ensure_ascii=False)
             write_text(Path(options.json), text + "\n")
-    _print(_summary(report, Path(options.out)))
+    write_out(_summary(report, Path(options.out)))
     return report.exit_code
 
 
@@ -106,7 +106,7 @@ def attack_victim(options: argparse.Namespace, parameters: dict[str, Any]) -> in
         random_state=check_value("seed", options.seed, SEED),
         verbose=0 if options.quiet else 1,
     )
-    _print(_summary(report, Path(options.out)))
+    write_out(_summary(report, Path(options.out)))
     return report.exit_code
 
 
@@ -165,10 +165,6 @@ def _summary(report: AuditReport, folder: Path) -> str:
     return "\n".join([*lines, f"Report: {folder / 'report.html'}"])
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
 def run_score(options: argparse.Namespace) -> int:
     """Print the divergence of each class.
 
@@ -215,7 +211,7 @@ def run_score(options: argparse.Namespace) -> int:
     caption = (
         f"Divergence of {train.name} from {aux.name} in nats, {space.description}."
     )
-    _print(
+    write_out(
         _score_as_json(table, space.description)
         if options.json
         else _score_as_text(table, caption)

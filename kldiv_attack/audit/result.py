@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
+from kldiv_attack._files import write_atomic
 from kldiv_attack.audit import schema
 from kldiv_attack.audit.attack_content import AttackChange, AttackOutcome
 from kldiv_attack.audit.content import (
@@ -244,9 +245,7 @@ def write_text(path: Path, text: str) -> None:
     text : str
         Its content.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_atomic(path, text.encode())
 
 
 def as_plain(value: Any) -> str:

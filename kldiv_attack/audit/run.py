@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from kldiv_attack._files import checked_path
-from kldiv_attack._locks import locked
+from kldiv_attack._locks import locked, refuse_if_locked
 from kldiv_attack._rules import SEED, check_value
 from kldiv_attack.audit.attacks import check_attack
 from kldiv_attack.audit.content import Source
@@ -173,6 +173,7 @@ def audit(
     demands = demands.on(inputs, waivers=waivers, release=release)
     sources = sources_of(inputs)
     kept = _kept(inputs, sources, budget, random_state)
+    refuse_if_locked(place)
     check_folder(place, kept, resume=resume, restart=restart)
     with locked(place):
         open_folder(place, kept, resume=resume, restart=restart)

@@ -1,6 +1,7 @@
 """The command line: exit codes, one-line errors, and what they leave behind."""
 
 import json
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -191,8 +192,34 @@ def test_bad_input_is_one_line_and_exit_code_2(words, files, capsys, change, mes
 def test_a_victim_that_raises_is_one_line_with_a_traceback_on_request(words, capsys):
     assert main(words("confused")) == 2
     assert "raised KeyError" in stderr_line(capsys)
-    with pytest.raises(RuntimeError, match="raised KeyError"):
-        main([*words("confused"), "--traceback"])
+    assert main([*words("confused"), "--traceback"]) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("Traceback")
+    assert 'raise KeyError("no such column")' in text
+
+
+def test_a_fault_of_the_program_is_no_gate_that_fails(words, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise AttributeError("of nothing")
+
+    monkeypatch.setattr("kldiv_attack.audit.run.read_inputs", broken)
+    assert main(words("near", "near", "train", "--fail-below", 0)) == 2
+    text = stderr_line(capsys)
+    assert "AttributeError: of nothing. This should not happen; --traceback" in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by a shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "| head -c 1"])
+def test_closed_streams_change_no_exit_code(words, files, closed):
+    code = {}
+    for limit in (-100, 500):
+        line = [sys.executable, "-m", "kldiv", *words("near", "near", "train")]
+        line += ["--fail-below", str(limit), "--restart"]
+        shell = f"set -o pipefail; {shlex.join(line)} {closed}"
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, check=False)
+        code[limit] = done.returncode
+        assert b"Traceback" not in done.stderr
+    assert code == {-100: 0, 500: 1}
 
 
 def test_a_victim_that_tires_is_taken_up_again(words, files, capsys):

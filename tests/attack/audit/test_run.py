@@ -1,6 +1,8 @@
 """The audit from end to end: what it must see, keep and refuse."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -298,6 +300,35 @@ def test_resume_refuses_another_file_of_the_same_name(run, model, public, tmp_pa
     np.save(table, model.predict_proba(public[::-1]))
     with pytest.raises(RunError, match="another victims"):
         run({"m": str(table)}, resume=True)
+
+
+def test_a_folder_in_use_is_called_so(run, tmp_path, model):
+    def victim(rows):
+        if len(rows) > 2:  # asked once the folder is ours
+            for again in ({}, {"resume": True}, {"restart": True}):
+                with pytest.raises(RunError, match="is in use by process"):
+                    run(model, **again)
+        return model.predict(rows)
+
+    assert run(victim).tables
+    assert run(model).tables
+
+
+def test_a_full_disk_names_the_file(run, tmp_path, monkeypatch):
+    whole = run()
+    real = os.replace
+
+    def full(source, target):
+        if str(target).endswith("report.md"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(RunError, match=r"report.md could not be written: No space"):
+        run()
+    assert not list((tmp_path / "out").glob("*.tmp"))
+    monkeypatch.setattr(os, "replace", real)
+    assert run(resume=True).tables == whole.tables
 
 
 def test_strange_folders_are_left_alone(run, tmp_path):

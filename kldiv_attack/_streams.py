@@ -1,0 +1,61 @@
+"""What the process says, and standard streams that lead nowhere."""
+
+import io
+import os
+import sys
+
+EXPLAINED = (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError)
+INSTALL = 'python -m pip install "kldiv[attack,plot]"'
+
+
+def open_streams() -> None:
+    """Let streams that the caller has closed lead nowhere; they are no error."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
+
+
+def write_out(text: str) -> None:
+    """Write to standard output, unless whoever reads it has seen enough.
+
+    Parameters
+    ----------
+    text : str
+        A line without its end.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget()
+    except OSError as error:
+        _forget()
+        raise RuntimeError(
+            f"standard output could not be written: {error.strerror}."
+        ) from error
+
+
+def _forget() -> None:
+    """Drop what was not written, which Python would try again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(text: str, code: int) -> int:
+    """Write a line to standard error and return the exit code."""
+    sys.stderr.write(text + "\n")
+    return code
+
+
+def explanation(error: BaseException) -> str:
+    """One line that says what to do."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, EXPLAINED):
+        return (
+            f"{type(error).__name__}: {text}. This should not happen; --traceback "
+            "shows where it did."
+        )
+    if isinstance(error, MemoryError):
+        return text or "not enough memory for data of this size"
+    if isinstance(error, ImportError) and "pip install" not in text:
+        return f"{text}. Install it with {INSTALL}."
+    return text or type(error).__name__
