@@ -75,6 +75,16 @@ PAGES = [
     for name in with_examples(ROOT / "docs", "*.rst")
     if not name.startswith(("docs/api/", "docs/auto_examples/"))
 ]
+# Trainings of several seconds.
+LONG = {"kldiv_attack/_studies/result.py", "docs/tasks/audit_torch.rst"}
+
+
+def tiered(paths):
+    """Files as parameters, long ones in the statistical tier."""
+    return [
+        pytest.param(path, marks=pytest.mark.statistical) if path in LONG else path
+        for path in paths
+    ]
 
 
 def public_object(name):
@@ -125,7 +135,7 @@ def run_doctest(test):
     assert not results.failed, "".join(report)
 
 
-@pytest.mark.parametrize("path", MODULES)
+@pytest.mark.parametrize("path", tiered(MODULES))
 def test_examples_in_docstrings(path):
     if path.startswith("kldiv_attack"):
         pytest.importorskip("torch")
@@ -141,7 +151,7 @@ def test_examples_in_docstrings(path):
         run_doctest(test)
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", tiered(PAGES))
 def test_examples_in_pages(path):
     text = (ROOT / path).read_text(encoding="utf-8")
     code = "".join(line for line in text.splitlines() if ">>>" in line)
