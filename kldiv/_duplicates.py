@@ -27,7 +27,7 @@ def row_ids(*samples: FloatArray) -> Rows:
     by entry, so that a collision cannot join two different rows. The samples are not
     copied.
     """
-    hashes = np.concatenate([_row_hashes(rows) for rows in samples])
+    hashes = np.concatenate([row_hashes(rows) for rows in samples])
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
@@ -60,7 +60,7 @@ def row_ids_exact(rows: FloatArray) -> Rows:
     return np.asarray(first[inverse.reshape(-1)], dtype=np.intp)
 
 
-def _row_hashes(rows: FloatArray) -> NDArray[np.uint64]:
+def row_hashes(rows: FloatArray) -> NDArray[np.uint64]:
     """64-bit hash per row: random odd multiples of its words, summed modulo 2**64."""
     n, d = rows.shape
     word = np.uint32 if rows.dtype == np.float32 else np.uint64
@@ -80,7 +80,7 @@ def _row_hashes(rows: FloatArray) -> NDArray[np.uint64]:
 
 def hash_order(rows: FloatArray) -> Rows:
     """Row numbers in an order that contents decide: cheap, but by columns as given."""
-    return np.argsort(_row_hashes(rows), kind="stable")
+    return np.argsort(row_hashes(rows), kind="stable")
 
 
 def row_keys(rows: FloatArray) -> NDArray[np.uint64]:
@@ -88,7 +88,7 @@ def row_keys(rows: FloatArray) -> NDArray[np.uint64]:
 
     Repeated rows have different ones, in the order in which they come.
     """
-    keys = _row_hashes(rows)
+    keys = row_hashes(rows)
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

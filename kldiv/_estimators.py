@@ -21,6 +21,7 @@ from kldiv._estimation._categories import (
 from kldiv._estimation._columns import Asked
 from kldiv._estimation._estimate import estimate
 from kldiv._estimation._options import Options
+from kldiv._estimation._stored import stored_divergence
 from kldiv._neighbors import of_samples
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
@@ -56,6 +57,7 @@ def kl_divergence(
     reference_weight: ArrayLike | None = None,
     verbose: int = 0,
     exclusion_window: int = 0,
+    memory_limit: int | None = None,
 ) -> float:
     """Kullback-Leibler divergence D(P || Q) from a sample of each.
 
@@ -108,6 +110,13 @@ def kl_divergence(
     exclusion_window : int, default=0
         Rows of one sample at most so many rows apart are no neighbours, for series
         whose rows depend on those before them. See the user guide, "Rows of a series".
+    memory_limit : int, optional
+        Bytes of rows, and of what is made of them, that are held at a time; at least
+        1 MB. Rows are then read in parts, from memory maps, arrays of zarr, dask
+        collections and whatever else has ``shape``, ``dtype`` and slices of rows. Only
+        for ``correction=None`` with Euclidean distances, of continuous rows that do
+        not repeat: others need all rows in memory, and are refused. See the user
+        guide, "How far does it go".
 
     Returns
     -------
@@ -156,6 +165,7 @@ def kl_divergence(
         reference_weight=reference_weight,
         verbose=verbose,
         exclusion_window=exclusion_window,
+        memory_limit=memory_limit,
     )
 
 
@@ -179,6 +189,7 @@ def divergence(
     reference_weight: ArrayLike | None = None,
     verbose: int = 0,
     exclusion_window: int = 0,
+    memory_limit: int | None = None,
 ) -> float:
     """Any divergence of the registry from two samples.
 
@@ -193,6 +204,8 @@ def divergence(
         As in :func:`estimate_divergence`.
     metric, discrete, base, sample_weight, reference_weight, verbose, exclusion_window
         As in :func:`estimate_divergence`.
+    memory_limit : int, optional
+        As in :func:`kl_divergence`; not for energy and MMD.
 
     Returns
     -------
@@ -211,27 +224,29 @@ def divergence(
     >>> bool(abs(value - 0.5) < 0.1)
     True
     """
-    return estimate_divergence(
-        X,
-        Y,
-        divergence=divergence,
-        n_neighbors=n_neighbors,
-        correction=correction,
-        algorithm=algorithm,
-        duplicates=duplicates,
-        n_jobs=n_jobs,
-        confidence_level=None,
-        random_state=random_state,
-        scale=scale,
-        order=order,
-        metric=metric,
-        discrete=discrete,
-        base=base,
-        sample_weight=sample_weight,
-        reference_weight=reference_weight,
-        verbose=verbose,
-        exclusion_window=exclusion_window,
-    ).value
+    options: dict[str, Any] = {
+        "divergence": divergence,
+        "n_neighbors": n_neighbors,
+        "correction": correction,
+        "algorithm": algorithm,
+        "duplicates": duplicates,
+        "n_jobs": n_jobs,
+        "random_state": random_state,
+        "scale": scale,
+        "order": order,
+        "metric": metric,
+        "discrete": discrete,
+        "base": base,
+        "verbose": verbose,
+        "exclusion_window": exclusion_window,
+    }
+    weights = {"sample_weight": sample_weight, "reference_weight": reference_weight}
+    if memory_limit is not None:
+        KNNDivergence(**options)._check_parameters()
+        checked = Options(**options)
+        return stored_divergence(X, Y, checked, memory_limit, *weights.values())
+    options |= {"confidence_level": None, **weights}
+    return estimate_divergence(X, Y, **options).value
 
 
 def estimate_divergence(

@@ -37,7 +37,7 @@ def test_row_ids_agree_with_sorting(rows):
 def test_hash_collisions_do_not_join_rows(monkeypatch, rng):
     rows = rng.integers(0, 3, size=(40, 2)).astype(float)
     monkeypatch.setattr(
-        duplicates, "_row_hashes", lambda rows: np.zeros(len(rows), np.uint64)
+        duplicates, "row_hashes", lambda rows: np.zeros(len(rows), np.uint64)
     )
     np.testing.assert_array_equal(row_ids(rows), row_ids_exact(rows))
     both = row_ids(rows[:25], rows[25:])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kldiv import datasets, estimate_divergence
-from kldiv._preparation import _known_moments
+from kldiv._preparation._pair import _known_moments
 from kldiv._ranges import Sample, moments_of, span_of
 from tests.tolerances import MAPPED
 

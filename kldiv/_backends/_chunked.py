@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kldiv._backends._blockwise import Nearest, PairSearch
+from kldiv._blocks._collections import dask_array, is_collection
 from kldiv._typing import BlockArrays, FloatArray, UserMetric
 from kldiv._validation import as_array, check_same_columns, check_sample
 
@@ -70,8 +71,15 @@ def check_chunked(X: Any, Y: Any) -> tuple[ChunkedRows, ChunkedRows]:
     return x, y
 
 
+def chunked_rows(source: Any, name: str) -> ChunkedRows:
+    """Rows of something that gives float arrays for slices of them."""
+    return ChunkedRows(source, name)
+
+
 def _sliceable(sample: Any, name: str) -> Any:
     """The sample if rows of it can be read, otherwise an array of it."""
+    if is_collection(sample):
+        return dask_array(sample, name)
     frame = hasattr(sample, "iloc")  # slices of it go by labels
     known = isinstance(getattr(sample, "dtype", None), np.dtype)
     if known and not frame and len(sample.shape):

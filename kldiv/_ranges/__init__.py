@@ -2,13 +2,17 @@
 
 from kldiv._ranges._moments import Moments, Sample, moments_of
 from kldiv._ranges._planes import Span, informative, informative_columns, span_of
+from kldiv._ranges._stored import Stored, StoredSpan, span_of_stored
 
 __all__ = [
     "Moments",
     "Sample",
     "Span",
+    "Stored",
+    "StoredSpan",
     "informative",
     "informative_columns",
     "moments_of",
     "span_of",
+    "span_of_stored",
 ]

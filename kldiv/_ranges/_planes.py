@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -77,32 +78,33 @@ def span_of(X: Sample, Y: Sample, *, any_basis: bool = False) -> Span:
     rows, moments = (X.rows, Y.rows), (X.moments, Y.moments)
     together = moments[0] + moments[1]
     size = together.sizes()
-    least = _rounding(*rows, together.mean, size)
+    least = rounding(*rows, together.mean, size)
     values, vectors = np.linalg.eigh(together.scaled(size))
-    if values[0] <= _CLEAR * values[-1]:
-        scaled = [_Scaled(one, together.mean, size) for one in rows]
-        change = _into_plane(scaled, values, vectors, least, any_basis=any_basis)
+    if not is_surely_full(values):
+        scaled = [Scaled(one, together.mean, size) for one in rows]
+        change = into_plane(scaled, values, vectors, least, any_basis=any_basis)
         if change is not None:
             plane = [one.changed(change) for one in scaled]
             ranks = (
                 _rank_in_plane(*one, change, least)
                 for one in zip(plane, scaled, moments, strict=True)
             )
-            return Span(plane[0], plane[1], _flat_sample(ranks, plane[0].shape[1]))
-    ranks = (_rank_of(*one, size, least) for one in zip(rows, moments, strict=True))
-    return Span(*rows, _flat_sample(ranks, d))
+            return Span(plane[0], plane[1], flat_sample(ranks, plane[0].shape[1]))
+    ranks = (rank_of(*one, size, least) for one in zip(rows, moments, strict=True))
+    return Span(*rows, flat_sample(ranks, d))
 
 
 @dataclass(frozen=True)
-class _Scaled:
-    """Centred rows in units of `size`, some at a time: a copy of all is never made."""
+class Scaled:
+    """Centred rows in units of `size`, `step` at a time: no copy of all is made."""
 
-    rows: FloatArray
+    rows: Any
     centre: Floats
     size: Floats
+    step: int | None = None
 
     def __iter__(self) -> Iterator[Floats]:
-        step = rows_at_a_time(self.rows.shape[1])
+        step = self.step or rows_at_a_time(self.rows.shape[1])
         for first in range(0, len(self.rows), step):
             part = self.rows[first : first + step] - self.centre
             part /= self.size
@@ -137,7 +139,7 @@ def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
     pooled = np.concatenate([X, Y]).astype(np.float64)
     mean, size = pooled.mean(axis=0), pooled.std(axis=0)
     size = np.where(size > 0, size, 1.0)
-    least = _rounding(X, Y, mean, size)
+    least = rounding(X, Y, mean, size)
     pooled = (pooled - mean) / size
     values = np.linalg.eigvalsh(pooled @ pooled.T)
     if values[1] > _CLEAR * values[-1]:  # the first one is that of the mean
@@ -148,11 +150,11 @@ def _span_of_few(X: FloatArray, Y: FloatArray) -> Span:
         return Span(X, Y, None)
     pooled = pooled @ directions[varies].T
     plane, d = (pooled[: len(X)], pooled[len(X) :]), pooled.shape[1]
-    ranks = (_rank_of(one, moments_of(one), np.ones(d), least) for one in plane)
-    return Span(*plane, _flat_sample(ranks, d))
+    ranks = (rank_of(one, moments_of(one), np.ones(d), least) for one in plane)
+    return Span(*plane, flat_sample(ranks, d))
 
 
-def _rounding(X: FloatArray, Y: FloatArray, mean: Floats, size: Floats) -> float:
+def rounding(X: Any, Y: Any, mean: Floats, size: Floats) -> float:
     """Singular value of rows, columns in units of `size`, that rounding explains.
 
     A column far from the origin has fewer digits left for what varies.
@@ -160,6 +162,11 @@ def _rounding(X: FloatArray, Y: FloatArray, mean: Floats, size: Floats) -> float
     n, dtype = len(X) + len(Y), np.dtype(X.dtype)
     lengths = np.sqrt(n * (mean**2 + size**2)) / size
     return float(_ROUNDING[dtype] * np.finfo(dtype).eps * lengths.max())
+
+
+def is_surely_full(values: FloatArray) -> bool:
+    """Whether eigenvalues of a scatter, ascending, are all clear of rounding."""
+    return bool(values[0] > _CLEAR * values[-1])
 
 
 def _is_clear(moments: Moments, size: Floats) -> bool:
@@ -170,7 +177,7 @@ def _is_clear(moments: Moments, size: Floats) -> bool:
     if _surely_clear(scaled):
         return True
     values = np.linalg.eigvalsh(scaled)
-    return bool(values[0] > _CLEAR * values[-1])
+    return is_surely_full(values)
 
 
 def _surely_clear(scatter: Floats) -> bool:
@@ -188,8 +195,8 @@ def _surely_clear(scatter: Floats) -> bool:
     return True
 
 
-def _into_plane(
-    samples: Sequence[_Scaled],
+def into_plane(
+    samples: Sequence[Scaled],
     values: Floats,
     vectors: Floats,
     least: float,
@@ -230,7 +237,7 @@ def _without(directions: Floats) -> Change:
 
 
 def _singular_values(
-    samples: Sequence[_Scaled], values: Floats, vectors: Floats, low: Mask
+    samples: Sequence[Scaled], values: Floats, vectors: Floats, low: Mask
 ) -> tuple[Floats, Floats]:
     """Singular values of rows along the few low directions, and these directions.
 
@@ -258,7 +265,7 @@ def svd_of(matrix: Floats) -> tuple[Floats, Floats, Floats]:
     return left, singular, right
 
 
-def _flat_sample(ranks: Iterable[int], d: int) -> tuple[str, int] | None:
+def flat_sample(ranks: Iterable[int], d: int) -> tuple[str, int] | None:
     """Which sample lies on a plane without the other, and its dimension.
 
     The samples together span all columns. A sample on a plane that does not hold the
@@ -269,20 +276,22 @@ def _flat_sample(ranks: Iterable[int], d: int) -> tuple[str, int] | None:
 
 
 def _rank_in_plane(
-    rows: Floats, given: _Scaled, moments: Moments, change: Change, least: float
+    rows: Floats, given: Scaled, moments: Moments, change: Change, least: float
 ) -> int:
     """Dimensions in which rows vary, which were brought into a plane by `change`."""
     d = rows.shape[1]
     varies = np.flatnonzero(moments.scatter.diagonal())
     if len(rows) > d + 1 and varies.size < d:  # they are less work than the plane
         some, size = given.rows.take(varies, axis=1), given.size[varies]
-        return _rank_of(some, moments.of_columns(varies), size, least)
+        return rank_of(some, moments.of_columns(varies), size, least)
     there = moments.changed(change, given.centre, given.size)
-    return _rank_of(rows, there, np.ones(d), least)
+    return rank_of(rows, there, np.ones(d), least)
 
 
-def _rank_of(rows: FloatArray, moments: Moments, size: Floats, least: float) -> int:
-    """Dimensions in which rows vary, columns in units of `size`.
+def rank_of(
+    rows: Any, moments: Moments, size: Floats, least: float, step: int | None = None
+) -> int:
+    """Dimensions in which rows vary, columns in units of `size`; `step` as in `Scaled`.
 
     All columns if there are so few rows that a plane always holds them.
     """
@@ -296,6 +305,6 @@ def _rank_of(rows: FloatArray, moments: Moments, size: Floats, least: float) -> 
     low = values <= _LOW * values[-1]
     if values[0] > _CLEAR * values[-1]:
         return d
-    centred = _Scaled(rows, moments.mean, size)
+    centred = Scaled(rows, moments.mean, size, step)
     singular, _ = _singular_values([centred], values, vectors, low)
     return d - int((singular <= least).sum())

@@ -26,7 +26,6 @@ from kldiv._order import in_order, of_rows, row_order, taken
 from kldiv._ranges import (
     Moments,
     Sample,
-    Span,
     informative,
     informative_columns,
     moments_of,
@@ -159,7 +158,7 @@ def prepare(
     X, Y, order, columns = whole = in_order(X, Y, columns=moved, kept=kept)
     counts, keep_x, keep_y = count_duplicates(X, Y)
     if counts.same_sample:
-        note = _same_sample_note(len(X))
+        note = same_sample_note(len(X))
         return PreparedPair(X, Y, X.shape[1], counts.total, True, None, (note,), order)
     discrete = _looks_discrete(X, Y, counts)
     if counts.total and duplicates == "raise":
@@ -177,8 +176,8 @@ def prepare(
     ids = row_ids(X, Y) if counts.total and duplicates == "expand" else None
     samples = (X, Y) if euclidean else informative_columns(X, Y)
     span = span_of(*_known(samples, whole[:2], given, columns), any_basis=any_basis)
-    notes += _singular_notes(span, finite=finite)
     d, X, Y = span.X.shape[1], *((span.X, span.Y) if euclidean else (X, Y))
+    notes += singular_notes(span.flat, d, finite=finite)
     return PreparedPair(X, Y, d, counts.total, False, ids, notes, order)
 
 
@@ -272,7 +271,7 @@ def _far_rows_note(far_x: Mask, far_y: Mask) -> Note:
     return Note(text, TrustWarning, "caution", "far rows")
 
 
-def _same_sample_note(n_rows: int) -> Note:
+def same_sample_note(n_rows: int) -> Note:
     return Note(
         f"X and the reference hold the same {n_rows} rows, so their empirical "
         "distributions are equal and the divergence is exactly 0; nothing was "
@@ -306,18 +305,20 @@ def _duplicate_notes(
     return ()
 
 
-def _singular_notes(span: Span, *, finite: bool) -> tuple[Note, ...]:
+def singular_notes(
+    flat: tuple[str, int] | None, dimension: int, *, finite: bool
+) -> tuple[Note, ...]:
     """Whether one sample lies on a plane that does not hold the other."""
-    if span.flat is None:
+    if flat is None:
         return ()
-    name, rank = span.flat
+    name, rank = flat
     consequence = (
         "the divergence has its largest value, which the estimate may not reach"
         if finite
         else "the divergence is infinite, and the estimate only says that it is large"
     )
     text = (
-        f"the rows of {name} vary in {rank} of {span.X.shape[1]} dimensions only "
+        f"the rows of {name} vary in {rank} of {dimension} dimensions only "
         f"(constant or dependent columns), those of {'Y' if name == 'X' else 'X'} "
         f"also in others: between such distributions {consequence}. Leave out the "
         "columns that vary in one sample only."
