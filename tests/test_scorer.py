@@ -21,6 +21,9 @@ from kldiv._threads import in_workers, n_workers
 from tests.labelled_samples import three_classes
 from tests.tolerances import OTHER_ORDER
 
+#: For what happens to samples before they are scored.
+QUICK = KNNDivergence(correction="adaptive")
+
 
 @pytest.fixture
 def samples(rng):
@@ -91,9 +94,9 @@ def test_probabilities_count_by_argmax(samples):
 def test_victim_labels_the_auxiliary_rows(samples):
     (X, y), (A, _) = samples
     victim = LogisticRegression().fit(X, y)
-    expected = ConditionalKLScorer().fit((X, y), (A, victim.predict(A)))
+    expected = ConditionalKLScorer(QUICK).fit((X, y), (A, victim.predict(A)))
     for asked in (victim, victim.predict, victim.predict_proba):
-        scorer = ConditionalKLScorer(victim=asked).fit((X, y), A)
+        scorer = ConditionalKLScorer(QUICK, victim=asked).fit((X, y), A)
         np.testing.assert_array_equal(
             scorer.score_per_class(), expected.score_per_class()
         )
@@ -104,7 +107,7 @@ def test_victim_labels_the_auxiliary_rows(samples):
 def test_containers(samples):
     (X, y), (A, a) = samples
     pandas, torch = pytest.importorskip("pandas"), pytest.importorskip("torch")
-    expected = ConditionalKLScorer().fit((X, y), (A, a)).score_per_class()
+    expected = ConditionalKLScorer(QUICK).fit((X, y), (A, a)).score_per_class()
     for train, aux in [
         (Bunch(data=X, target=y), Bunch(data=A, target=a)),
         ((X.tolist(), y.tolist()), [A.tolist(), a.tolist()]),
@@ -112,7 +115,7 @@ def test_containers(samples):
         ((torch.tensor(X), torch.tensor(y)), (torch.tensor(A), torch.tensor(a))),
         ((X.reshape(-1, 1, 2), y[:, None]), (A.reshape(-1, 2, 1), a)),
     ]:
-        scorer = ConditionalKLScorer().fit(train, aux)
+        scorer = ConditionalKLScorer(QUICK).fit(train, aux)
         np.testing.assert_array_equal(scorer.score_per_class(), expected)
 
 

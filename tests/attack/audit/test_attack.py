@@ -4,15 +4,10 @@ import sys
 
 import pytest
 
-from kldiv_attack import (
-    AuditReport,
-    LabelledImages,
-    audit,
-    load_dataset,
-    train_victim,
-)
+from kldiv_attack import AuditReport, audit, load_dataset, train_victim
 from kldiv_attack.__main__ import main
 from kldiv_attack._run_folder import RunRecorder
+from tests.attack.audit.conftest import three_digits
 
 QUICK = {"steps": 12, "surrogate_steps": 10, "n_generated": 20, "min_responses": 1}
 
@@ -23,14 +18,11 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def few(private, images):
-    """Three digits and their victim: enough for what stops, goes on or is refused."""
-    parts = [
-        LabelledImages(data.images[kept], data.labels[kept], "012", data.name)
-        for data in (private, images)
-        for kept in [data.labels < 3]
-    ]
-    return {"net": train_victim(parts[0], epochs=4, batch_size=64)}, *parts
+def few():
+    """A victim of three digits, and they: for what stops, goes on or is refused."""
+    train = three_digits("train")
+    victim = train_victim(train, epochs=4, batch_size=64)
+    return {"net": victim}, train, three_digits("test")
 
 
 @pytest.fixture

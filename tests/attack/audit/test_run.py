@@ -21,7 +21,7 @@ from kldiv_attack.audit.asking import BATCH
 from kldiv_attack.audit.scoring import ClassScore, table_of, verdict
 from kldiv_attack.audit.sections import _class_grid
 from kldiv_attack.audit.specs import VictimError
-from tests.attack.audit.conftest import cloud
+from tests.attack.audit.conftest import cloud, three_digits
 
 
 def test_rows_of_the_same_law_are_exposed_and_far_ones_are_not(run):
@@ -74,9 +74,8 @@ def test_repeats_of_discrete_rows_are_no_leak(run, rng):
 
 
 def test_images_and_a_torch_victim(tmp_path):
-    train = load_dataset("digits", part="train")
-    aux = load_dataset("digits", part="test")
-    victim = train_victim(train, epochs=3, batch_size=32)
+    train, aux = three_digits("train"), three_digits("test")
+    victim = train_victim(train, epochs=8, batch_size=32)
     report = kldiv_attack.audit(victim, train, aux, tmp_path / "o", device="cpu")
     assert list(report.verdicts) == list(train.class_names)
     assert report.victims[0].accuracy["train"][0] > 0.8
