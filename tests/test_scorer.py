@@ -64,7 +64,7 @@ def test_threads_across_classes_or_inside_one(
     for name, backend in BACKENDS.items():
         watcher = replace(backend, knn_distances=watched)
         monkeypatch.setitem(BACKENDS, name, watcher)
-    estimator = KNNDivergence(n_jobs=inside)
+    estimator = KNNDivergence(correction="adaptive", n_jobs=inside)
     if scaled:
         estimator = make_pipeline(StandardScaler(), estimator)
     with threadpool_limits(2, user_api="blas"):
@@ -77,17 +77,17 @@ def test_threads_across_classes_or_inside_one(
 def test_labels_of_any_kind(samples):
     (X, y), (A, a) = samples
     names = np.array(["zero", "one", "two"])
-    scorer = ConditionalKLScorer().fit((X, names[y]), (A, names[a]))
+    scorer = ConditionalKLScorer(QUICK).fit((X, names[y]), (A, names[a]))
     assert scorer.classes_.tolist() == ["one", "two", "zero"]
-    expected = ConditionalKLScorer().fit((X, y), (A, a)).score_per_class()
+    expected = ConditionalKLScorer(QUICK).fit((X, y), (A, a)).score_per_class()
     np.testing.assert_array_equal(scorer.score_per_class(), expected[[1, 2, 0]])
 
 
 def test_probabilities_count_by_argmax(samples):
     train, (A, a) = samples
-    hard = ConditionalKLScorer().fit(train, (A, a)).score_per_class()
+    hard = ConditionalKLScorer(QUICK).fit(train, (A, a)).score_per_class()
     soft = np.eye(3)[a] * 0.7 + 0.1
-    scored = ConditionalKLScorer().fit(train, (A, soft)).score_per_class()
+    scored = ConditionalKLScorer(QUICK).fit(train, (A, soft)).score_per_class()
     np.testing.assert_array_equal(scored, hard)
 
 
@@ -123,15 +123,16 @@ def test_transformers(rng):
     y = np.repeat([0, 1], 50)
     train = rng.normal(size=(100, 22)), y
     aux = rng.normal(size=(100, 22)), y
-    auto = ConditionalKLScorer().fit(train, aux)
+    auto = ConditionalKLScorer(QUICK).fit(train, aux)
     expected = "auto: PCA(15) of 22 features, fitted on train"
     assert auto.report().settings["transformer"] == expected
-    narrow = ConditionalKLScorer().fit(*((X[:, :15], y) for X, y in (train, aux)))
+    narrow = ConditionalKLScorer(QUICK).fit(*((X[:, :15], y) for X, y in (train, aux)))
     assert narrow.report().settings["transformer"] == "auto: none, 15 features"
-    given = ConditionalKLScorer(transformer=PCA(15)).fit(train, aux)
+    given = ConditionalKLScorer(QUICK, transformer=PCA(15)).fit(train, aux)
     np.testing.assert_allclose(given.score_per_class(), auto.score_per_class())
-    raw = ConditionalKLScorer(transformer=None).fit(train, aux)
-    assert raw.score_per_class()[0] == kl_divergence(train[0][:50], aux[0][:50])
+    raw = ConditionalKLScorer(QUICK, transformer=None).fit(train, aux)
+    first = [X[:50] for X, _ in (train, aux)]
+    assert raw.score_per_class()[0] == kl_divergence(*first, correction="adaptive")
     with pytest.raises(ValueError, match="transformer, unless an object, must be"):
         ConditionalKLScorer(transformer="pca").fit(train, aux)
 
