@@ -20,7 +20,7 @@ from scipy.special import expit, logit, ndtri
 from kldiv._typing import Floats, Mask, Rows
 
 _REACH, _N_SPLINES = 2.6, 10
-_PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1)
+_PENALTIES, _HALF_STEP = (1000.0, 100.0, 10.0, 1.0, 0.1), np.sqrt(10.0)
 # With many columns each gets fewer bends, the smoothest, so that the fit stays cheap.
 _MOST_FEATURES = 600
 # Products of two columns up to this many columns; their number grows with the square.
@@ -47,7 +47,9 @@ class Classifier:
         The same with each row left out.
     penalty : float
         Weight of the squared coefficients.
-    features, inverse, residuals : ndarray
+    fitted : ndarray of int
+        The rows that were fitted.
+    features, coefficients, inverse, residuals : ndarray
         Features of all rows, the inverse Hessian, and label minus probability at the
         rows that were fitted, zero elsewhere.
     """
@@ -55,9 +57,23 @@ class Classifier:
     logits: Floats
     held_out: Floats
     penalty: float
+    fitted: Rows
     features: Floats
+    coefficients: Floats
     inverse: Floats
     residuals: Floats
+
+    @property
+    def learned(self) -> Floats:
+        """log p/q at all rows: what the fit has seen is too large about as much as what
+        it has not is too small."""
+        return (self.logits + self.held_out) / 2
+
+    def relabelled(self, of_x: Mask) -> Classifier:
+        """The same classifier fitted to other labels of the rows."""
+        seen = self.features[self.fitted], of_x[self.fitted]
+        found = fit_logistic(*seen, self.penalty, np.zeros_like(self.coefficients))
+        return _describe(self.features, of_x, self.fitted, self.penalty, found)
 
     def effects(self, weights: Floats) -> Floats:
         """Effects of single rows on a weighted sum of logits, by the infinitesimal
@@ -92,16 +108,35 @@ def fit_classifier(X: Floats, Y: Floats) -> Classifier:
     )
     best: tuple[float, Classifier] | None = None
     for features in _feature_sets(Z):
-        coefficients = np.zeros(features.shape[1])
-        seen = features[fitted], of_x[fitted]
-        for penalty in _PENALTIES:
-            coefficients = fit_logistic(*seen, penalty, coefficients)
-            tried = _describe(features, of_x, fitted, penalty, coefficients)
-            loss = log_loss(tried.held_out, len(X)).mean()
-            if best is None or loss < best[0]:
-                best = float(loss), tried
+        found = _best_penalty(features, of_x, fitted)
+        if best is None or found[0] < best[0]:
+            best = found
     assert best is not None
     return best[1]
+
+
+def _best_penalty(
+    features: Floats, of_x: Mask, fitted: Rows
+) -> tuple[float, Classifier]:
+    """Held-out log loss and classifier of the best penalty: of the coarse steps, then
+    of the half steps on both sides of it."""
+    seen, n = (features[fitted], of_x[fitted]), int(of_x.sum())
+    starts: dict[float, Floats] = {}
+    tried: dict[float, tuple[float, Classifier]] = {}
+
+    def attempt(penalty: float, start: Floats) -> None:
+        starts[penalty] = fit_logistic(*seen, penalty, start)
+        one = _describe(features, of_x, fitted, penalty, starts[penalty])
+        tried[penalty] = float(log_loss(one.held_out, n).mean()), one
+
+    start = np.zeros(features.shape[1])
+    for penalty in _PENALTIES:
+        attempt(penalty, start)
+        start = starts[penalty]
+    best = min(tried, key=lambda penalty: tried[penalty][0])
+    for half in (best * _HALF_STEP, best / _HALF_STEP):
+        attempt(half, starts[best])
+    return min(tried.values(), key=lambda one: one[0])
 
 
 def log_loss(log_ratios: Floats, n: int) -> Floats:
@@ -219,7 +254,7 @@ def _describe(
     """Logits at all rows; those that were fitted are left out by a Newton step."""
     weights = np.full(features.shape[1], penalty)
     weights[0] = _RIDGE
-    logits, n = features @ coefficients, int(of_x.sum())
+    logits = features @ coefficients
     seen, shares = features[fitted], expit(logits[fitted])
     inverse = np.linalg.inv(_hessian(seen, shares, weights)).astype(np.float64)
     spread = np.einsum("ij,ij->i", seen @ inverse, seen)
@@ -228,8 +263,15 @@ def _describe(
     leverage = np.minimum(spread * shares * (1 - shares), _LARGEST_LEVERAGE)
     held_out = logits.copy()
     held_out[fitted] -= spread * residuals[fitted] / (1 - leverage)
-    n_fitted = int((fitted < n).sum())
+    n_fitted = int(of_x[fitted].sum())
     odds = np.log(n_fitted / (len(fitted) - n_fitted))
     return Classifier(
-        logits - odds, held_out - odds, penalty, features, inverse, residuals
+        logits - odds,
+        held_out - odds,
+        penalty,
+        fitted,
+        features,
+        coefficients,
+        inverse,
+        residuals,
     )

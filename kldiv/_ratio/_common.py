@@ -72,8 +72,19 @@ def _search(pair: PreparedPair, settings: Settings) -> LogRatio:
         settings = replace(settings, scale="standard")
     common = coordinates(pair.X, pair.Y, settings.scale)
     X, Y = pair.with_equal_rows(common.X, common.Y)
-    apart = apart_of(pair, settings)
-    neighbors, balls = search_balls(X, Y, pair.dimension, settings, apart)
+    found = counted_in_balls(X, Y, pair.dimension, settings, apart_of(pair, settings))
+    return replace(found, scale=common.scale, settings=asked)
+
+
+def counted_in_balls(
+    X: FloatArray,
+    Y: FloatArray,
+    dimension: int,
+    settings: Settings,
+    apart: Apart | None = None,
+) -> LogRatio:
+    """log p/q from counts, of rows in coordinates in which columns count alike."""
+    neighbors, balls = search_balls(X, Y, dimension, settings, apart)
     counted = adaptive_balls(X, Y, balls, settings.threads, settings.metric)
     in_x, others = counted.k_rho, np.full(len(X), len(X) - 1)
     if apart is not None:
@@ -81,9 +92,7 @@ def _search(pair: PreparedPair, settings: Settings) -> LogRatio:
         others = apart.others()
     values = _counted(balls.rho, balls.nu, in_x, counted.k_nu)
     values += np.log(len(Y) / others)
-    return LogRatio(
-        values, X, Y, balls, neighbors, CommonBalls.name, common.scale, asked
-    )
+    return LogRatio(values, X, Y, balls, neighbors, CommonBalls.name, None, settings)
 
 
 def _counted(rho: Floats, nu: Floats, in_x: Rows, in_y: Rows) -> Floats:
@@ -178,8 +187,13 @@ def more_than_noise(lost: Floats) -> tuple[float, float]:
     """What is lost on average, as far as it is more than noise, and the noise."""
     mean = float(lost.mean())
     noise = float(lost.std()) / np.sqrt(len(lost))
-    certain = max(0.0, 1 - (_SURE * noise / mean) ** 2) if mean else 0.0
-    return certain * mean, noise
+    return beyond_noise(mean, noise), noise
+
+
+def beyond_noise(mean: float, noise: float, sure: float = _SURE) -> float:
+    """A mean, the smaller the less it is more than so many times its noise."""
+    certain = max(0.0, 1 - (sure * noise / mean) ** 2) if mean else 0.0
+    return certain * mean
 
 
 @dataclass(frozen=True)
@@ -221,10 +235,12 @@ def _sum_of_balls(inside: Mask, values: Floats) -> Floats:
     return sums.astype(np.float64)
 
 
-def members_of(found: LogRatio, apart: Apart | None = None) -> Members:
-    """Members of at most a few thousand of the balls, at equal steps."""
+def members_of(
+    found: LogRatio, apart: Apart | None = None, most: int = _MOST_BALLS
+) -> Members:
+    """Members of at most so many of the balls, at equal steps."""
     n = len(found.X)
-    rows = judged_rows(n, _MOST_BALLS)
+    rows = judged_rows(n, most)
     radii = np.maximum(found.balls.rho, found.balls.nu)[rows] * (1 + _RADIUS_SLACK)
     in_x = np.empty((len(rows), n), dtype=bool)
     in_y = np.empty((len(rows), len(found.Y)), dtype=bool)

@@ -12,18 +12,13 @@ from kldiv._neighbors import search
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._balls import grown_balls
 from kldiv._ratio._classifier import fit_classifier, judged_rows
-from kldiv._ratio._common import (
-    SHARE,
-    common_balls,
-    common_members,
-    missed_by,
-    more_than_noise,
-)
+from kldiv._ratio._common import common_balls, common_members
 from kldiv._ratio._correction import Correction, Evidence
 from kldiv._ratio._layers import fit_layers
 from kldiv._ratio._log_ratio import LogRatio, Settings
 from kldiv._ratio._mixtures import Mixture, fit_gaussian
 from kldiv._ratio._references import bias_of_x, bias_of_y
+from kldiv._ratio._relabelled import missed_beyond_chance
 from kldiv._typing import Floats
 
 
@@ -45,18 +40,15 @@ class ClassifierRatio(Correction):
 
         def ratio() -> LogRatio:
             found = common_balls(pair, settings)
-            # what the fit has seen is too large about as much as what it has not is
-            # too small
-            learned = (fitted.logits + fitted.held_out) / 2
-            missed = missed_by(found, common_members(pair, settings), learned)
-            lost, noise = more_than_noise(missed)
+            members = common_members(pair, settings)
+            lost, error = missed_beyond_chance(found, members, fitted)
             apart = float((seen - held_out).mean()) / 2
             return replace(
                 found,
-                values=learned[:n] + SHARE * lost,
+                values=fitted.learned[:n] + lost,
                 correction=self.name,
                 row_effects=effects,
-                fit_error=float(np.linalg.norm([apart, lost, noise])),
+                fit_error=float(np.hypot(apart, error)),
             )
 
         rows = np.concatenate([judged_rows(n), n + judged_rows(len(Y))])
