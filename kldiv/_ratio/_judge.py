@@ -9,16 +9,17 @@ candidates differ by is part of the standard error of their mean.
 
 Log loss also counts how far ratios overstate themselves row by row, which the means of
 densities that were fitted to few rows make good, and says little of ratios that are too
-small everywhere. So candidates are compared once more with ratios on a scale that other
-rows have set: one that surely tells more than all others then, and more than nothing,
-is taken alone if no single row decides its value, the sooner if balls do not contradict
-it. On curved sheets densities tell rows apart and are wrong about the ratio: there
-balls hold other masses, and rows vary in far fewer dimensions than there are columns.
+small everywhere. So where something surely tells more than nothing, candidates are
+compared with ratios on a scale that other rows have set. One that surely tells more
+than all others then is taken alone if no single row decides its value, the sooner if
+balls do not contradict it. On curved sheets densities tell rows apart and are wrong
+about the ratio: there balls hold other masses, and rows vary in far fewer dimensions
+than there are columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -92,17 +93,18 @@ def _parts_of(
     if best is not None:
         alone = evidence[best].estimate()
         surely = _ahead_of_all(behind, _SURELY_MORE) is not None
-        refuted = _contradicted_on_a_surface(alone) or (
-            _contradicted(alone) and not surely
-        )
+        refuted = _contradicted_on_a_surface(alone) if surely else _refuted(alone)
         if not (refuted or _decided_by_single_rows(alone)):
             return [(1.0, alone)]
-    return _weighed(evidence, judged)
+    loss = _loss_on_scale if behind[-1] > _SURELY_MORE else log_loss
+    return _weighed(evidence, judged, loss)
 
 
-def _weighed(evidence: Sequence[Evidence], judged: int) -> list[tuple[float, LogRatio]]:
-    """Weights by log loss, and estimates, of what balls do not contradict."""
-    losses = np.array([log_loss(one.log_ratios, judged) for one in evidence])
+def _weighed(
+    evidence: Sequence[Evidence], judged: int, loss: Callable[[Floats, int], Floats]
+) -> list[tuple[float, LogRatio]]:
+    """Weights by a loss, and estimates, of what balls do not contradict."""
+    losses = np.array([loss(one.log_ratios, judged) for one in evidence])
     weights = weights_of(losses)
     parts = {
         i: (float(weight), evidence[i].estimate())
@@ -112,10 +114,10 @@ def _weighed(evidence: Sequence[Evidence], judged: int) -> list[tuple[float, Log
     others = [
         one
         for i, one in enumerate(evidence)
-        if i not in parts or not _contradicted(parts[i][1])
+        if i not in parts or not _refuted(parts[i][1])
     ]
     if 0 < len(others) < len(evidence):
-        return _weighed(others, judged)
+        return _weighed(others, judged, loss)
     return list(parts.values())
 
 
@@ -142,6 +144,10 @@ def _ahead_of_all(behind: Floats, lead: float = _MORE) -> int | None:
         return None
     others, nothing = np.delete(behind[:-1], best), behind[-1]
     return best if nothing > _SURELY_MORE and (others > lead).all() else None
+
+
+def _refuted(ratio: LogRatio) -> bool:
+    return _contradicted(ratio) or _contradicted_on_a_surface(ratio)
 
 
 def _contradicted(ratio: LogRatio) -> bool:

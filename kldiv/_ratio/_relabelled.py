@@ -43,7 +43,7 @@ def missed_beyond_chance(
     anyway = _missed_anyway(found, classifier)
     if len(anyway) < 2:
         return 0.0, abs(float(missed.mean()))
-    lost = float(missed.mean() - anyway.mean())
+    lost = max(0.0, float(missed.mean() - anyway.mean()))  # a fit falls short
     noise = max(float(anyway.std(ddof=1)), float(missed.std()) / np.sqrt(len(missed)))
     kept = beyond_noise(lost, noise, 1.0)
     return kept, float(np.hypot(kept, noise))
