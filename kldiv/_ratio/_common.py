@@ -190,9 +190,9 @@ def more_than_noise(lost: Floats) -> tuple[float, float]:
     return beyond_noise(mean, noise), noise
 
 
-def beyond_noise(mean: float, noise: float, sure: float = _SURE) -> float:
-    """A mean, the smaller the less it is more than so many times its noise."""
-    certain = max(0.0, 1 - (sure * noise / mean) ** 2) if mean else 0.0
+def beyond_noise(mean: float, noise: float) -> float:
+    """A mean, the smaller the less it is more than its noise."""
+    certain = max(0.0, 1 - (_SURE * noise / mean) ** 2) if mean else 0.0
     return certain * mean
 
 

@@ -96,8 +96,9 @@ def _parts_of(
         refuted = _contradicted_on_a_surface(alone) if surely else _refuted(alone)
         if not (refuted or _decided_by_single_rows(alone)):
             return [(1.0, alone)]
-    loss = _loss_on_scale if behind[-1] > _SURELY_MORE else log_loss
-    return _weighed(evidence, judged, loss)
+    elif behind[-1] > _SURELY_MORE and not _certain(evidence, judged):
+        return _weighed(evidence, judged, _loss_on_scale)
+    return _weighed(evidence, judged, log_loss)
 
 
 def _weighed(
@@ -119,6 +120,12 @@ def _weighed(
     if 0 < len(others) < len(evidence):
         return _weighed(others, judged, loss)
     return list(parts.values())
+
+
+def _certain(evidence: Sequence[Evidence], judged: int) -> bool:
+    """Whether samples lie apart and a candidate says so: then scales are chance."""
+    losses = [_loss_on_scale(one.log_ratios, judged).sum() for one in evidence]
+    return min(losses) < _WORTH_OF_A_SCALE
 
 
 def _estimated_once(evidence: Evidence) -> Evidence:

@@ -28,7 +28,7 @@ from kldiv._ratio._log_ratio import LogRatio
 from kldiv._typing import Floats
 
 # Draws of labels, for many rows and for few, of which each says less.
-_DRAWS, _MORE_DRAWS, _FEW_ROWS = 2, 5, 5000
+_DRAWS, _MORE_DRAWS, _FEW_ROWS = 3, 8, 5000
 _BALLS = 500
 
 
@@ -45,8 +45,8 @@ def missed_beyond_chance(
         return 0.0, abs(float(missed.mean()))
     lost = max(0.0, float(missed.mean() - anyway.mean()))  # a fit falls short
     noise = max(float(anyway.std(ddof=1)), float(missed.std()) / np.sqrt(len(missed)))
-    kept = beyond_noise(lost, noise, 1.0)
-    return kept, float(np.hypot(kept, noise))
+    kept = beyond_noise(lost, noise)
+    return kept, float(np.hypot(lost, noise))
 
 
 def _missed_anyway(found: LogRatio, classifier: Classifier) -> Floats:
