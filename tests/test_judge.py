@@ -335,3 +335,32 @@ def test_references_that_balls_contradict_have_no_weight(rng):
     candidates = dict(enumerate(map(SaidBefore, ratios, (off, off))))
     found = judged_ratio(candidates, PairOfSizes(n), Settings(5))
     assert found.mean == pytest.approx(off.mean)
+
+
+def test_noise_of_rows_is_forgiven_where_something_is_surely_told(rng):
+    """Two that know the same and have different scales: log loss prefers one of them,
+    both count where rows are told apart for sure, and only there."""
+    n = 1000
+    X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    estimate = log_ratio(X, Y, correction="common")
+    for size, both in ((2.0, True), (0.0, False)):
+        truth = np.repeat([size, -size], n) + rng.normal(0, 2, 2 * n)
+        large = truth + rng.normal(0, 0.1, 2 * n)
+        small = 0.4 * (truth + rng.normal(0, 0.1, 2 * n))
+        evidence = [Evidence(one, lambda: estimate) for one in (large, small)]
+        ratios = [one.log_ratios for one in evidence]
+        assert sorted(weights_of(losses_of(ratios, n))) == [0, 1]
+        parts = _parts_of(evidence, n, behind_the_best(ratios, n))
+        assert (len(parts) == 2) == both
+
+
+def test_scales_are_chance_where_samples_lie_apart(rng):
+    n = 60
+    apart = np.repeat([50.0, -50.0], n)
+    X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    estimate = log_ratio(X, Y, correction="common")
+    evidence = [
+        Evidence(ratios, lambda: estimate) for ratios in (apart, np.sign(apart))
+    ]
+    parts = _parts_of(evidence, n, behind_the_best([e.log_ratios for e in evidence], n))
+    assert [weight for weight, _ in parts] == [1.0]
