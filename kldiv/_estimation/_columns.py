@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kldiv._duplicates import row_ids
-from kldiv._order import equal_runs, of_rows
+from kldiv._order import of_rows
 from kldiv._typing import FloatArray, Floats, Mask, Rows
 
 # A column is looked at closely if a value repeats among this many rows.
@@ -149,8 +149,13 @@ def _repeating(X: FloatArray, Y: FloatArray) -> Mask:
 def _values(sample: FloatArray, column: int) -> tuple[FloatArray, Rows]:
     """Values of a column, ascending, and how many rows have them."""
     ascending = np.sort(sample[:, column])
-    starts, counts = equal_runs(ascending[np.newaxis])
-    return ascending[starts], counts
+    edges = np.flatnonzero(np.append(_is_new(ascending), True))
+    return ascending[edges[:-1]], edges[1:] - edges[:-1]
+
+
+def _is_new(ascending: FloatArray) -> Mask:
+    """Whether each value is another than the one before it."""
+    return np.append(True, ascending[1:] != ascending[:-1])
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class _Counted:
     ) -> _Counted:
         """From the values of each sample alone and their counts."""
         values = np.sort(np.concatenate([of_x[0], of_y[0]]))
-        values = values[equal_runs(values[np.newaxis])[0]]
+        values = values[_is_new(values)]
         x, y = np.zeros((2, values.size), dtype=np.intp)
         x[values.searchsorted(of_x[0])] = of_x[1]
         y[values.searchsorted(of_y[0])] = of_y[1]
