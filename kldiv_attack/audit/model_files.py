@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,11 +148,23 @@ def _probabilities_of(outputs: list[Any]) -> Any:
     return table
 
 
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Nothing is logged under a name."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def _of_export(path: Path, device: str, common: dict[str, Any]) -> Model:
     import torch
 
     try:
-        network = torch.export.load(path).module()
+        with _silent("torch.export"):  # it logs what it raises
+            network = torch.export.load(path).module()
     except Exception as error:  # the reader raises what it likes
         why = " ".join(str(error).split())[:300]
         raise VictimError(f"victim: {path} could not be read: {why}") from error

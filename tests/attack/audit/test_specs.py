@@ -163,6 +163,15 @@ def test_torch_files_are_labelled_as_code(table, tmp_path, how):
     )
 
 
+@pytest.mark.parametrize("suffix", [".pt2", ".pt", ".ts"])
+def test_damaged_torch_files_are_one_error_and_no_log(tmp_path, suffix, capfd):
+    path = tmp_path / f"m{suffix}"
+    path.write_bytes(b"no network")
+    with pytest.raises(VictimError, match="could not be read"):
+        load(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_onnx(table, tmp_path):
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
