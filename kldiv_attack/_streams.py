@@ -3,8 +3,10 @@
 import io
 import os
 import sys
+from unicodedata import category
 
 EXPLAINED = (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError)
+_STEERS = ("Cc", "Cf", "Cs")  # control, format and half characters
 INSTALL = 'python -m pip install "kldiv[attack,plot]"'
 
 
@@ -24,7 +26,7 @@ def write_out(text: str) -> None:
         A line without its end.
     """
     try:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(_visible(text) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         _forget()
@@ -42,8 +44,15 @@ def _forget() -> None:
 
 def say(text: str, code: int) -> int:
     """Write a line to standard error and return the exit code."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(_visible(text) + "\n")
     return code
+
+
+def _visible(text: str) -> str:
+    """The text without what would steer a terminal: names come from anybody's data."""
+    return "".join(
+        c if c in "\n\t" or category(c) not in _STEERS else "?" for c in text
+    )
 
 
 def explanation(error: BaseException) -> str:

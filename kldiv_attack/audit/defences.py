@@ -263,6 +263,11 @@ def parse_defences(texts: Sequence[str]) -> list[Defence]:
     """
     if isinstance(texts, str):
         raise TypeError(f"defences={texts!r}: expected a list; give [{texts!r}].")
+    listed = isinstance(texts, Sequence) and all(isinstance(t, str) for t in texts)
+    if not listed:
+        raise TypeError(
+            f"defences={texts!r}: expected a list of texts such as 'rounding:1'."
+        )
     found = [parse_defence(text) for text in texts]
     names = [one.name for one in found]
     twice = [name for name in names if names.count(name) > 1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from kldiv_attack._files import checked_path
@@ -52,7 +51,11 @@ class Demands:
     ) -> Demands:
         """The same with the exceptions in a file, on what was read."""
         names = inputs.train.class_names
-        excused = [] if waivers is None else read_waivers(Path(waivers), names)
+        excused = (
+            []
+            if waivers is None
+            else read_waivers(checked_path(waivers, "waivers"), names)
+        )
         found = replace(self, waivers=excused, release=_release(release, inputs))
         idle = {
             "waivers": waivers is not None,

@@ -53,12 +53,15 @@ def read_inputs(
     budget: int | None,
     seed: int,
 ) -> Inputs:
-    if budget is not None and budget < 1:
-        raise ValueError(f"budget={budget}: expected at least 1.")
     _check_device(device)
     common: dict[str, Any] = {"label": label, "root": data}
     private, public, outside = _samples(train, aux, held_out, any_scale, common)
     many = victim if isinstance(victim, Mapping) else {None: victim}
+    for name in many:
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise ValueError(f"victim: {name!r} is no name; expected some text.")
+    if not many:
+        raise ValueError("victim: expected at least one model, got none.")
     models = [
         load_model(spec, name, class_names=private.class_names, device=device)
         for name, spec in many.items()

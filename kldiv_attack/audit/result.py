@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-from kldiv_attack._files import write_atomic
+from kldiv_attack._files import checked_path, write_atomic
 from kldiv_attack.audit import schema
 from kldiv_attack.audit.attack_content import AttackChange, AttackOutcome
 from kldiv_attack.audit.content import (
@@ -180,13 +180,18 @@ class AuditReport:
         ValueError
             If it is no report, or one of another version of the schema.
         """
-        text = str(source)
+        text = str(source) if isinstance(source, str) else ""
         if text.lstrip().startswith("{"):
             return schema.read(cls, text, "the text")  # type: ignore[no-any-return]
-        path = Path(source)
-        return schema.read(  # type: ignore[no-any-return]
-            cls, path.read_text(encoding="utf-8"), str(path)
-        )
+        path = checked_path(source, "source")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{str(path)[:80]!r} is neither a report as text nor a file that "
+                "holds one."
+            ) from error
+        return schema.read(cls, text, str(path))  # type: ignore[no-any-return]
 
     def to_markdown(self) -> str:
         """The report as Markdown."""

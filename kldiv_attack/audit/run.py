@@ -9,7 +9,16 @@ from typing import Any
 
 from kldiv_attack._files import checked_path
 from kldiv_attack._locks import locked, refuse_if_locked
-from kldiv_attack._rules import SEED, check_value
+from kldiv_attack._rules import (
+    SEED,
+    VERBOSITY,
+    Flag,
+    Options,
+    Rule,
+    Whole,
+    check_value,
+    optional,
+)
 from kldiv_attack.audit.attacks import check_attack
 from kldiv_attack.audit.content import Source
 from kldiv_attack.audit.defences import parse_defences
@@ -19,6 +28,18 @@ from kldiv_attack.audit.inputs import Inputs, check_jobs, read_inputs, sources_o
 from kldiv_attack.audit.model_files import digest_of
 from kldiv_attack.audit.result import AuditReport, as_plain
 from kldiv_attack.audit.stages import Work
+
+_RULES: dict[str, Rule] = {
+    "random_state": SEED,
+    "budget": optional(Whole(1, 2**63 - 1)),
+    "verbose": VERBOSITY,
+    "attack_parameters": optional(Options()),
+    "overall": Flag(),
+    "show_private": Flag(),
+    "any_scale": Flag(),
+    "resume": Flag(),
+    "restart": Flag(),
+}
 
 
 def audit(
@@ -134,7 +155,15 @@ def audit(
     """
     started = time.perf_counter()
     place = checked_path(folder, "folder")
-    check_value("random_state", random_state, SEED)
+    given = {
+        "random_state": random_state, "budget": budget, "verbose": verbose,
+        "attack_parameters": attack_parameters, "overall": overall,
+        "show_private": show_private, "any_scale": any_scale, "resume": resume,
+        "restart": restart,
+    }  # fmt: skip
+    for name, value in given.items():
+        check_value(name, value, _RULES[name])
+    wrappers = parse_defences(defences)
     settings = {
         "defences": list(defences),
         "attack": attack,
@@ -163,7 +192,7 @@ def audit(
         fail_below, fail_above, fail_below_change, baseline, overall=overall
     )
     inputs = read_inputs(
-        victim, train, aux, held_out, parse_defences(defences),
+        victim, train, aux, held_out, wrappers,
         label=label, data=data, device=device, any_scale=any_scale,
         budget=budget, seed=random_state,
     )  # fmt: skip

@@ -172,7 +172,22 @@ def encode(
     if labels.dtype.kind in "OMmS":
         labels = _as_words(labels, name)
     distinct, codes = np.unique(labels, return_inverse=True)
-    return codes.astype(np.int64), tuple(str(value) for value in distinct)
+    names = tuple(str(value) for value in distinct)
+    halves = [one for one in names if not one.isascii() and not _is_text(one)]
+    if halves:
+        raise ValueError(
+            f"{name}: the label {halves[0]!r} is no text that a file can hold (it has "
+            "half of a pair of code units). Rename it."
+        )
+    return codes.astype(np.int64), names
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_words(labels: NDArray[Any], name: str) -> NDArray[np.str_]:

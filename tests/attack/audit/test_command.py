@@ -477,3 +477,15 @@ def test_score_refuses_what_audit_refuses(files, option, value, capsys):
     pair = [str(files["folder"] / f"{name}.csv") for name in ("train", "near")]
     assert main(["score", *pair, option, value]) == 2
     assert "expected" in stderr_line(capsys)
+
+
+def test_names_do_not_steer_a_terminal(words, files, capsys):
+    path = files["folder"] / "train.csv"
+    frame = pd.read_csv(path)
+    names = np.array(["\x1b[31mred", "\u202eevil", "caf\u00e9"])
+    frame.assign(label=names[frame.label]).to_csv(path, index=False)
+    assert main(words("near", "near", "train", "--fail-below", 500)) == 1
+    printed = capsys.readouterr().out
+    for name in ("?[31mred", "?evil", "caf\u00e9"):
+        assert name in printed
+    assert "\x1b" not in printed

@@ -417,7 +417,13 @@ class Untouched:
         ({"attack": "cgan"}, "attacks reconstruct images, but train is a table"),
         ({"attack": "magic"}, "magic"),
         ({"attack": "cgan", "attack_parameters": {"tricks": 1}}, "no parameter tricks"),
-        ({"budget": 0}, "expected at least 1"),
+        ({"budget": 0}, "budget=0: expected a whole number >= 1"),
+        ({"budget": "3"}, "budget='3': expected a whole number >= 1"),
+        ({"budget": 10.5}, "budget=10.5: expected a whole number >= 1"),
+        ({"verbose": "loud"}, "verbose='loud': expected"),
+        ({"overall": "no"}, "overall='no': expected True or False"),
+        ({"resume": "yes"}, "resume='yes': expected True or False"),
+        ({"attack": "cgan", "attack_parameters": [1]}, "expected a mapping"),
         ({"defences": ["rounding:1"]}, "victim m: .* answers labels only"),
         ({"release": "other"}, "release 'other': expected one of"),
         ({"aux": []}, "at least one auxiliary sample"),
@@ -432,6 +438,52 @@ def test_cheap_refusals_come_before_anything_is_asked(run, options, message, tmp
     with pytest.raises(ValueError, match=message):
         run({"m": Untouched()}, **options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"defences": None}, "defences=None: expected a list of texts"),
+        ({"defences": [3]}, r"defences=\[3\]: expected a list of texts"),
+        ({"waivers": 3, "fail_below": 0}, "waivers=3: expected a path"),
+        ({"baseline": 3, "fail_below_change": 0}, "baseline=3: expected a path"),
+    ],
+)
+def test_types_that_are_refused(run, options, message):
+    with pytest.raises(TypeError, match=message):
+        run({"m": Untouched()}, **options)
+
+
+@pytest.mark.parametrize(
+    ("victims", "message"),
+    [
+        ({}, "expected at least one model"),
+        ({1: Untouched()}, "1 is no name"),
+        ({" ": Untouched()}, "' ' is no name"),
+    ],
+)
+def test_victims_without_a_name(run, victims, message):
+    with pytest.raises(ValueError, match=message):
+        run(victims)
+
+
+def test_a_label_that_no_file_can_hold(run, train):
+    names = np.array(["a", "\ud800", "b"], dtype=object)[train[1]]
+    with pytest.raises(ValueError, match="is no text that a file can hold"):
+        run({"m": Untouched()}, train=(train[0], names))
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (None, TypeError, "expected a path"),
+        ("no such report.json", ValueError, "neither a report as text nor a file"),
+        ("{", ValueError, "the text is no JSON"),
+    ],
+)
+def test_what_is_no_stored_report(source, error, message):
+    with pytest.raises(error, match=message):
+        AuditReport.from_json(source)
 
 
 def test_another_scale_is_noticed_before_anything_is_asked(run, public):
