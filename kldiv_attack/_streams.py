@@ -3,10 +3,11 @@
 import io
 import os
 import sys
-from unicodedata import category
+from unicodedata import bidirectional, category
 
 EXPLAINED = (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError)
-_STEERS = ("Cc", "Cf", "Cs")  # control, format and half characters
+# Classes of characters that change the direction of those behind them.
+_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 INSTALL = 'python -m pip install "kldiv[attack,plot]"'
 
 
@@ -50,9 +51,13 @@ def say(text: str, code: int) -> int:
 
 def _visible(text: str) -> str:
     """The text without what would steer a terminal: names come from anybody's data."""
-    return "".join(
-        c if c in "\n\t" or category(c) not in _STEERS else "?" for c in text
-    )
+    return "".join("?" if _steers(c) else c for c in text)
+
+
+def _steers(c: str) -> bool:
+    """Whether a character is none that is seen, or turns the others around."""
+    hidden = category(c) in ("Cc", "Cs") and c not in "\n\t"
+    return hidden or bidirectional(c) in _TURNS
 
 
 def explanation(error: BaseException) -> str:

@@ -51,11 +51,9 @@ class Demands:
     ) -> Demands:
         """The same with the exceptions in a file, on what was read."""
         names = inputs.train.class_names
-        excused = (
-            []
-            if waivers is None
-            else read_waivers(checked_path(waivers, "waivers"), names)
-        )
+        excused = []
+        if waivers is not None:
+            excused = read_waivers(checked_path(waivers, "waivers"), names)
         found = replace(self, waivers=excused, release=_release(release, inputs))
         idle = {
             "waivers": waivers is not None,

@@ -57,14 +57,15 @@ def read_inputs(
     common: dict[str, Any] = {"label": label, "root": data}
     private, public, outside = _samples(train, aux, held_out, any_scale, common)
     many = victim if isinstance(victim, Mapping) else {None: victim}
-    for name in many:
+    pairs = list(many.items())
+    for name, _ in pairs:
         if name is not None and not (isinstance(name, str) and name.strip()):
             raise ValueError(f"victim: {name!r} is no name; expected some text.")
-    if not many:
+    if not pairs:
         raise ValueError("victim: expected at least one model, got none.")
     models = [
         load_model(spec, name, class_names=private.class_names, device=device)
-        for name, spec in many.items()
+        for name, spec in pairs
     ]
     names = [model.name for model in models]
     if len(set(names)) < len(names):

@@ -31,7 +31,7 @@ from kldiv_attack.audit.stages import Work
 
 _RULES: dict[str, Rule] = {
     "random_state": SEED,
-    "budget": optional(Whole(1, 2**63 - 1)),
+    "budget": optional(Whole()),
     "verbose": VERBOSITY,
     "attack_parameters": optional(Options()),
     "overall": Flag(),

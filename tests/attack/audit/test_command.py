@@ -166,7 +166,7 @@ def test_score_prints_numbers(files, capsys):
         ({"--junit": "gate.xml"}, "--junit gate.xml: expected a limit to decide on"),
         ({"--json": "gate.json"}, "--json gate.json: expected a limit to decide on"),
         ({"--set": "steps"}, "expected NAME=VALUE"),
-        ({"--budget": "0"}, "expected at least 1"),
+        ({"--budget": "0"}, "expected a whole number >= 1 or None"),
         ({"--n-jobs": "0"}, "n_jobs=0"),
         ({"--junit": "no folder/gate.xml"}, "gate.xml cannot be written"),
         ({"--json": "."}, "cannot be written"),
