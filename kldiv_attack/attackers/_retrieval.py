@@ -17,12 +17,8 @@ from kldiv_attack._classifier_training import random_affine
 from kldiv_attack._progress import progress
 from kldiv_attack._rules import AMOUNT, Number, Rule, Whole
 from kldiv_attack.attackers._access import QueryAccess
-from kldiv_attack.attackers._likeness import (
-    backed_certainty,
-    representatives,
-    taught_features,
-)
 from kldiv_attack.attackers._recorder import Recorder
+from kldiv_attack.attackers._representatives import representatives
 from kldiv_attack.attackers._sureness import (
     ask,
     certainty,
@@ -61,12 +57,11 @@ class RetrievalAttacker(TrainedAttacker):
     hard to beat, and what it lacks is variety: the classes that have few sure images
     are filled with unsure ones. This attacker fills them with *variants* instead: the
     surest public images of a class, turned, bent and blended with one another. The
-    victim is asked about each, and those that it is as sure of are kept. What counts as
-    sure is told by each class itself, since a victim of many classes that look alike is
-    never as sure as one of ten digits. Where there are more public images than asked
-    for of which, and of whose nearest, the victim is sure, those are taken that stand
-    for the others best, not the surest, which look alike. A victim can be sure of
-    single images of a kind that it has never seen, not of the whole kind.
+    victim is asked about each, and those that it is as sure of are kept. Where there
+    are more sure public images than asked for, those are taken that stand for the
+    others best, not the surest, which look alike. What counts as sure is told
+    by each class itself, since a victim of many classes that look alike is never as
+    sure as one of ten digits.
 
     Parameters
     ----------
@@ -116,14 +111,9 @@ class RetrievalAttacker(TrainedAttacker):
     be in a file. Rounds take turns: affine maps of an image, smooth warps, both, and
     blends, stretched to full contrast, with one of its nearest among the surest images,
     with a similar one, and with any of them. Sure public images are handed over first,
-    then sure variants, then the surest of all others.
-
-    Which public images are near to one another is told by a network that learned the
-    victim's answers to them: by what its last convolution and its last layer but one
-    see. What counts is the mean of an image's own log odds and those of the ten
-    nearest, 0 for those that the victim puts elsewhere. Those that stand for the others
-    are chosen greedily so that as many as possible have one nearby, the nearer the
-    denser the images lie.
+    then sure variants, then the surest of all others. Those that stand for the others
+    are chosen so that as many sure public images as possible have one nearby, by
+    principal components of the pixels, and the nearer the denser the images lie.
 
     Before the rounds the victim is asked again about 2,000 public images of which it
     said to be 99 % sure, turned a little (a tenth of what is left of a budget at most).
@@ -233,11 +223,8 @@ class RetrievalAttacker(TrainedAttacker):
         rng = np.random.default_rng([self.random_state, random_state, label])
         rows, made = self.rows_[label], self.variants_[label]
         n_rows, n_made = self.n_sure_[label]
-        backed = self._backed[label]
-        backed = np.flatnonzero(backed >= self._share_of_surest(backed))
-        if len(backed) >= n:
-            chosen = representatives(self._features[label][backed], n, rng)
-            return rows[backed[chosen]]
+        if n_rows >= n:
+            return rows[representatives(self._project(rows[:n_rows]), n, rng)]
         if not self.overconfidence_ > _HONEST:
             n_rows = max(n_rows, count_sure(self._sureness[label][0], 0.0))
         filled = np.sort(rng.permutation(n_made)[: max(0, n - n_rows)])
@@ -258,17 +245,12 @@ class RetrievalAttacker(TrainedAttacker):
         self._pca = PCA(
             min(_COMPONENTS, *few.shape), random_state=self.random_state
         ).fit(few)
-        features = taught_features(images, answers, self.random_state, self.verbose)
-        backed = backed_certainty(answers, features)
         self.rows_, self.variants_, self._sureness = {}, {}, {}
-        self._features, self._backed = {}, {}
         for c in range(answers.shape[1]):
             own = np.flatnonzero(called == c)
             sure = certainty(answers[own], c)
             order = np.argsort(-sure, kind="stable")
-            rows = own[order]
-            self.rows_[c], self.variants_[c] = images[rows], images[:0]
-            self._features[c], self._backed[c] = features[rows], backed[rows]
+            self.rows_[c], self.variants_[c] = images[own[order]], images[:0]
             self._sureness[c] = sure[order], np.empty(0)
         self._tell_sure()
         self._bases = {
@@ -313,15 +295,13 @@ class RetrievalAttacker(TrainedAttacker):
         """From where on the victim counts as sure of each class, and of how much."""
         self.certainty_, self.n_sure_ = {}, {}
         for c, both in self._sureness.items():
-            self.certainty_[c] = least = self._share_of_surest(np.concatenate(both))
+            surest = np.sort(np.concatenate(both))[::-1][:_SUREST]
+            reached = float(surest[-1]) if len(surest) else 0.0
+            # nothing is sure of a class that never is the more likely one
+            self.certainty_[c] = least = (
+                self.certainty * reached if reached > 0 else np.inf
+            )
             self.n_sure_[c] = count_sure(both[0], least), count_sure(both[1], least)
-
-    def _share_of_surest(self, sure: Floats) -> float:
-        """From where on an image is sure enough."""
-        surest = np.sort(sure)[::-1][:_SUREST]
-        reached = float(surest[-1]) if len(surest) else 0.0
-        # nothing is sure of a class that never is the more likely one
-        return self.certainty * reached if reached > 0 else np.inf
 
     def _vary(self, bases: Images, number: int, source: torch.Generator) -> Images:
         """Variants of a class, of the kind that is this round's turn."""
