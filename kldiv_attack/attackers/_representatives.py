@@ -28,7 +28,8 @@ def representatives(
     n : int
         Number of rows to choose, at most n_rows.
     rng : numpy.random.Generator
-        Draws the rows that are looked at, where there are more than 3,000.
+        Draws the row to begin with, and the rows that are looked at where there are
+        more than 3,000.
 
     Returns
     -------
@@ -51,16 +52,16 @@ def representatives(
     least = _CLOSEST * float(apart.max())
     apart /= np.maximum(radius, least or 1.0)[:, None]
     stands = np.exp(-np.square(apart))
-    chosen: NDArray[np.intp] = rows[np.sort(_greedy(stands, n))]
+    first = int(rng.integers(len(rows)))
+    chosen: NDArray[np.intp] = rows[np.sort(_greedy(stands, n, first))]
     return chosen
 
 
-def _greedy(stands: Floats, n: int) -> list[int]:
+def _greedy(stands: Floats, n: int, first: int) -> list[int]:
     """Columns whose largest entry per row adds up to most; gains only ever shrink."""
-    reached = np.zeros(len(stands))
-    gains = [(-gain, j, 0) for j, gain in enumerate(stands.sum(axis=0))]
+    chosen, reached = [first], stands[:, first]
+    gains = [(-gain, j, 0) for j, gain in enumerate(stands.sum(axis=0)) if j != first]
     heapq.heapify(gains)
-    chosen: list[int] = []
     while len(chosen) < n:
         _, j, age = heapq.heappop(gains)
         if age == len(chosen):

@@ -111,9 +111,10 @@ class RetrievalAttacker(TrainedAttacker):
     be in a file. Rounds take turns: affine maps of an image, smooth warps, both, and
     blends, stretched to full contrast, with one of its nearest among the surest images,
     with a similar one, and with any of them. Sure public images are handed over first,
-    then sure variants, then the surest of all others. Those that stand for the others
-    are chosen so that as many sure public images as possible have one nearby, by
-    principal components of the pixels, and the nearer the denser the images lie.
+    then sure variants, then the surest of all others. Where as many public images as
+    are asked for are sure enough without regard to variants, which are often surer,
+    none are needed: images are chosen so that as many of those as possible have one
+    nearby, by principal components of the pixels, and the nearer the denser they lie.
 
     Before the rounds the victim is asked again about 2,000 public images of which it
     said to be 99 % sure, turned a little (a tenth of what is left of a budget at most).
@@ -223,8 +224,10 @@ class RetrievalAttacker(TrainedAttacker):
         rng = np.random.default_rng([self.random_state, random_state, label])
         rows, made = self.rows_[label], self.variants_[label]
         n_rows, n_made = self.n_sure_[label]
-        if n_rows >= n:
-            return rows[representatives(self._project(rows[:n_rows]), n, rng)]
+        public = self._sureness[label][0]
+        enough = rows[: count_sure(public, self._share_of_surest(public))]
+        if len(enough) >= n:
+            return enough[representatives(self._project(enough), n, rng)]
         if not self.overconfidence_ > _HONEST:
             n_rows = max(n_rows, count_sure(self._sureness[label][0], 0.0))
         filled = np.sort(rng.permutation(n_made)[: max(0, n - n_rows)])
@@ -295,13 +298,15 @@ class RetrievalAttacker(TrainedAttacker):
         """From where on the victim counts as sure of each class, and of how much."""
         self.certainty_, self.n_sure_ = {}, {}
         for c, both in self._sureness.items():
-            surest = np.sort(np.concatenate(both))[::-1][:_SUREST]
-            reached = float(surest[-1]) if len(surest) else 0.0
-            # nothing is sure of a class that never is the more likely one
-            self.certainty_[c] = least = (
-                self.certainty * reached if reached > 0 else np.inf
-            )
+            self.certainty_[c] = least = self._share_of_surest(np.concatenate(both))
             self.n_sure_[c] = count_sure(both[0], least), count_sure(both[1], least)
+
+    def _share_of_surest(self, sure: Floats) -> float:
+        """From where on an image is sure enough."""
+        surest = np.sort(sure)[::-1][:_SUREST]
+        reached = float(surest[-1]) if len(surest) else 0.0
+        # nothing is sure of a class that never is the more likely one
+        return self.certainty * reached if reached > 0 else np.inf
 
     def _vary(self, bases: Images, number: int, source: torch.Generator) -> Images:
         """Variants of a class, of the kind that is this round's turn."""

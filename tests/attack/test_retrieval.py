@@ -181,3 +181,17 @@ def test_bad_parameters(victim, public, changes, message):
     with pytest.raises(ValueError, match=message):
         make(**changes).fit(victim, public.images)
     assert victim.n_queries == 0
+
+
+def test_surer_variants_do_not_make_public_images_unsure(victim, public):
+    """Enough public images are sure among themselves: none of them is left out."""
+    fitted = make(steps=1).fit(victim, public.images)
+    own = fitted._sureness[4][0]
+    n = int((own >= 0.55 * own[9]).sum())
+    assert n > 10
+    fitted._sureness[4] = own, np.full(30, 10 * own[0])
+    fitted._tell_sure()
+    assert fitted.n_sure_[4] == (0, 30)
+    images = fitted.invert([4], n - 5)[0]
+    assert len(rows(images)) == n - 5
+    assert rows(images) <= rows(fitted.rows_[4][:n])
