@@ -1,13 +1,14 @@
 """Stop a run at every point at which it writes, go on, and compare the results.
 
-    python -m tests.attack.kill_points [--way kill|full|size] [--every N] [--part A B]
+    python -m tests.attack.kill_points [--way kill|full|size] [--every N ...]
+                                       [--part A B]
 
 A run is made once to count its write points: files that are opened for writing,
 renamed, removed, cut off, folders that are made, and the middle and the end of what is
 written. Then, at each of them in turn, a child process dies by SIGKILL, or its disk is
 full; the next child goes on in the same folder and must end as the undisturbed run did.
 The third way asks the system itself: files may be one byte smaller than one of the
-run's files in turn.
+run's files in turn. N is one number, or one for each way.
 """
 
 import argparse
@@ -216,9 +217,11 @@ def check(way, every=1, part=(1, sys.maxsize), say=print):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--every", type=int, nargs="+", default=[1])
     parser.add_argument("--part", type=int, nargs=2, default=(1, sys.maxsize))
     parser.add_argument("--way", choices=WAYS)
     chosen = parser.parse_args()
-    for one in WAYS if chosen.way is None else [chosen.way]:
-        check(one, chosen.every, chosen.part)
+    ways = list(WAYS) if chosen.way is None else [chosen.way]
+    steps = chosen.every * len(ways) if len(chosen.every) == 1 else chosen.every
+    for one, step in zip(ways, steps, strict=True):
+        check(one, step, chosen.part)
