@@ -1,6 +1,7 @@
 """How far it goes: memory within a limit, dask on one machine, and one against two.
 
     python benchmarks/scale.py memory      # 60,000 x 784 with memory_limit
+    python benchmarks/scale.py memory --divergence   # the published estimator on them
     python benchmarks/scale.py overhead    # dask threads against arrays in memory
     python benchmarks/scale.py processes   # 1,000,000 x 10 on one and on two workers
     python benchmarks/scale.py kills       # workers killed at random moments
@@ -87,21 +88,29 @@ def memory(options: argparse.Namespace) -> None:
                 if how == "map" and limit is None:
                     continue
                 words = [sys.executable, __file__, "one", folder, how, str(limit or 0)]
+                words += ["--divergence"] * options.divergence
                 # Freed memory goes back at once, and is not hidden in what is kept.
                 env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
                 subprocess.run(words, check=True, env=env)
 
 
 def one(options: argparse.Namespace) -> None:
-    """One search in a process of its own."""
+    """One search or divergence in a process of its own."""
     mode = "r" if options.how == "map" else None
     X, Y = (np.load(Path(options.folder, f"{n}.npy"), mmap_mode=mode) for n in "XY")
     small = np.zeros((50, X.shape[1]), np.float32)
     kldiv.neighbor_distances(small, small)  # what is loaded once is not counted
+    if options.divergence:
+        rows = images(900, X.shape[1], 3)
+        kldiv.kl_divergence(rows[::2], rows[1::2], correction=None)
     before, limit = status("RssAnon"), options.limit * MB or None
     watch = Peak()
     watch.start()
-    took = seconds(lambda: kldiv.neighbor_distances(X, Y, memory_limit=limit))
+    call = partial(kldiv.neighbor_distances, X, Y, memory_limit=limit)
+    if options.divergence:
+        wanted = {"correction": None, "discrete": None, "duplicates": "raise"}
+        call = partial(kldiv.kl_divergence, X, Y, memory_limit=limit, **wanted)
+    took = seconds(call)
     beyond = watch.stop() - before - 2 * len(X) * 5 * 8 / MB
     print(f"{options.how} | {options.limit or 'none'} | {beyond:.0f} | {took:.1f}")
 
@@ -274,9 +283,9 @@ def main() -> None:
         added.add_argument("--columns", type=int, default=columns)
         return added
 
-    command(memory, 60_000, 784).add_argument(
-        "--limits", type=int, nargs="+", default=[100]
-    )
+    bounded = command(memory, 60_000, 784)
+    bounded.add_argument("--limits", type=int, nargs="+", default=[100])
+    bounded.add_argument("--divergence", action="store_true")
     command(overhead, 6_000, 784).add_argument("--repeats", type=int, default=5)
     command(processes, 1_000_000, 10).add_argument(
         "--workers", type=int, nargs="+", default=[1, 2]
@@ -298,6 +307,7 @@ def main() -> None:
     single.add_argument("folder")
     single.add_argument("how", choices=("array", "map"))
     single.add_argument("limit", type=int)
+    single.add_argument("--divergence", action="store_true")
     options = parser.parse_args()
     options.run(options)
 
