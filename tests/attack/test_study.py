@@ -35,6 +35,7 @@ def config():
         "seeds": [0, 1],
         "victim": quick,
         "judge": quick,
+        "max_rows": 60,
         "n_reconstructions": 12,
         "n_permutations": 60,
     }
