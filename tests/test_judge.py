@@ -354,13 +354,12 @@ def test_noise_of_rows_is_forgiven_where_something_is_surely_told(rng):
         assert (len(parts) == 2) == both
 
 
-def test_scales_are_chance_where_samples_lie_apart(rng):
-    n = 60
-    apart = np.repeat([50.0, -50.0], n)
+def test_few_rows_know_the_scale_where_samples_hardly_overlap(rng):
+    """Of two that tell the same rows apart the one whose scale is right counts."""
+    n = 1000
     X, Y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
     estimate = log_ratio(X, Y, correction="common")
-    evidence = [
-        Evidence(ratios, lambda: estimate) for ratios in (apart, np.sign(apart))
-    ]
+    truth = np.repeat([8.0, -8.0], n) + rng.normal(0, 4, 2 * n)
+    evidence = [Evidence(ratios, lambda: estimate) for ratios in (truth, truth / 3)]
     parts = _parts_of(evidence, n, behind_the_best([e.log_ratios for e in evidence], n))
     assert [weight for weight, _ in parts] == [1.0]

@@ -48,6 +48,8 @@ _SHARE_OF_DIMENSIONS, _ROWS_PER_DIMENSION = 1 / 3, 2
 # Log likelihood that a fitted scale gains by chance, in nats: where samples lie apart
 # and every candidate says so, losses differ by less, and mean nothing.
 _WORTH_OF_A_SCALE = 1.0
+# Share of the log loss of chance that is left where samples overlap.
+_OVERLAP = 0.5
 # Ratios this many interquartile ranges away say no more than those.
 _FARTHEST = 10.0
 
@@ -96,7 +98,7 @@ def _parts_of(
         refuted = _contradicted_on_a_surface(alone) if surely else _refuted(alone)
         if not (refuted or _decided_by_single_rows(alone)):
             return [(1.0, alone)]
-    elif behind[-1] > _SURELY_MORE and not _certain(evidence, judged):
+    elif behind[-1] > _SURELY_MORE and _overlap(evidence, judged):
         return _weighed(evidence, judged, _loss_on_scale)
     return _weighed(evidence, judged, log_loss)
 
@@ -122,10 +124,12 @@ def _weighed(
     return list(parts.values())
 
 
-def _certain(evidence: Sequence[Evidence], judged: int) -> bool:
-    """Whether samples lie apart and a candidate says so: then scales are chance."""
-    losses = [_loss_on_scale(one.log_ratios, judged).sum() for one in evidence]
-    return min(losses) < _WORTH_OF_A_SCALE
+def _overlap(evidence: Sequence[Evidence], judged: int) -> bool:
+    """Whether many rows could be of either sample: else few rows know the scale."""
+    ratios = [one.log_ratios for one in evidence]
+    chance = np.zeros(len(ratios[0]))
+    *losses, most = (_loss_on_scale(one, judged).sum() for one in (*ratios, chance))
+    return bool(min(losses) > _OVERLAP * most)
 
 
 def _estimated_once(evidence: Evidence) -> Evidence:
