@@ -67,6 +67,15 @@ def test_the_estimate_is_the_learned_ratio_and_what_it_misses(rng):
     assert ratio.fit_error >= error
 
 
+def test_samples_of_other_sizes_of_which_not_all_rows_are_fitted(rng):
+    X, Y = rng.normal(0.7, 1, (1500, 4)), rng.normal(size=(12_000, 4))
+    found = learned(X, Y)
+    added, _ = missed_beyond_chance(*found)
+    assert added < 0.05
+    value = found[2].learned[:1500].mean() + added
+    assert value == pytest.approx(0.98, abs=0.1)
+
+
 def test_labels_that_are_certain(rng):
     """Samples that a gap divides: nothing can be drawn, and nothing is known."""
     X, Y = rng.normal(1e3, 1, (200, 2)), rng.normal(size=(200, 2))

@@ -47,9 +47,7 @@ class Classifier:
         The same with each row left out.
     penalty : float
         Weight of the squared coefficients.
-    fitted : ndarray of int
-        The rows that were fitted.
-    features, coefficients, inverse, residuals : ndarray
+    features, inverse, residuals : ndarray
         Features of all rows, the inverse Hessian, and label minus probability at the
         rows that were fitted, zero elsewhere.
     """
@@ -57,9 +55,7 @@ class Classifier:
     logits: Floats
     held_out: Floats
     penalty: float
-    fitted: Rows
     features: Floats
-    coefficients: Floats
     inverse: Floats
     residuals: Floats
 
@@ -71,9 +67,10 @@ class Classifier:
 
     def relabelled(self, of_x: Mask) -> Classifier:
         """The same classifier fitted to other labels of the rows."""
-        seen = self.features[self.fitted], of_x[self.fitted]
-        found = fit_logistic(*seen, self.penalty, np.zeros_like(self.coefficients))
-        return _describe(self.features, of_x, self.fitted, self.penalty, found)
+        fitted, start = _rows_to_fit(of_x), np.zeros(self.features.shape[1])
+        seen = self.features[fitted], of_x[fitted]
+        found = fit_logistic(*seen, self.penalty, start)
+        return _describe(self.features, of_x, fitted, self.penalty, found)
 
     def effects(self, weights: Floats) -> Floats:
         """Effects of single rows on a weighted sum of logits, by the infinitesimal
@@ -103,9 +100,7 @@ def fit_classifier(X: Floats, Y: Floats) -> Classifier:
     """Classifier whose penalty and features have the smallest held-out log loss."""
     Z = np.concatenate(pooled_scores(X, Y))
     of_x = np.arange(len(Z)) < len(X)
-    fitted = np.concatenate(
-        [judged_rows(len(X), _ROWS_TO_FIT), len(X) + judged_rows(len(Y), _ROWS_TO_FIT)]
-    )
+    fitted = _rows_to_fit(of_x)
     best: tuple[float, Classifier] | None = None
     for features in _feature_sets(Z):
         found = _best_penalty(features, of_x, fitted)
@@ -154,6 +149,12 @@ def judged_rows(n_rows: int, most: int = JUDGED) -> Rows:
     if n_rows <= most:
         return np.arange(n_rows)
     return np.linspace(0, n_rows - 1, most).astype(np.intp)
+
+
+def _rows_to_fit(of_x: Mask) -> Rows:
+    """Rows of X, then of Y, at equal steps."""
+    both = np.flatnonzero(of_x), np.flatnonzero(~of_x)
+    return np.concatenate([rows[judged_rows(len(rows), _ROWS_TO_FIT)] for rows in both])
 
 
 def _feature_sets(Z: Floats) -> list[Floats]:
@@ -269,9 +270,7 @@ def _describe(
         logits - odds,
         held_out - odds,
         penalty,
-        fitted,
         features,
-        coefficients,
         inverse,
         residuals,
     )
