@@ -235,8 +235,11 @@ def scaled_by_others(log_ratios: Floats, of_x: Mask) -> tuple[Floats, Floats]:
     """
     features = np.column_stack([np.ones(len(log_ratios)), log_ratios])
     logits, chance = np.empty((2, len(log_ratios)))
+    # Dealt out in the order of the ratios, so that no place of a row counts.
+    folds = np.empty(len(log_ratios), dtype=np.intp)
+    folds[np.lexsort((of_x, log_ratios))] = np.arange(len(log_ratios)) % _FOLDS
     for fold in range(_FOLDS):
-        unseen = np.arange(len(log_ratios)) % _FOLDS == fold
+        unseen = folds == fold
         seen = of_x[~unseen]
         fitted = fit_logistic(features[~unseen], seen, _SCALE_PENALTY, np.zeros(2))
         chance[unseen] = logit(seen.mean())

@@ -60,10 +60,12 @@ def _missed_anyway(found: LogRatio, classifier: Classifier) -> Floats:
     true = logits - logit(of_x.mean())
     rows = np.concatenate([found.X, found.Y])
     settings = replace(found.settings, scale=None, zeros=True, algorithm="auto")
-    rng = np.random.default_rng(0)
-    exceeds = []
+    # Rows come in the order of their ratios: signs and order of columns do not count.
+    order, rng = np.argsort(of_x, kind="stable"), np.random.default_rng(0)
+    chance, exceeds = np.empty(n + m), []
     for _ in range(_MORE_DRAWS if n + m < _FEW_ROWS else _DRAWS):
-        drawn = rng.random(n + m) < of_x
+        chance[order] = rng.random(n + m)
+        drawn = chance < of_x
         if min(drawn.sum(), (~drawn).sum()) <= settings.n_neighbors:
             continue
         learned = classifier.relabelled(drawn).learned
