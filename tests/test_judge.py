@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kldiv import (
     DiscreteDataWarning,
+    TrustWarning,
     datasets,
     estimate_divergence,
     neighbor_distances,
@@ -363,3 +364,13 @@ def test_few_rows_know_the_scale_where_samples_hardly_overlap(rng):
     evidence = [Evidence(ratios, lambda: estimate) for ratios in (truth, truth / 3)]
     parts = _parts_of(evidence, n, behind_the_best([e.log_ratios for e in evidence], n))
     assert [weight for weight, _ in parts] == [1.0]
+
+
+def test_many_columns_of_large_samples_are_no_surface():
+    """Distances of a thousand rows in five hundred columns tell of few dimensions."""
+    X, Y, truth = datasets.make_gaussian_pair(
+        n_features=400, n_samples=(800, 400), random_state=0
+    )
+    with pytest.warns(TrustWarning, match="can prove"):
+        found = estimate_divergence(X, Y, confidence_level=None)
+    assert found.value == pytest.approx(truth, rel=0.1)

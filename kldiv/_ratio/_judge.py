@@ -95,16 +95,22 @@ def _parts_of(
     if best is not None:
         alone = evidence[best].estimate()
         surely = _ahead_of_all(behind, _SURELY_MORE) is not None
-        refuted = _contradicted_on_a_surface(alone) if surely else _refuted(alone)
+        refuted = _contradicted_on_a_surface(alone) or (
+            not surely and alone.misfit > _allowed_misfit(alone)
+        )
         if not (refuted or _decided_by_single_rows(alone)):
             return [(1.0, alone)]
     elif behind[-1] > _SURELY_MORE and _overlap(evidence, judged):
-        return _weighed(evidence, judged, _loss_on_scale)
-    return _weighed(evidence, judged, log_loss)
+        # a large value is no excuse where many rows could be of either sample
+        return _weighed(evidence, judged, _loss_on_scale, lambda _: _MISFIT)
+    return _weighed(evidence, judged, log_loss, _allowed_misfit)
 
 
 def _weighed(
-    evidence: Sequence[Evidence], judged: int, loss: Callable[[Floats, int], Floats]
+    evidence: Sequence[Evidence],
+    judged: int,
+    loss: Callable[[Floats, int], Floats],
+    allowed: Callable[[LogRatio], float],
 ) -> list[tuple[float, LogRatio]]:
     """Weights by a loss, and estimates, of what balls do not contradict."""
     losses = np.array([loss(one.log_ratios, judged) for one in evidence])
@@ -117,10 +123,10 @@ def _weighed(
     others = [
         one
         for i, one in enumerate(evidence)
-        if i not in parts or not _refuted(parts[i][1])
+        if i not in parts or parts[i][1].misfit <= allowed(parts[i][1])
     ]
     if 0 < len(others) < len(evidence):
-        return _weighed(others, judged, loss)
+        return _weighed(others, judged, loss, allowed)
     return list(parts.values())
 
 
@@ -157,13 +163,9 @@ def _ahead_of_all(behind: Floats, lead: float = _MORE) -> int | None:
     return best if nothing > _SURELY_MORE and (others > lead).all() else None
 
 
-def _refuted(ratio: LogRatio) -> bool:
-    return _contradicted(ratio) or _contradicted_on_a_surface(ratio)
-
-
-def _contradicted(ratio: LogRatio) -> bool:
-    """Whether balls hold clearly other masses than the references say."""
-    return ratio.misfit > max(_MISFIT, _RELATIVE_MISFIT * abs(ratio.mean))
+def _allowed_misfit(ratio: LogRatio) -> float:
+    """By how much the masses of balls may differ from what references say."""
+    return max(_MISFIT, _RELATIVE_MISFIT * abs(ratio.mean))
 
 
 def _contradicted_on_a_surface(ratio: LogRatio) -> bool:
