@@ -70,6 +70,8 @@ def check_verbose(verbose: Any) -> None:
 def generator_of(random_state: Any) -> np.random.Generator:
     """The generator that ``random_state`` stands for; a new one for None."""
     check_seed(random_state)
+    if isinstance(random_state, np.random.RandomState):  # taken by NumPy 2.2 on
+        random_state = random_state._bit_generator
     return np.random.default_rng(random_state)
 
 
