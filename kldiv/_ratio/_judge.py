@@ -100,42 +100,41 @@ def _parts_of(
         )
         if not (refuted or _decided_by_single_rows(alone)):
             return [(1.0, alone)]
-    elif behind[-1] > _SURELY_MORE and _overlap(evidence, judged):
-        # a large value is no excuse where many rows could be of either sample
-        return _weighed(evidence, judged, _loss_on_scale, lambda _: _MISFIT)
-    return _weighed(evidence, judged, log_loss, _allowed_misfit)
+    elif behind[-1] > _SURELY_MORE:
+        *losses, chance = _losses_on_scale([one.log_ratios for one in evidence], judged)
+        if _overlap(losses, chance):
+            # a large value is no excuse where many rows could be of either sample
+            return _weighed(evidence, losses, lambda _: _MISFIT)
+    losses = [log_loss(one.log_ratios, judged) for one in evidence]
+    return _weighed(evidence, losses, _allowed_misfit)
 
 
 def _weighed(
     evidence: Sequence[Evidence],
-    judged: int,
-    loss: Callable[[Floats, int], Floats],
+    losses: Sequence[Floats],
     allowed: Callable[[LogRatio], float],
 ) -> list[tuple[float, LogRatio]]:
-    """Weights by a loss, and estimates, of what balls do not contradict."""
-    losses = np.array([loss(one.log_ratios, judged) for one in evidence])
-    weights = weights_of(losses)
+    """Weights by losses, and estimates, of what balls do not contradict."""
+    weights = weights_of(np.array(losses))
     parts = {
         i: (float(weight), evidence[i].estimate())
         for i, weight in enumerate(weights)
         if weight > 0
     }
     others = [
-        one
-        for i, one in enumerate(evidence)
+        i
+        for i in range(len(evidence))
         if i not in parts or parts[i][1].misfit <= allowed(parts[i][1])
     ]
     if 0 < len(others) < len(evidence):
-        return _weighed(others, judged, loss, allowed)
+        left = [evidence[i] for i in others], [losses[i] for i in others]
+        return _weighed(*left, allowed)
     return list(parts.values())
 
 
-def _overlap(evidence: Sequence[Evidence], judged: int) -> bool:
+def _overlap(losses: Sequence[Floats], chance: Floats) -> bool:
     """Whether many rows could be of either sample: else few rows know the scale."""
-    ratios = [one.log_ratios for one in evidence]
-    chance = np.zeros(len(ratios[0]))
-    *losses, most = (_loss_on_scale(one, judged).sum() for one in (*ratios, chance))
-    return bool(min(losses) > _OVERLAP * most)
+    return bool(min(loss.sum() for loss in losses) > _OVERLAP * chance.sum())
 
 
 def _estimated_once(evidence: Evidence) -> Evidence:
@@ -184,12 +183,17 @@ def behind_the_best(log_ratios: Sequence[Floats], n: int) -> Floats:
     Zero is the best, whose loss is the smallest. The last one is the ratio that says
     the same of all rows.
     """
-    nothing = np.zeros(len(log_ratios[0]))
-    losses = np.array([_loss_on_scale(one, n) for one in (*log_ratios, nothing)])
+    losses = np.array(_losses_on_scale(log_ratios, n))
     more = losses - losses[losses.sum(axis=1).argmin()]
     error = np.hypot(np.sqrt(more.shape[1]) * _deviation(more), _WORTH_OF_A_SCALE)
     behind: Floats = more.sum(axis=1) / error
     return behind
+
+
+def _losses_on_scale(log_ratios: Sequence[Floats], n: int) -> list[Floats]:
+    """Losses of all, and of the ratio that says the same of all rows."""
+    nothing = np.zeros(len(log_ratios[0]))
+    return [_loss_on_scale(one, n) for one in (*log_ratios, nothing)]
 
 
 def _loss_on_scale(log_ratios: Floats, n: int) -> Floats:
