@@ -9,7 +9,7 @@ from typing import Any
 from kldiv._backends._auto import Choice, choose_algorithm
 from kldiv._backends._backend import Backend
 from kldiv._backends._blockwise import check_blocks, search_blocks
-from kldiv._backends._chunked import check_chunked, chunked_rows, search_chunks
+from kldiv._backends._chunked import ChunkedRows, check_chunked, search_chunks
 from kldiv._backends._compiled import knn_distances
 from kldiv._backends._torch import check_tensors, is_on_gpu, search_on_device
 from kldiv._backends._user_metric import (
@@ -59,12 +59,12 @@ __all__ = [
     "METRICS",
     "Backend",
     "Choice",
+    "ChunkedRows",
     "check_blocks",
     "check_chunked",
     "check_tensors",
     "check_user_metric",
     "choose_algorithm",
-    "chunked_rows",
     "distances_in_slabs",
     "is_collection",
     "is_on_gpu",

@@ -71,11 +71,6 @@ def check_chunked(X: Any, Y: Any) -> tuple[ChunkedRows, ChunkedRows]:
     return x, y
 
 
-def chunked_rows(source: Any, name: str) -> ChunkedRows:
-    """Rows of something that gives float arrays for slices of them."""
-    return ChunkedRows(source, name)
-
-
 def _sliceable(sample: Any, name: str) -> Any:
     """The sample if rows of it can be read, otherwise an array of it."""
     if is_collection(sample):

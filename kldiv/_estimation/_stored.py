@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kldiv._backends import check_chunked, chunked_rows
+from kldiv._backends import ChunkedRows, check_chunked
 from kldiv._estimation._categories import asked_of
 from kldiv._estimation._columns import split_columns
 from kldiv._estimation._options import Options
@@ -80,8 +80,8 @@ def _search(
     pair: PreparedStore, options: Options, memory_limit: int
 ) -> NeighborDistances:
     """Neighbours of the rows whose ratios are asked for."""
-    X: Any = chunked_rows(pair.samples[0], "X")
-    Y: Any = chunked_rows(pair.samples[1], "Y")
+    X: Any = ChunkedRows(pair.samples[0], "X")
+    Y: Any = ChunkedRows(pair.samples[1], "Y")
     found = search(
         X,
         Y,
