@@ -46,7 +46,7 @@ def emnist_root():
 
 
 def pytest_collection_modifyitems(items):
-    """Slow tests come first, so that no worker ends alone with one.
+    """Slow tests come first, and their files, so that no worker ends alone with one.
 
     Tests on real EMNIST need a folder; without one they say why they are skipped.
     """
