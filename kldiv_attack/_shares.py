@@ -61,7 +61,9 @@ def wilson(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
     z = float(norm.ppf(0.5 + level / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
+    # The share itself is inside, which rounding forgets of 0 and 1.
+    low, high = min(share, float(centre - reach)), max(share, float(centre + reach))
+    return max(0.0, low), min(1.0, high)
 
 
 def over_strata(weights: ArrayLike, found: ArrayLike) -> tuple[float, float, float]:

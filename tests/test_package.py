@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kldiv
@@ -102,8 +103,12 @@ def test_import_costs_no_more_than_numpy():
     codes = [
         f"import {name}\nprint(time.process_time())" for name in ("numpy", "kldiv")
     ]
-    rounds = [[cpu_seconds(code) for code in codes] for _ in range(5)]
-    numpy, kldiv = (min(found) for found in zip(*rounds, strict=True))
+    numpy = kldiv = np.inf
+    for _ in range(5):  # until both were undisturbed
+        found = [cpu_seconds(code) for code in codes]
+        numpy, kldiv = np.minimum([numpy, kldiv], found)
+        if kldiv <= 1.3 * numpy:
+            break
     assert kldiv <= 1.3 * numpy
 
 
@@ -117,4 +122,4 @@ def test_first_call_compiles_nothing():
         "print(time.process_time() - started)\n"
     )
     # A compiler takes seconds; a few hundredths are those of the estimate.
-    assert min(cpu_seconds(code) for _ in range(3)) < 0.5
+    assert any(cpu_seconds(code) < 0.5 for _ in range(3))

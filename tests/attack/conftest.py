@@ -4,10 +4,11 @@ import copy
 import inspect
 import json
 
+import numpy as np
 import pytest
 import torch
 
-from kldiv_attack import load_dataset
+from kldiv_attack import LabelledImages, load_dataset
 from kldiv_attack._classifier_training import train_judge, train_victim
 from kldiv_attack.attackers import ATTACKERS
 from kldiv_attack.victim import Victim
@@ -39,6 +40,16 @@ def small(attacker, **changes):
     if "gan" in accepted:
         chosen["gan"] = {"consistency": None}
     return chosen | changes
+
+
+def three_digits(part, n=None):
+    """Of the embedded images, or the first n of them.
+
+    Enough where more classes and images only take more time.
+    """
+    data = load_dataset("digits", part=part)
+    kept = np.flatnonzero(data.labels < 3)[:n]
+    return LabelledImages(data.images[kept], data.labels[kept], "012", data.name)
 
 
 def digest(fitted):

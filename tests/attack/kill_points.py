@@ -24,8 +24,8 @@ import warnings
 from pathlib import Path
 
 from kldiv_attack import _files, _run_folder
-from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.experiment import run_experiment
+from tests.attack.conftest import three_digits
 
 WAYS = ("kill", "full", "size")
 FAILURES = {"full": "No space left", "size": "File too large"}
@@ -103,17 +103,9 @@ class Half:
 
 def settings():
     """A run of a second, with two checkpoints."""
-    digits = load_dataset("digits", part="train")
-    aux = load_dataset("digits", part="test")
-
-    def few(data, n):
-        return LabelledImages(
-            data.images[:n], data.labels[:n], data.class_names, data.name
-        )
-
     return {
-        "train": few(digits, 200),
-        "aux": few(aux, 200),
+        "train": three_digits("train", 200),
+        "aux": three_digits("test", 200),
         "victim": {"epochs": 4, "batch_size": 16, "width": 4},
         "judge": {"epochs": 1, "batch_size": 32, "width": 4},
         "attacker": {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from kldiv_attack import LabelledImages, audit, load_dataset
+from kldiv_attack import audit
 
 
 def cloud(rng, n, shift=0.0, d=3):
@@ -12,13 +12,6 @@ def cloud(rng, n, shift=0.0, d=3):
     y = np.arange(n) % 3
     centres = 4.0 * np.eye(3, d)
     return rng.normal(size=(n, d)) + centres[y] + shift, y
-
-
-def three_digits(part):
-    """Of the embedded images: enough where more classes only take more time."""
-    data = load_dataset("digits", part=part)
-    kept = data.labels < 3
-    return LabelledImages(data.images[kept], data.labels[kept], "012", data.name)
 
 
 @pytest.fixture

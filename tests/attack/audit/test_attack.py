@@ -7,7 +7,7 @@ import pytest
 from kldiv_attack import AuditReport, audit, load_dataset, train_victim
 from kldiv_attack.__main__ import main
 from kldiv_attack._run_folder import RunRecorder
-from tests.attack.audit.conftest import three_digits
+from tests.attack.conftest import three_digits
 
 QUICK = {"steps": 12, "surrogate_steps": 10, "n_generated": 20, "min_responses": 1}
 
@@ -20,9 +20,9 @@ def images():
 @pytest.fixture(scope="module")
 def few():
     """A victim of three digits, and they: for what stops, goes on or is refused."""
-    train = three_digits("train")
+    train = three_digits("train", 120)
     victim = train_victim(train, epochs=4, batch_size=64)
-    return {"net": victim}, train, three_digits("test")
+    return {"net": victim}, train, three_digits("test", 120)
 
 
 @pytest.fixture

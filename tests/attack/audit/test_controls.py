@@ -82,6 +82,11 @@ def test_wilson_is_scipys(hits, n):
     assert wilson(hits / n, n) == pytest.approx((expected.low, expected.high))
 
 
+def test_wilson_holds_the_share_itself():
+    """Also where nothing or everything was a hit, which rounding must not push out."""
+    assert all(wilson(0.0, n)[0] == 0 and wilson(1.0, n)[1] == 1 for n in range(1, 200))
+
+
 def test_the_difference_is_that_of_coverage_minus_nearness():
     found = control(KNeighborsClassifier(1), 0)
     columns = (found.train, found.near_train, found.held_out, found.near_held_out)

@@ -21,7 +21,8 @@ from kldiv_attack.audit.asking import BATCH
 from kldiv_attack.audit.scoring import ClassScore, table_of, verdict
 from kldiv_attack.audit.sections import _class_grid
 from kldiv_attack.audit.specs import VictimError
-from tests.attack.audit.conftest import cloud, three_digits
+from tests.attack.audit.conftest import cloud
+from tests.attack.conftest import three_digits
 
 
 def test_rows_of_the_same_law_are_exposed_and_far_ones_are_not(run):
