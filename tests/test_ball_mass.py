@@ -106,8 +106,10 @@ def test_zero_radius_has_no_mass():
     assert log_mass([[1.0, 2.0]], [1.0, 1.0], 0.0)[0] == -np.inf
 
 
-@given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 2**32 - 1))
-def test_mixture_balls_agree_with_one_gaussian_at_a_time(d, c, seed):
+@given(
+    st.integers(1, 12), st.integers(0, 5), st.integers(1, 6), st.integers(0, 2**32 - 1)
+)
+def test_mixture_balls_agree_with_one_gaussian_at_a_time(d, spare, c, seed):
     rng = np.random.default_rng(seed)
     n, eigenvalues = 9, np.exp(rng.normal(size=(c, d)))
     projections, shifts = rng.normal(size=(n, c, d)), 3 * rng.normal(size=(c, d))
@@ -121,14 +123,16 @@ def test_mixture_balls_agree_with_one_gaussian_at_a_time(d, c, seed):
         axis=2
     )
     found = np.empty((2, 2, n))
+    filled = ((0, 0), (0, spare if d > 1 else 0))
     for threads in (1, 2):
         mixture_balls(
-            projections.copy(),
-            shifts,
-            eigenvalues,
+            np.pad(projections, ((0, 0), *filled)),
+            np.pad(shifts, filled),
+            np.pad(eigenvalues, filled),
             np.log(weights),
             radii,
             *found[threads - 1],
+            d,
             threads,
         )
     np.testing.assert_array_equal(found[0], found[1])

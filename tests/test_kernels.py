@@ -10,6 +10,7 @@ import kldiv._kernels._knn as _knn
 import numpy as np
 import pytest
 from kldiv._kernels._ball_mass import log_ball_mass
+from kldiv._kernels._distances import ball_members
 from kldiv._kernels._ks import column_gaps
 
 from kldiv._backends._compiled import ALGORITHMS
@@ -58,10 +59,13 @@ def level_and_results():
     """The level in use, and what one function of every extension gives."""
     X = np.random.default_rng(0).normal(size=(40, 21))
     near, mass, gap = np.empty((40, 3)), np.empty(40), np.empty((4, 21))
+    counts, farthest = np.empty(40, dtype=np.intp), np.empty(40)
     _knn.search("brute", X, None, 3, [("xx", near, None)])
     log_ball_mass(X * X, np.linspace(1, 3, 21), np.full(40, 9.0), mass, 1)
     column_gaps(X, X[:30] + 0.5, True, True, *gap)
-    return [_isa.current_level(), *(a.tobytes().hex() for a in (near, mass, gap))]
+    ball_members(X, X, np.full(40, 6.0), True, counts, farthest, 1)
+    results = near, mass, gap, counts, farthest
+    return [_isa.current_level(), *(a.tobytes().hex() for a in results)]
 
 
 def forced(name):
@@ -97,7 +101,7 @@ def test_levels_are_different_code():
         _isa.set_level(name)
         results.append(level_and_results())
     _isa.set_level(before)
-    (_, near, mass, gap), (_, other_near, other_mass, other_gap) = results
+    (_, near, mass, gap, *_), (_, other_near, other_mass, other_gap, *_) = results
     assert near != other_near
     assert mass != other_mass
     assert gap == other_gap  # counts are exact
@@ -113,6 +117,30 @@ def test_value_range(level, dtype, rng):
     assert low == np.finfo(dtype).smallest_subnormal
     assert high == np.abs(values).max()
     assert _knn.value_range(np.zeros((2, 2), dtype)) == (0, 0)
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("d", "m"), [(1, 97), (2, 32), (7, 31), (33, 65), (5, 1)])
+def test_rows_in_balls(level, exclude_self, dtype, d, m, rng):
+    """Rows at the edge, equal rows, and squares that overflow or vanish, included."""
+    del level
+    whole = rng.integers(-4, 5, size=(m, d))
+    for exponent in (0, 500, -500, 520, -538) if dtype == np.float64 else (0,):
+        data = np.ldexp(whole.astype(dtype), exponent)
+        queries = data if exclude_self else np.concatenate([data, 1.5 * data])
+        distances = true_distances(queries, data)
+        if exclude_self:
+            np.fill_diagonal(distances, np.inf)
+        radii = rng.choice(distances.ravel(), len(queries)).astype(np.float64)
+        radii = np.where(np.isinf(radii), 0, radii) * (1 + 1e-12)
+        inside = distances <= radii[:, None]
+        farthest = np.where(inside, distances, 0).max(axis=1).astype(np.float64)
+        for threads in (1, 2):
+            counts, largest = np.empty(len(radii), dtype=np.intp), np.empty(len(radii))
+            ball_members(queries, data, radii, exclude_self, counts, largest, threads)
+            np.testing.assert_array_equal(counts, inside.sum(axis=1))
+            np.testing.assert_allclose(largest, farthest, rtol=1e-14)
 
 
 def code_distances(codes):

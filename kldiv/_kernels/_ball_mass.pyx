@@ -21,7 +21,7 @@ cdef extern from "ball_mass.h" nogil:
         ) noexcept nogil
         void (*ball_mixture)(
             double *projections, const double *shifts, const double *eigenvalues,
-            const double *log_weights, int64_t n, int c, int d,
+            const double *log_weights, int64_t n, int c, int d, int width,
             const double *squared_radii, double *density, double *mass
         ) noexcept nogil
     const ball_table *ball_table_of(int level)
@@ -67,17 +67,19 @@ def mixture_balls(
     const double[::1] squared_radii,
     double[::1] density,
     double[::1] mass,
+    int d,
     int n_threads,
 ):
     """Fill density and mass with the logs of a mixture's density at each row and of the
     mass of the ball around it.
 
     projections[i, c, j] is the coordinate of row i along eigenvector j of component c,
-    shifts[c, j] that of the component's mean. Overwrites projections.
+    shifts[c, j] that of the component's mean. All are zero from j = d on, as eigenvalues
+    are: lanes that are filled cost less than a remainder. Overwrites projections.
     """
     cdef const ball_table *table = ball_table_of(level())
     cdef Py_ssize_t i, n = projections.shape[0]
-    cdef int c = <int>projections.shape[1], d = <int>projections.shape[2]
+    cdef int c = <int>projections.shape[1], width = <int>projections.shape[2]
     cdef stop_flag stop
     stop.ask, stop.told = ask, 0
     for i in prange(
@@ -87,7 +89,7 @@ def mixture_balls(
             continue
         table.ball_mixture(
             &projections[i * BLOCK, 0, 0], &shifts[0, 0], &eigenvalues[0, 0],
-            &log_weights[0], min(BLOCK, n - i * BLOCK), c, d,
+            &log_weights[0], min(BLOCK, n - i * BLOCK), c, d, width,
             &squared_radii[i * BLOCK], &density[i * BLOCK], &mass[i * BLOCK]
         )
     raise_if(stop.told)

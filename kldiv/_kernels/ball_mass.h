@@ -31,7 +31,8 @@ typedef struct {
 } ball_cumulants;
 
 /* All lengths are measured in units of the squared radius (unit = 1/s), so that the
- * equation is K'(t) = 1 and no moment of a tiny ball underflows.
+ * equation is K'(t) = 1 and no moment of a tiny ball underflows. Directions without
+ * variance and offset add nothing: they fill lanes up.
  * K' and K'' at t, the two that Newton's method needs. */
 static inline void ball_slopes(const double *b2, const double *lam, int d, double unit,
     double t, double *k1, double *k2)
@@ -112,11 +113,11 @@ static inline double ball_first_tilt(double t, double largest)
 /* First guess of v: the solution of K'(t) = 1 if all eigenvalues were equal,
  * offset v^2 + mean v = 1 with v = 1/(1 - 2 (mean/d) t). */
 static inline double ball_start(
-    const double *b2, const double *lam, int d, double lam_max, double unit)
+    const double *b2, const double *lam, int width, int d, double lam_max, double unit)
 {
     double mean = 0.0, offset = 0.0;
     SIDE_BY_SIDE(+ : mean, offset)
-    for (int i = 0; i < d; i++) {
+    for (int i = 0; i < width; i++) {
         mean += lam[i];
         offset += b2[i];
     }
@@ -197,7 +198,7 @@ static inline double ball_gamma_depth(double depth, int below)
         const double slope = expm1(eta);
         const double change = (slope - eta - depth) / slope;
         eta -= change;
-        if (fabs(change) < 1e-14 * fabs(eta))
+        if (fabs(change) < 1e-7 * fabs(eta)) /* the next error is its square */
             break;
     }
     return exp(eta);
@@ -286,15 +287,16 @@ static inline double ball_log_mass(
 
 /* ball_log_masses: log mass of one ball per row; offsets squared, in the eigenbasis.
  * ball_mixture: log density of a mixture at each row and log mass of the ball around it.
- * `projections` holds c times d coordinates per row, those of the row in the eigenbases;
- * `shifts` those of the means. It is overwritten. */
+ * `projections` holds c times `width` numbers per row, the d coordinates of the row in each
+ * eigenbasis and zeros behind them; it is overwritten. `shifts` holds those of the means,
+ * and `eigenvalues` has zeros there as well. */
 #define BALL_FUNCTIONS(X)                                                            \
     X(void, ball_log_masses,                                                         \
         (const double *squared_offsets, const double *eigenvalues, int64_t n, int d, \
             const double *squared_radii, double *out))                               \
     X(void, ball_mixture,                                                            \
         (double *projections, const double *shifts, const double *eigenvalues,       \
-            const double *log_weights, int64_t n, int c, int d,                      \
+            const double *log_weights, int64_t n, int c, int d, int width,           \
             const double *squared_radii, double *density, double *mass))
 
 typedef struct {

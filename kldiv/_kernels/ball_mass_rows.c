@@ -19,7 +19,7 @@ void ISA_NAME(ball_log_masses)(const double *squared_offsets, const double *eige
     for (int64_t i = 0; i < n; i++) {
         const double *b2 = squared_offsets + i * d;
         const double s = squared_radii[i];
-        const double start = ball_start(b2, eigenvalues, d, largest, 1.0 / s);
+        const double start = ball_start(b2, eigenvalues, d, d, largest, 1.0 / s);
         out[i] = ball_log_mass(b2, eigenvalues, d, largest, s, start);
     }
 }
@@ -35,13 +35,14 @@ static double add_logs(double a, double b)
 /* Squares the offsets of one row in place and returns its log density; `nearest` is the
  * component with the largest share of it. */
 static double row_density(double *offsets, const double *shifts,
-    const double *eigenvalues, const double *constants, int c, int d, int *nearest)
+    const double *eigenvalues, const double *constants, int c, int d, int width,
+    int *nearest)
 {
     double total = -INFINITY, best = -INFINITY;
     for (int k = 0; k < c; k++) {
-        double *b = offsets + (int64_t)k * d, distance = 0.0;
-        const double *shift = shifts + (int64_t)k * d;
-        const double *lam = eigenvalues + (int64_t)k * d;
+        double *b = offsets + (int64_t)k * width, distance = 0.0;
+        const double *shift = shifts + (int64_t)k * width;
+        const double *lam = eigenvalues + (int64_t)k * width;
         SIDE_BY_SIDE(+ : distance)
         for (int i = 0; i < d; i++) {
             const double offset = b[i] - shift[i];
@@ -59,22 +60,23 @@ static double row_density(double *offsets, const double *shifts,
 }
 
 static double row_mass(const double *offsets, const double *eigenvalues,
-    const double *largest, const double *log_weights, int c, int d, double s,
+    const double *largest, const double *log_weights, int c, int d, int width, double s,
     int nearest)
 {
     const double unit = 1.0 / s;
     double total = -INFINITY;
     for (int turn = 0; turn < c; turn++) {
         const int k = turn == 0 ? nearest : turn - (turn <= nearest);
-        const double *b2 = offsets + (int64_t)k * d,
-                     *lam = eigenvalues + (int64_t)k * d;
-        double start = ball_start(b2, lam, d, largest[k], unit);
+        const double *b2 = offsets + (int64_t)k * width,
+                     *lam = eigenvalues + (int64_t)k * width;
+        double start = ball_start(b2, lam, width, d, largest[k], unit);
         if (turn > 0) {
-            const double bound = ball_mass_bound(b2, lam, d, largest[k], unit, &start);
+            const double bound =
+                ball_mass_bound(b2, lam, width, largest[k], unit, &start);
             if (log_weights[k] + bound < total - NEGLIGIBLE)
                 continue;
         }
-        const double mass = ball_log_mass(b2, lam, d, largest[k], s, start);
+        const double mass = ball_log_mass(b2, lam, width, largest[k], s, start);
         total = add_logs(total, log_weights[k] + mass);
     }
     return total;
@@ -82,22 +84,22 @@ static double row_mass(const double *offsets, const double *eigenvalues,
 
 void ISA_NAME(ball_mixture)(double *projections, const double *shifts,
     const double *eigenvalues, const double *log_weights, int64_t n, int c, int d,
-    const double *squared_radii, double *density, double *mass)
+    int width, const double *squared_radii, double *density, double *mass)
 {
     double constants[BALL_MOST_COMPONENTS], largest[BALL_MOST_COMPONENTS];
     for (int k = 0; k < c; k++) {
-        const double *lam = eigenvalues + (int64_t)k * d;
+        const double *lam = eigenvalues + (int64_t)k * width;
         largest[k] = largest_of(lam, d);
         constants[k] = log_weights[k] - d * BALL_HALF_LOG_2PI;
         for (int i = 0; i < d; i++)
             constants[k] -= 0.5 * log(lam[i]);
     }
     for (int64_t row = 0; row < n; row++) {
-        double *offsets = projections + row * c * d;
+        double *offsets = projections + row * c * width;
         int nearest = 0;
         density[row] =
-            row_density(offsets, shifts, eigenvalues, constants, c, d, &nearest);
-        mass[row] = row_mass(offsets, eigenvalues, largest, log_weights, c, d,
+            row_density(offsets, shifts, eigenvalues, constants, c, d, width, &nearest);
+        mass[row] = row_mass(offsets, eigenvalues, largest, log_weights, c, d, width,
             squared_radii[row], nearest);
     }
 }

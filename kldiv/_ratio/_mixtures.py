@@ -31,6 +31,8 @@ _SMALLEST_SHARE = np.float32(1e-3)
 # in every eighth step only.
 _FAR, _STEPS_BETWEEN = np.float32(12), 8
 _ROWS_AT_A_TIME = 512
+# Columns of a kernel are filled up to a multiple of so many.
+_LANES = 4
 # Degrees of freedom of a component that has hardly more rows than columns.
 _FEWEST_DEGREES = 3.0
 # Share of the largest variance that moments in single precision can tell from zero.
@@ -121,21 +123,25 @@ class Mixture:
         """Log density at each row minus log mass of the ball around it."""
         n, (c, d) = len(X), self.means.shape
         centre = self.weights @ self.means
-        directions = np.ascontiguousarray(self.bases.transpose(1, 0, 2)).reshape(d, -1)
-        shifts = np.einsum("cj,cji->ci", self.means - centre, self.bases)
+        spare = -d % _LANES if d > _LANES else 0
+        bases = np.pad(self.bases, ((0, 0), (0, 0), (0, spare)))
+        directions = np.ascontiguousarray(bases.transpose(1, 0, 2)).reshape(d, -1)
+        shifts = np.einsum("cj,cji->ci", self.means - centre, bases)
+        eigenvalues = np.pad(self.eigenvalues, ((0, 0), (0, spare)))
         squared_radii = radii**2
         density, mass = np.empty(n), np.empty(n)
         for first in range(0, n, _ROWS_AT_A_TIME):
             part = slice(first, first + _ROWS_AT_A_TIME)
-            projections = ((X[part] - centre) @ directions).reshape(-1, c, d)
+            projections = ((X[part] - centre) @ directions).reshape(-1, c, d + spare)
             mixture_balls(
                 projections,
                 shifts,
-                self.eigenvalues,
+                eigenvalues,
                 np.log(self.weights),
                 squared_radii[part],
                 density[part],
                 mass[part],
+                d,
                 threads,
             )
         return density - mass
