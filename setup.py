@@ -46,10 +46,13 @@ INSTRUCTION_SETS = {
         "avx512": ["/arch:AVX512"],
         "vnni": ["/arch:AVX512", "/DKLDIV_VNNI"],
     },
-    ("arm", "unix"): {"dotprod": ["-march=armv8.2-a+dotprod", "-DKLDIV_DOTPROD"]},
+    ("arm", "unix"): {
+        "dotprod": ["-march=armv8.2-a+dotprod", "-DKLDIV_DOTPROD"],
+        "i8mm": ["-march=armv8.2-a+i8mm", "-DKLDIV_I8MM"],
+    },
 }
 # These sets add products of bytes, from which only these files gain.
-BYTE_SETS = {"dotprod", "avxvnni", "vnni"}
+BYTE_SETS = {"dotprod", "i8mm", "avxvnni", "vnni"}
 BYTE_KERNELS = {"knn_filter.c", "knn_int8.c"}
 OPENMP_PROGRAM = """
 #include <omp.h>

@@ -13,7 +13,7 @@ cdef extern from "isa.h" nogil:
     int isa_claim_matrix()
     int isa_has_openmp()
 
-LEVELS = ("baseline", "dotprod", "avx2", "avxvnni", "avx512", "vnni", "amx")
+LEVELS = ("baseline", "dotprod", "i8mm", "avx2", "avxvnni", "avx512", "vnni", "amx")
 
 cdef int _level = max(i for i in range(len(LEVELS)) if isa_has(i))
 

@@ -140,22 +140,38 @@ int isa_has(int level)
 #include <sys/sysctl.h>
 #endif
 
-int isa_has(int level)
+/* What the system says of the processor. */
+static int has(int level)
 {
-    if (level == ISA_BASELINE)
-        return 1;
-    if (level != ISA_DOTPROD)
-        return 0;
 #if defined(__linux__)
-    return getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP */
+    return level == ISA_I8MM ? getauxval(AT_HWCAP2) >> 13 & 1 /* HWCAP2_I8MM */
+                             : getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP */
 #elif defined(__APPLE__)
     int found = 0;
     size_t size = sizeof found;
-    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &found, &size, NULL, 0) == 0
-        && found;
+    const char *name = level == ISA_I8MM ? "hw.optional.arm.FEAT_I8MM"
+                                         : "hw.optional.arm.FEAT_DotProd";
+    return sysctlbyname(name, &found, &size, NULL, 0) == 0 && found;
 #else
+    (void)level;
     return 0;
 #endif
+}
+
+int isa_has(int level)
+{
+    switch (level) {
+    case ISA_BASELINE:
+        return 1;
+    case ISA_DOTPROD:
+        return has(ISA_DOTPROD);
+#ifdef KLDIV_HAS_I8MM
+    case ISA_I8MM:
+        return has(ISA_DOTPROD) && has(ISA_I8MM);
+#endif
+    default:
+        return 0;
+    }
 }
 #else
 int isa_has(int level)

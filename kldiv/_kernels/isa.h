@@ -13,6 +13,7 @@
 enum {
     ISA_BASELINE,
     ISA_DOTPROD,
+    ISA_I8MM,
     ISA_AVX2,
     ISA_AVXVNNI,
     ISA_AVX512,
@@ -46,12 +47,14 @@ int isa_has_openmp(void);
 
 #define ISA_DECLARE_baseline(result, name, arguments) result name##_baseline arguments;
 #define ISA_DECLARE_dotprod(result, name, arguments) result name##_dotprod arguments;
+#define ISA_DECLARE_i8mm(result, name, arguments) result name##_i8mm arguments;
 #define ISA_DECLARE_avx2(result, name, arguments) result name##_avx2 arguments;
 #define ISA_DECLARE_avxvnni(result, name, arguments) result name##_avxvnni arguments;
 #define ISA_DECLARE_avx512(result, name, arguments) result name##_avx512 arguments;
 #define ISA_DECLARE_vnni(result, name, arguments) result name##_vnni arguments;
 #define ISA_ENTRY_baseline(result, name, arguments) name##_baseline,
 #define ISA_ENTRY_dotprod(result, name, arguments) name##_dotprod,
+#define ISA_ENTRY_i8mm(result, name, arguments) name##_i8mm,
 #define ISA_ENTRY_avx2(result, name, arguments) name##_avx2,
 #define ISA_ENTRY_avxvnni(result, name, arguments) name##_avxvnni,
 #define ISA_ENTRY_avx512(result, name, arguments) name##_avx512,
@@ -61,6 +64,11 @@ int isa_has_openmp(void);
 #define ISA_IF_DOTPROD(...) __VA_ARGS__
 #else
 #define ISA_IF_DOTPROD(...)
+#endif
+#ifdef KLDIV_HAS_I8MM
+#define ISA_IF_I8MM(...) __VA_ARGS__
+#else
+#define ISA_IF_I8MM(...)
 #endif
 #ifdef KLDIV_HAS_AVX2
 #define ISA_IF_AVX2(...) __VA_ARGS__
@@ -92,6 +100,7 @@ int isa_has_openmp(void);
     FUNCTIONS(ISA_DECLARE_baseline)                                                    \
     BYTES(ISA_DECLARE_baseline)                                                        \
     ISA_IF_DOTPROD(BYTES(ISA_DECLARE_dotprod))                                         \
+    ISA_IF_I8MM(BYTES(ISA_DECLARE_i8mm))                                               \
     ISA_IF_AVX2(FUNCTIONS(ISA_DECLARE_avx2) BYTES(ISA_DECLARE_avx2))                   \
     ISA_IF_AVXVNNI(BYTES(ISA_DECLARE_avxvnni))                                         \
     ISA_IF_AVX512(FUNCTIONS(ISA_DECLARE_avx512) BYTES(ISA_DECLARE_avx512))             \
@@ -107,7 +116,9 @@ int isa_has_openmp(void);
                                           ISA_ROW(FUNCTIONS, avx512, BYTES, avx512))   \
                             ISA_IF_VNNI([ISA_VNNI] = ISA_ROW(                          \
                                             FUNCTIONS, avx512, BYTES, vnni)[ISA_AMX] = \
-                                            ISA_ROW(FUNCTIONS, avx512, BYTES, vnni))}; \
+                                            ISA_ROW(FUNCTIONS, avx512, BYTES, vnni))   \
+                                ISA_IF_I8MM([ISA_I8MM] = ISA_ROW(                      \
+                                                FUNCTIONS, baseline, BYTES, i8mm))};   \
     const type *type##_of(int level)                                                   \
     {                                                                                  \
         return &type##_levels[level];                                                  \

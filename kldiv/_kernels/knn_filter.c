@@ -136,7 +136,7 @@ typedef struct {
 
 static int scratch_make(scratch *s, const packed_codes *t, int k)
 {
-    s->left = allocate((size_t)QUERIES * (size_t)t->groups, 4);
+    s->left = allocate(QUERIES, packed_size(t));
     s->row_norm = allocate(QUERIES, sizeof(code_bound));
     s->bounds = allocate((size_t)QUERIES * CHUNK, sizeof(code_bound));
     s->value = allocate((size_t)(2 * k + 32), sizeof(code_bound));
@@ -194,10 +194,10 @@ static int64_t filter_rows(const knn_job *job, const knn_code_pair *f,
     int rows = (int)(codes->n - first < QUERIES ? codes->n - first : QUERIES);
     filter_query query[QUERIES];
     int64_t measured = 0;
-    memset(s->left, 0, (size_t)QUERIES * (size_t)t->groups * 4);
+    memset(s->left, 0, QUERIES * packed_size(t));
     memset(s->row_norm, 0, QUERIES * sizeof(code_bound));
     for (int r = 0; r < rows; r++) {
-        char *panel = (char *)s->left + (size_t)(r / MR) * MR * (size_t)t->groups * 4;
+        char *panel = (char *)s->left + (size_t)(r / MR) * MR * packed_size(t);
         int64_t row = codes->order ? codes->order[first + r] : first + r;
         s->row_norm[r] = pack_row(f, codes, row, MR, r % MR, t->groups, 0, panel);
         query[r] = query_of(

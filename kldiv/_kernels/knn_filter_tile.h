@@ -26,12 +26,19 @@ typedef struct {
     const knn_code_pair *filter;
     const knn_codes *codes;
     int64_t n, padded;
-    int width, groups; /* groups: columns per step, 4 bytes each, or 1 float */
-    void *panels;      /* [panel][group][NR][4 bytes] */
+    int width, groups; /* groups: steps of GROUP columns, or of 1 float */
+    void *panels;      /* [panel][group][NR][GROUP], or [panel][column][NR] */
     code_bound *norm;  /* int32 or float bits; FAR beyond n and for surplus rows */
     double radius;     /* largest radius */
     double largest;    /* largest squared norm of float codes */
 } packed_codes;
+
+/* Bytes of a packed row. */
+INLINE size_t packed_size(const packed_codes *t)
+{
+    return (size_t)t->groups
+        * (t->filter->is_integer ? sizeof(code_group) : sizeof(float));
+}
 
 /* Row i into slot r of a panel of `rows` rows; bytes of the data side are
  * shifted. Returns the norm: int32, or float bits. */
@@ -104,8 +111,7 @@ static int data_make(
     t->width = f->width;
     t->groups = f->is_integer ? groups_of(f->width) : f->width;
     t->padded = (t->n + NR - 1) / NR * NR;
-    size_t bytes = (size_t)t->padded * (size_t)t->groups * 4;
-    t->panels = allocate(bytes, 1);
+    t->panels = allocate((size_t)t->padded, packed_size(t));
     t->norm = allocate((size_t)t->padded, sizeof(code_bound));
     if (!t->panels || !t->norm)
         return KNN_NO_MEMORY;
@@ -115,11 +121,11 @@ static int data_make(
 #pragma omp parallel for schedule(static) \
     num_threads(job->n_threads) if (job->n_threads > 1)
     for (int64_t p = 0; p < t->padded; p += NR) {
-        char *panel = (char *)t->panels + (size_t)p * (size_t)t->groups * 4;
+        char *panel = (char *)t->panels + (size_t)p * packed_size(t);
         if (stopped(job->stop))
             continue;
         if (p + NR > t->n)
-            memset(panel, 0, (size_t)NR * (size_t)t->groups * 4);
+            memset(panel, 0, NR * packed_size(t));
         for (int r = 0; r < NR; r++)
             t->norm[p + r] = p + r < t->n
                 ? pack_row(f, codes, p + r, NR, r, t->groups, 1, panel)
@@ -196,9 +202,9 @@ INLINE void float_tile(int width, const void *left, const code_bound *row_norm,
 static void bounds(const packed_codes *t, const void *left, const code_bound *row_norm,
     int64_t first, int64_t last, code_bound *out)
 {
-    size_t step = (size_t)MR * (size_t)t->groups * 4;
+    size_t step = MR * packed_size(t);
     for (int64_t j = first; j < last; j += NR) {
-        const char *right = (const char *)t->panels + (size_t)j * (size_t)t->groups * 4;
+        const char *right = (const char *)t->panels + (size_t)j * packed_size(t);
         for (int p = 0; p < QUERIES / MR; p++) {
             const char *a = (const char *)left + (size_t)p * step;
             code_bound *place = out + (size_t)p * MR * CHUNK + (j - first);

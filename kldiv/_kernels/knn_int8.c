@@ -119,7 +119,7 @@ static void begin(const block_task *a)
     const segment *t = a->data;
     query_block *w = a->work;
     const knn_sample *from = &a->job->sample[a->block->from];
-    size_t width = 4 * (size_t)t->groups; /* bytes of a row of codes */
+    size_t width = codes_size(t);
     int k = a->job->k;
     uint8_t *lines = t->matrix ? w->left : w->lines;
     memset(lines, 0, BLOCK * width);

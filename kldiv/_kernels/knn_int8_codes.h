@@ -27,6 +27,12 @@ typedef struct {
     double largest;         /* radius */
 } segment;
 
+/* Bytes of a row of codes. */
+INLINE size_t codes_size(const segment *t)
+{
+    return sizeof(code_group) * (size_t)t->groups;
+}
+
 /* Codes of one row into `line` (padded with zeros); norm and sum of them. Returns the
  * radius in units of the step. */
 #if defined(KLDIV_VNNI)
@@ -93,9 +99,9 @@ static double code_row(const segment *t, const knn_sample *s, int64_t i,
 /* Pack the rows of one panel of the segment; codes of the data are shifted to signed. */
 static void pack_panel(const segment *t, int64_t p, uint8_t *lines)
 {
-    size_t width = 4 * (size_t)t->groups;
+    size_t width = codes_size(t);
     int rows = (int)(t->n - p < NR ? t->n - p : NR);
-    uint32_t *out = (uint32_t *)(t->panels + (size_t)p * width);
+    code_group *out = (code_group *)(t->panels + (size_t)p * width);
     memset(lines, 0, NR * width);
     for (int r = 0; r < rows; r++) {
         int32_t sum;
@@ -112,9 +118,9 @@ static void pack_panel(const segment *t, int64_t p, uint8_t *lines)
     }
     for (int r = 0; r < NR; r++)
         for (int g = 0; g < t->groups; g++) {
-            uint32_t word;
-            memcpy(&word, lines + r * width + 4 * g, 4);
-            out[g * NR + r] = CODE_SHIFT ? word ^ 0x80808080u : word;
+            code_group group;
+            memcpy(&group, lines + r * width + sizeof group * g, sizeof group);
+            out[g * NR + r] = CODE_SHIFT ? group ^ 0x80808080u : group;
         }
 }
 
@@ -227,14 +233,14 @@ static int segment_make(segment *t, const knn_job *job)
         int64_t n = job->sample[job->block[b].into].n;
         most = n > most ? n : most;
     }
-    t->room = job->segment_bytes / (4 * t->groups) / NR * NR;
+    t->room = job->segment_bytes / (int64_t)codes_size(t) / NR * NR;
     if (t->room < NR)
         t->room = NR;
     most = (most + NR - 1) / NR * NR;
     t->room = most < t->room ? most : t->room;
     size_t room = (size_t)t->room;
     t->low = allocate(2 * (size_t)d, sizeof(double));
-    t->panels = allocate(room * (size_t)t->groups, 4);
+    t->panels = allocate(room, codes_size(t));
     t->norm = allocate(room, sizeof(int32_t));
     t->half = allocate(room, sizeof(int32_t));
     t->radius = allocate(room, sizeof(float));
@@ -264,7 +270,7 @@ static int load(segment *t, const knn_job *job, const knn_sample *rows, int64_t 
     t->n = rows->n - first < t->room ? rows->n - first : t->room;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : status)
     {
-        uint8_t *lines = allocate(NR * 4 * (size_t)t->groups, 1);
+        uint8_t *lines = allocate(NR, codes_size(t));
         if (!lines)
             status = KNN_NO_MEMORY;
 #pragma omp for schedule(static)

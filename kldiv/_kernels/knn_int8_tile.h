@@ -52,11 +52,10 @@ static void work_free(query_block *w)
 
 static int work_make(query_block *w, const segment *t, int k)
 {
-    size_t lines = BLOCK * 4 * (size_t)t->groups;
     memset(w, 0, sizeof *w);
     w->room = k > LANES ? 4 * k + 48 : 96;
-    w->left = allocate(lines, 1);
-    w->lines = allocate(lines, 1);
+    w->left = allocate(BLOCK, codes_size(t));
+    w->lines = allocate(BLOCK, codes_size(t));
     w->used = allocate(BLOCK / MR * (size_t)t->groups, sizeof(int32_t));
     w->n_used = allocate(BLOCK / MR, sizeof(int32_t));
     w->products = allocate(STRIP * BLOCK * NR, sizeof(int32_t));
@@ -82,15 +81,15 @@ static int work_make(query_block *w, const segment *t, int k)
  * groups in which all of them are zero: images have wide margins. */
 static void pack_tile(const segment *t, query_block *w, int row)
 {
-    const size_t width = 4 * (size_t)t->groups;
+    const size_t width = codes_size(t);
     const uint8_t *line = w->lines + row * width;
-    int32_t *out = (int32_t *)(w->left + row * width);
+    code_group *out = (code_group *)(w->left + row * width);
     int32_t *used = w->used + row / MR * t->groups;
     int n = 0;
     for (int g = 0; g < t->groups; g++) {
-        int32_t any = 0;
+        code_group any = 0;
         for (int r = 0; r < MR; r++) {
-            memcpy(out + n * MR + r, line + r * width + 4 * g, 4);
+            memcpy(out + n * MR + r, line + r * width + sizeof any * g, sizeof any);
             any |= out[n * MR + r];
         }
         used[n] = g;
@@ -122,8 +121,8 @@ INLINE int tile_rows(const segment *t)
 INLINE void tile(
     const segment *t, const query_block *w, int row, int64_t j, int32_t *out)
 {
-    const uint8_t *left = w->left + (size_t)row * 4 * (size_t)t->groups;
-    const uint8_t *right = t->panels + (size_t)j * 4 * (size_t)t->groups;
+    const uint8_t *left = w->left + (size_t)row * codes_size(t);
+    const uint8_t *right = t->panels + (size_t)j * codes_size(t);
 #if ISA_KNOWS_MATRIX
     if (t->matrix) {
         matrix_tile(t->groups, t->per, left, right, out);
