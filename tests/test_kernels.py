@@ -13,6 +13,7 @@ from kldiv._kernels._ball_mass import log_ball_mass
 from kldiv._kernels._distances import ball_members
 from kldiv._kernels._ks import column_gaps
 
+from kldiv._backends import _auto
 from kldiv._backends._compiled import ALGORITHMS
 from kldiv._backends._filter import Codes, fit_axes, pca_codes
 from kldiv._neighbors import search
@@ -53,6 +54,12 @@ def test_every_algorithm_on_every_instruction_set(level, d, k, dtype, rng):
 def test_unknown_level():
     with pytest.raises(ValueError, match="'mmx' is not available"):
         _isa.set_level("mmx")
+
+
+def test_every_level_has_its_costs():
+    """Also levels that this machine has not: "auto" looks them up."""
+    assert set(_auto._WIDTH) == set(_isa.LEVELS)
+    assert set(_auto._PRODUCT) == set(_isa.LEVELS) - set(NO_BYTES)
 
 
 def level_and_results():

@@ -36,9 +36,15 @@ CC=aarch64-linux-gnu-gcc LDSHARED="aarch64-linux-gnu-gcc -shared" \
 for file in kldiv/_kernels/*.so; do mv "$file" "${file%%.*}.so"; done
 echo "built in $SECONDS s; tests:"
 export PYTHONPATH=.:$folder/packages OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-emulated() { qemu-aarch64 -cpu max -L "$folder/system" "$folder/system/usr/bin/python$version" "$@"; }
-emulated -c 'from kldiv._kernels._isa import LEVELS, available_levels
-assert available_levels() == ["baseline", "dotprod"], available_levels()'
+emulated() { qemu-aarch64 -cpu "${processor:-max}" -L "$folder/system" "$folder/system/usr/bin/python$version" "$@"; }
+levels_of() {
+    processor=$1 emulated -c 'import sys
+from kldiv._kernels._isa import available_levels
+assert available_levels() == sys.argv[1:], available_levels()' "${@:2}"
+}
+levels_of cortex-a72 baseline
+levels_of neoverse-n1 baseline dotprod
+levels_of max baseline dotprod i8mm
 # Tests that start another Python would start one for this processor.
 emulated -m pytest -q -o addopts= -p no:cacheprovider -k "not environment_forces \
     and not different_code and not memory_beyond and not 200-40" \

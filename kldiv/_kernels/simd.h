@@ -272,13 +272,16 @@ INLINE vi vi_set(int32_t a)
 {
     return vdupq_n_s32(a);
 }
+/* Sums wrap, as on x86: those with FAR are replaced afterwards. */
 INLINE vi vi_add(vi a, vi b)
 {
-    return vaddq_s32(a, b);
+    return vreinterpretq_s32_u32(
+        vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
 }
 INLINE vi vi_sub(vi a, vi b)
 {
-    return vsubq_s32(a, b);
+    return vreinterpretq_s32_u32(
+        vsubq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
 }
 INLINE unsigned vi_less(vi a, vi b)
 {
