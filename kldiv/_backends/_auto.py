@@ -42,8 +42,8 @@ _WIDTH = {
     **{"baseline": 4.0, "dotprod": 4.0, "i8mm": 4.0, "avx2": 1.8, "avxvnni": 1.8},
     **{"avx512": 1.0, "vnni": 1.0, "amx": 1.0},
 }
-# Nanoseconds per pair and feature of a product of whole-number codes. Those of arm64 were
-# never timed: i8mm counts as no faster than dotprod.
+# Nanoseconds per pair and feature of a product of whole-number codes. arm64 was never
+# timed: i8mm counts as no faster than dotprod.
 _PRODUCT = {
     **{"dotprod": 0.016, "i8mm": 0.016, "avx2": 0.0095, "avxvnni": 0.006},
     **{"avx512": 0.007, "vnni": 0.004, "amx": 0.0005},
