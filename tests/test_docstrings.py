@@ -75,8 +75,12 @@ PAGES = [
     for name in with_examples(ROOT / "docs", "*.rst")
     if not name.startswith(("docs/api/", "docs/auto_examples/"))
 ]
-# Trainings of several seconds.
-LONG = {"kldiv_attack/_studies/result.py", "docs/tasks/audit_torch.rst"}
+# Trainings and repetitions of several seconds.
+LONG = {
+    "kldiv_attack/_studies/result.py",
+    *("docs/tutorial.rst", "docs/tasks/audit_torch.rst"),
+    *("docs/tasks/audit_scikit_learn.rst", "docs/tasks/drift_over_time.rst"),
+}
 
 
 def tiered(paths):

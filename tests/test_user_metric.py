@@ -63,7 +63,7 @@ def samples(rng, n, m, d, dtype=np.float64):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("k", [1, 5, 256])
 def test_scan_equals_the_slow_twin(k, dtype, rng):
-    X, Y = samples(rng, 290, 270, 3, dtype)
+    X, Y = samples(rng, k + 60, k + 50, 3, dtype)
     X[:40] = X[0]  # ties
     by_threads = [
         search(X, Y, k, blocks=BLOCKS, metric=uphill, threads=t, return_indices=True)
@@ -189,14 +189,15 @@ def test_refusals(metric, error, message):
             neighbor_distances(X, Y, n_neighbors=1, metric=metric, n_jobs=n_jobs)
 
 
+def strict(x, y):
+    if x[0] > 50:
+        raise ValueError("too far east")
+    return abs(x[0] - y[0])
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
 @pytest.mark.parametrize("row", [0, 99])
 def test_an_exception_of_the_metric_arrives(row, n_jobs, rng):
-    def strict(x, y):
-        if x[0] > 50:
-            raise ValueError("too far east")
-        return abs(x[0] - y[0])
-
     X, Y = samples(rng, 100, 100, 2)
     X[row] = 60
     with pytest.raises(ValueError, match="too far east"):

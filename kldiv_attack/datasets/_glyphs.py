@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -125,19 +125,33 @@ def load_glyphs(
     )
     if margin is None:
         margin = 0.0 if size < 16 else 1 / 7
-    rng = np.random.default_rng([random_state, part == "test"])
     classes = SPLITS[split]
-    images = [
-        _jittered(characters[rng.integers(len(characters))], size, margin, jitter, rng)
-        for characters in classes.values()
-        for _ in range(n_per_class)
-    ]
+    seeds = random_state, part == "test"
     return LabelledImages(
-        images=np.stack(images)[:, None],
+        images=_images(split, size, n_per_class, margin, jitter, seeds).copy(),
         labels=np.repeat(np.arange(len(classes)), n_per_class),
         class_names=tuple(classes),
         name=f"glyphs/{split}/{part}",
     )
+
+
+@lru_cache(maxsize=4)  # runs of one process attack with the same images
+def _images(
+    split: str,
+    size: int,
+    n_per_class: int,
+    margin: float,
+    jitter: float,
+    seeds: tuple[int, bool],
+) -> NDArray[np.float32]:
+    """Images of a split, class by class; not to be changed."""
+    rng = np.random.default_rng([*seeds])
+    images = [
+        _jittered(characters[rng.integers(len(characters))], size, margin, jitter, rng)
+        for characters in SPLITS[split].values()
+        for _ in range(n_per_class)
+    ]
+    return np.stack(images)[:, None]
 
 
 @cache

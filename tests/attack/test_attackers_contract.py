@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import torch
 from torch import nn
 
 from kldiv_attack import make_attacker
-from kldiv_attack.attackers import ATTACKERS, _pairs
+from kldiv_attack.attackers import ATTACKERS, _cgan_training, _pairs, _wasserstein
+from kldiv_attack.attackers._updates import recalibrate
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.victim import QueryBudgetExceeded, Victim
 from tests.attack.conftest import MemoryRecorder, digest, small
@@ -181,6 +183,8 @@ COLOUR = [
 def make_quick(make, attacker, monkeypatch):
     """Without steps and parts that say nothing about the size of images."""
     monkeypatch.setattr(_pairs, "LEAST_STEPS", 10)
+    for module in (_cgan_training, _wasserstein):
+        monkeypatch.setattr(module, "recalibrate", partial(recalibrate, batches=1))
     cheap = {"candidates": 1} if attacker == "cgan" else {}
     if attacker == "label_only":
         cheap = {"gan": {"consistency": None, "candidates": 1}}

@@ -182,7 +182,7 @@ def test_bad_parameters(victim, public, name, changes):
     assert victim.n_queries == 0
 
 
-@pytest.mark.slow
+@pytest.mark.statistical
 def test_a_search_on_digits_adds_to_its_prior(name, victim, judge, public):
     """Held-out digits as public images; chance is 0.1."""
     options = {"steps": 150, "searches": 6, "iterations": 20}

@@ -15,6 +15,7 @@ import pytest
 import kldiv.__main__
 from kldiv_attack.__main__ import _parser, main
 from kldiv_attack._parser import EXAMPLES, parse
+from kldiv_attack._studies.demo import AUXILIARY
 from kldiv_attack._summary import SUCCESS_HEADER
 from tests.attack.conftest import STEPS
 
@@ -27,7 +28,9 @@ def words(folder, *more):
     return ["attack", "--out", str(folder), "--quiet", *more]
 
 
-def test_demo_prints_one_table_and_writes_the_report(tmp_path, capsys):
+def test_demo_prints_one_table_and_writes_the_report(tmp_path, capsys, monkeypatch):
+    for name in ("glyph letters", "glyph letters and digits"):
+        monkeypatch.setitem(AUXILIARY, name, {**AUXILIARY[name], "n_per_class": 20})
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), *QUICK]) == 0
     text = capsys.readouterr().out

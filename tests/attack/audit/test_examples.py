@@ -39,6 +39,7 @@ def test_medical_table(example):
     assert low < 0 < high  # the class is known, no patient is shown to leak
 
 
+@pytest.mark.statistical
 def test_defences(example):
     report = example("defences")["report"]
     changes = {d.defence: d for d in report.differences}
