@@ -21,7 +21,12 @@ from kldiv._estimation._categories import (
 from kldiv._estimation._columns import Asked
 from kldiv._estimation._estimate import estimate
 from kldiv._estimation._options import Options
-from kldiv._estimation._stored import stored_divergence
+from kldiv._estimation._stored import (
+    refuse_unlimited,
+    stays_where_it_is,
+    stored_samples,
+    width_of,
+)
 from kldiv._neighbors import of_samples
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray, UserMetric
@@ -31,6 +36,7 @@ from kldiv._validation import (
     check_level,
     check_pair,
     check_rows,
+    column_names,
     joined_weights,
     refuse_two_vectors,
     whole_frame,
@@ -239,12 +245,9 @@ def divergence(
         "base": base,
         "verbose": verbose,
         "exclusion_window": exclusion_window,
+        "memory_limit": memory_limit,
     }
     weights = {"sample_weight": sample_weight, "reference_weight": reference_weight}
-    if memory_limit is not None:
-        KNNDivergence(**options)._check_parameters()
-        checked = Options(**options)
-        return stored_divergence(X, Y, checked, memory_limit, *weights.values())
     options |= {"confidence_level": None, **weights}
     return estimate_divergence(X, Y, **options).value
 
@@ -271,6 +274,7 @@ def estimate_divergence(
     reference_weight: ArrayLike | None = None,
     verbose: int = 0,
     exclusion_window: int = 0,
+    memory_limit: int | None = None,
 ) -> DivergenceResult:
     """Divergence of two samples, how sure it is, and how it was obtained.
 
@@ -323,6 +327,9 @@ def estimate_divergence(
     exclusion_window : int, default=0
         As in :func:`kl_divergence`. The standard error adds effects of rows up in
         blocks, and permutations exchange blocks of rows.
+    memory_limit : int, optional
+        As in :func:`kl_divergence`; without weights and permutations. A standard error
+        needs the lists of neighbours, which come on top.
 
     Returns
     -------
@@ -353,7 +360,8 @@ def estimate_divergence(
     >>> low < 0.5 < high, result.pvalue
     (True, 0.01)
     """
-    algorithm = of_samples(algorithm, metric, X, Y)
+    if memory_limit is None:
+        algorithm = of_samples(algorithm, metric, X, Y)
     check_level(confidence_level)
     settings = KNNDivergence(
         divergence,
@@ -370,14 +378,19 @@ def estimate_divergence(
         base,
         verbose,
         exclusion_window,
+        memory_limit,
     )
     settings._check_parameters()
-    X, Y, asked = checked_samples(X, Y, discrete)
+    x, y, asked = (
+        checked_samples(X, Y, discrete)
+        if memory_limit is None
+        else stored_samples(X, Y, discrete, memory_limit)
+    )
     result = settings._estimate_checked(
-        X,
-        Y,
+        x,
+        y,
         asked,
-        weights=Weights.of(sample_weight, reference_weight, len(X), len(Y)),
+        weights=Weights.of(sample_weight, reference_weight, len(x), len(y)),
         confidence_level=confidence_level,
         n_permutations=check_integer(n_permutations, "n_permutations", 0),
     )
@@ -420,11 +433,15 @@ class KNNDivergence(BaseEstimator):
     verbose : int, default=0
     exclusion_window : int, default=0
         As in :func:`estimate_divergence`.
+    memory_limit : int, optional
+        As in :func:`kl_divergence`. A reference in a memory map, an array of zarr or a
+        dask collection stays where it is.
 
     Attributes
     ----------
     reference_ : ndarray of shape (m, n_features)
-        The reference sample; categories of a data frame are numbered.
+        The reference sample; categories of a data frame are numbered. With a
+        `memory_limit` what was given, where that is read in parts.
     categories_ : dict of int to tuple
         The categories of each column of a data frame that holds some, in the order of
         their numbers.
@@ -466,6 +483,7 @@ class KNNDivergence(BaseEstimator):
         base: float | None = None,
         verbose: int = 0,
         exclusion_window: int = 0,
+        memory_limit: int | None = None,
     ) -> None:
         self.divergence = divergence
         self.n_neighbors = n_neighbors
@@ -481,6 +499,7 @@ class KNNDivergence(BaseEstimator):
         self.base = base
         self.verbose = verbose
         self.exclusion_window = exclusion_window
+        self.memory_limit = memory_limit
 
     def _check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that is not accepted."""
@@ -506,13 +525,26 @@ class KNNDivergence(BaseEstimator):
             This estimator.
         """
         self._check_parameters()
+        self.categories_: Levels = {}
+        if stays_where_it_is(X, self.memory_limit):
+            return self._keep_stored(X, sample_weight)
         refuse_two_vectors(X, y)
         X = whole_frame(X)
-        self.categories_: Levels = {}
         columns = category_columns(X, self.discrete)
         self.reference_ = self._checked(X, columns, self.categories_, reset=True)
         m = len(self.reference_)
         self.reference_weight_ = joined_weights(None, 0, sample_weight, m)
+        return self
+
+    def _keep_stored(self, X: Any, sample_weight: Any) -> KNNDivergence:
+        """`fit` to rows that stay where they are."""
+        assert self.memory_limit is not None
+        refuse_unlimited(self.memory_limit, sample_weight, 0)
+        self.reference_, self.reference_weight_ = X, None
+        self.n_features_in_ = width_of(X)
+        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
+        if (names := column_names(X)) is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
         return self
 
     def partial_fit(
@@ -536,6 +568,13 @@ class KNNDivergence(BaseEstimator):
         """
         if not hasattr(self, "reference_"):
             return self.fit(X, y, sample_weight)
+        for rows in (self.reference_, X):
+            if stays_where_it_is(rows, self.memory_limit):
+                raise ValueError(
+                    f"memory_limit={self.memory_limit}: rows that are read in parts "
+                    "are not put together. Give fit all of them, for instance by "
+                    "dask.array.concatenate, or leave out memory_limit."
+                )
         refuse_two_vectors(X, y)
         rows, known = self._rows_of(X), self.reference_weight_
         self.reference_weight_ = joined_weights(
@@ -609,10 +648,14 @@ class KNNDivergence(BaseEstimator):
         check_is_fitted(self)
         self._check_parameters()
         check_level(confidence_level)
-        algorithm = of_samples(self.algorithm, self.metric, X, None)
-        grown = self._growing()
+        algorithm, grown = self.algorithm, self._growing()
+        if self.memory_limit is None:
+            algorithm = of_samples(algorithm, self.metric, X, None)
+        rows: Any = X
+        if not stays_where_it_is(X, self.memory_limit):
+            rows = grown._rows_of(X)
         return grown._result_of(
-            grown._rows_of(X),
+            rows,
             confidence_level,
             n_permutations,
             sample_weight,
@@ -663,14 +706,20 @@ class KNNDivergence(BaseEstimator):
         options = self.get_params()
         if algorithm is not None:
             options["algorithm"] = algorithm
-        given = sample_weight, self.reference_weight_
+        given, weights = (sample_weight, self.reference_weight_), None
+        samples: tuple[Any, Any] = rows, self.reference_
+        if self.memory_limit is None:
+            samples = check_pair(*samples)
+            weights = Weights.of(*given, len(samples[0]), len(samples[1]))
+        elif any(one is not None for one in given):
+            refuse_unlimited(self.memory_limit, given, n_permutations)
         result = estimate(
-            *check_pair(rows, self.reference_),
+            *samples,
             Options(**options),
             asked,
             confidence_level=confidence_level,
             n_permutations=check_integer(n_permutations, "n_permutations", 0),
-            weights=Weights.of(*given, len(rows), len(self.reference_)),
+            weights=weights,
         )
         warn_of(result.notes)
         return result

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kldiv._backends import (
     BACKENDS,
     METRICS,
+    ChunkedRows,
     check_blocks,
     check_chunked,
     check_tensors,
@@ -185,7 +186,7 @@ def neighbor_distances(
     algorithm = of_samples(algorithm, metric, X, Y, memory_limit)
     if window := check_integer(exclusion_window, "exclusion_window", 0):
         check_in_memory(algorithm)
-    x, y = _checked(algorithm, X, Y)
+    x, y = _checked(algorithm, X, Y, memory_limit)
     n_neighbors = check_integer(n_neighbors, "n_neighbors")
     for block in blocks:
         check_choice(block, BLOCKS, "each of blocks")
@@ -217,14 +218,16 @@ def _check_block_sizes(n_neighbors: int, blocks: Sequence[str], n: int, m: int) 
             )
 
 
-def _checked(algorithm: str, X: Any, Y: Any) -> tuple[Any, Any]:
+def _checked(
+    algorithm: str, X: Any, Y: Any, memory_limit: int | None
+) -> tuple[Any, Any]:
     """Both samples as their search takes them: where they are, or as arrays here."""
     if algorithm == "torch" and (tensors := check_tensors(X, Y)) is not None:
         return tensors
     if algorithm == "dask" and (in_blocks := check_blocks(X, Y)) is not None:
         return in_blocks
     if algorithm == "chunks":
-        return check_chunked(X, Y)
+        return check_chunked(X, Y, memory_limit)
     return check_pair(X, Y)
 
 
@@ -242,7 +245,7 @@ def of_samples(
     ValueError
         For a `memory_limit` that the search would not keep.
     """
-    if algorithm == "auto" and is_collection(X, Y):
+    if algorithm == "auto" and memory_limit is None and is_collection(X, Y):
         return "dask"
     here = algorithm == "auto" and BACKENDS["torch"].knows(metric)
     if here and is_on_gpu(X, Y):
@@ -318,6 +321,8 @@ def search(
         check_sizes(n_neighbors, len(X), len(Y))
     predicted = None
     hints: dict[str, Any] = {"metric": metric, "return_indices": return_indices}
+    if algorithm == "auto" and isinstance(X, ChunkedRows):
+        algorithm = "chunks"
     if algorithm == "auto":
         algorithm, predicted, axes = choose_algorithm(X, Y, n_neighbors, blocks, metric)
         hints |= {} if axes is None else {"axes": axes}

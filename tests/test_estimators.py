@@ -17,7 +17,12 @@ from tests import reference
 from tests.tolerances import LOGARITHMS, OTHER_ORDER
 
 
-@parametrize_with_checks([KNNDivergence(), KNNDivergence(duplicates="expand")])
+WITHIN_LIMIT = KNNDivergence(correction=None, memory_limit=1 << 20)
+
+
+@parametrize_with_checks(
+    [KNNDivergence(), KNNDivergence(duplicates="expand"), WITHIN_LIMIT]
+)
 @pytest.mark.filterwarnings("ignore:X and the reference hold the same:UserWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn_contract(estimator, check):

@@ -2,15 +2,24 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kldiv import SingularSampleWarning, divergence, kl_divergence
+from kldiv import (
+    KNNDivergence,
+    SingularSampleWarning,
+    TrustWarning,
+    divergence,
+    estimate_divergence,
+    kl_divergence,
+)
+from kldiv._estimation._estimate import estimate
 from kldiv._estimation._options import Options
-from kldiv._estimation._stored import _estimated
+from kldiv._estimation._stored import stored_samples
 from tests.test_chunked import Store
 from tests.tolerances import OTHER_ORDER
 
@@ -19,6 +28,28 @@ LIMIT = 1 << 20
 
 def published(X, Y, **options):
     return divergence(X, Y, correction=None, **options)
+
+
+def within(X, Y, limit, *, level=None, **options):
+    """An estimate within a limit that may be below the least one that users have."""
+    x, y, asked = stored_samples(X, Y, options.get("discrete", "auto"), limit)
+    options = Options(correction=None, memory_limit=limit, **options)
+    return estimate(x, y, options, asked, confidence_level=level)
+
+
+def same_results(found, expected):
+    """All that two results say, but how neighbours were searched."""
+    for name in ("value", "standard_error", "confidence_interval"):
+        numbers, known = getattr(found, name), getattr(expected, name)
+        assert (numbers is None) == (known is None), name
+        if known is not None:
+            assert numbers == pytest.approx(known, rel=OTHER_ORDER, abs=1e-12)
+    np.testing.assert_allclose(
+        found.log_ratio, expected.log_ratio, rtol=OTHER_ORDER, atol=1e-11
+    )
+    for name in ("notes", "trust", "coverage", "n", "m", "n_features", "correction"):
+        assert getattr(found, name) == getattr(expected, name), name
+    assert found.algorithm == "chunks"
 
 
 @settings(max_examples=15)
@@ -30,10 +61,11 @@ def published(X, Y, **options):
     kind=st.sampled_from(["full", "plane", "flat column"]),
     dtypes=st.tuples(*[st.sampled_from(["float32", "float64"])] * 2),
     name=st.sampled_from(["kl", "jeffreys", "renyi", "hellinger"]),
+    level=st.sampled_from([None, 0.9]),
     seed=st.integers(0, 1000),
 )
-def test_parts_of_any_size_give_the_number_of_arrays(
-    n, m, d, limit, kind, dtypes, name, seed
+def test_parts_of_any_size_give_the_result_of_arrays(
+    n, m, d, limit, kind, dtypes, name, level, seed
 ):
     rng = np.random.default_rng(seed)
     X, Y = rng.normal(0.5, 1, (n, d)), rng.normal(size=(m, d))
@@ -43,11 +75,14 @@ def test_parts_of_any_size_give_the_number_of_arrays(
     elif kind == "flat column":
         X, Y = np.c_[X, np.full(n, 2.5)], np.c_[Y, np.full(m, 2.5)]
     X, Y = X.astype(dtypes[0]), Y.astype(dtypes[1])
-    options = Options(name, 3, None)
-    found, notes = _estimated(Store(X), Store(Y), options, limit)
-    expected = published(X, Y, divergence=name, n_neighbors=3)
-    assert found == pytest.approx(expected, rel=OTHER_ORDER, abs=1e-12)
-    assert notes == ()
+    options = {"divergence": name, "n_neighbors": 3}
+    found = within(Store(X), Store(Y), limit, level=level, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrustWarning)  # of few rows
+        expected = estimate_divergence(
+            X, Y, correction=None, confidence_level=level, **options
+        )
+    same_results(found, expected)
 
 
 def test_memory_maps_base_and_threads(tmp_path, rng):
@@ -120,21 +155,20 @@ def test_what_is_wrong_with_stored_rows_is_told(rng):
     X, Y = rng.normal(size=(90, 2)), rng.normal(size=(80, 2))
     leaked = Y.copy()
     leaked[70] = X[3]
-    options = Options("kl", 5, None)
     with pytest.raises(ValueError, match="1 rows of Y also occur in X"):
-        _estimated(Store(X), Store(leaked), options, 1000)
+        within(Store(X), Store(leaked), 1000)
     missing = Y.copy()
     missing[77, 1] = np.nan
     with pytest.raises(ValueError, match="NaN"):
-        _estimated(Store(X), Store(missing), options, 1000)
+        within(Store(X), Store(missing), 1000)
     with pytest.raises(ValueError, match="no finite numbers"):
-        _estimated(Store(X * 1e200), Store(Y), options, 1000)
+        within(Store(X * 1e200), Store(Y), 1000)
     coded = np.c_[X, np.arange(90) % 3], np.c_[Y, np.arange(80) % 2]
     with pytest.raises(ValueError, match="Choose discrete=None"):
         published(*coded, memory_limit=LIMIT)
-    value, notes = _estimated(Store(X), Store(X[::-1].copy()), options, 1000)
-    assert value == 0
-    assert "the same 90 rows" in notes[0]
+    result = within(Store(X), Store(X[::-1].copy()), 1000)
+    assert result.value == 0
+    assert "the same 90 rows" in result.notes[0]
 
 
 def test_a_sample_on_a_plane_without_the_other_is_told(rng):

@@ -9,8 +9,9 @@ from typing import Any
 from kldiv._backends._auto import Choice, choose_algorithm
 from kldiv._backends._backend import Backend
 from kldiv._backends._blockwise import check_blocks, search_blocks
-from kldiv._backends._chunked import ChunkedRows, check_chunked, search_chunks
+from kldiv._backends._chunked import search_chunks
 from kldiv._backends._compiled import knn_distances
+from kldiv._backends._parts import ChunkedRows, check_chunked, is_stored
 from kldiv._backends._torch import check_tensors, is_on_gpu, search_on_device
 from kldiv._backends._user_metric import (
     check_user_metric,
@@ -68,4 +69,5 @@ __all__ = [
     "distances_in_slabs",
     "is_collection",
     "is_on_gpu",
+    "is_stored",
 ]

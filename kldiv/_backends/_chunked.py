@@ -4,83 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kldiv._backends._blockwise import Nearest, PairSearch
-from kldiv._blocks._collections import dask_array, is_collection
+from kldiv._backends._parts import ChunkedRows, check_chunked
 from kldiv._typing import BlockArrays, FloatArray, UserMetric
-from kldiv._validation import as_array, check_same_columns, check_sample
 
 # Bytes for each row of a chunk, of d columns: what searches make of queries and data
 # (centred, and brought into a safe range), and the neighbours found so far. Measured by
 # benchmarks/scale.py. Rows that are read or converted come on top, for queries, data
 # and data read ahead.
 _OF_SEARCH, _OF_COPIES, _OF_NEIGHBOR, _OF_ROW = 25, 24, 80, 128
-_DEFAULT_LIMIT = 1 << 28
-_ROWS_TO_CHECK = 1 << 10
-
-
-@dataclass(frozen=True)
-class ChunkedRows:
-    """Rows that are read in ranges, from memory, a memory map or a store on disk.
-
-    Attributes
-    ----------
-    source : object with ``shape``, ``dtype`` and slices of rows
-        Where they are.
-    name : str
-        What messages call the sample.
-    """
-
-    source: Any
-    name: str
-
-    def __len__(self) -> int:
-        return int(self.source.shape[0])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return len(self), int(np.prod(self.source.shape[1:]))
-
-    def read(self, start: int, stop: int) -> FloatArray:
-        """Rows from `start` up to `stop`, checked."""
-        called = f"{self.name}, counted from row {start},"
-        return check_sample(self.source[start:stop], called)
-
-
-def check_chunked(X: Any, Y: Any) -> tuple[ChunkedRows, ChunkedRows]:
-    """Two samples that can be read in chunks; rows elsewhere are checked when read.
-
-    Raises
-    ------
-    ValueError
-        For no rows or columns, or different columns.
-    """
-    check_same_columns(X, Y, ("X", "Y"))
-    x, y = (ChunkedRows(_sliceable(S, n), n) for S, n in ((X, "X"), (Y, "Y")))
-    check_sample(np.zeros((min(1, len(x)), x.shape[1])), "X")
-    check_sample(np.zeros((min(1, len(y)), y.shape[1])), "Y", n_features=x.shape[1])
-    for rows in (x, y):
-        if type(rows.source) is np.ndarray:  # in memory: refused before any search
-            for start in range(0, len(rows), _ROWS_TO_CHECK):
-                rows.read(start, start + _ROWS_TO_CHECK)
-    return x, y
-
-
-def _sliceable(sample: Any, name: str) -> Any:
-    """The sample if rows of it can be read, otherwise an array of it."""
-    if is_collection(sample):
-        return dask_array(sample, name)
-    frame = hasattr(sample, "iloc")  # slices of it go by labels
-    known = isinstance(getattr(sample, "dtype", None), np.dtype)
-    if known and not frame and len(sample.shape):
-        return sample
-    array = as_array(sample, name)
-    return array.reshape(-1, 1) if array.ndim == 1 else array
 
 
 def search_chunks(
@@ -114,18 +50,17 @@ def search_chunks(
     return_indices : bool
         Whether to return the rows found as well.
     memory_limit : int, optional
-        Bytes of working memory beyond samples and answer; 256 MB by default.
+        Bytes of working memory beyond samples and answer; by default those that X
+        says.
 
     Returns
     -------
     dict of str to (ndarray of float64, ndarray of int32 or None)
         Distances, ascending, and row numbers of each block.
     """
-    samples = {
-        name: S if isinstance(S, ChunkedRows) else ChunkedRows(S, name.upper())
-        for name, S in (("x", X), ("y", Y))
-    }
-    step = _rows_within(memory_limit or _DEFAULT_LIMIT, samples.values(), n_neighbors)
+    x, y = check_chunked(X, Y)
+    samples = {"x": x, "y": y}
+    step = _rows_within(memory_limit or x.limit, samples.values(), n_neighbors)
     pair = PairSearch(search, n_neighbors, metric, n_threads, return_indices)
     found: BlockArrays = {}
     for block in blocks:
@@ -136,23 +71,28 @@ def search_chunks(
         for start, chunk in _read_ahead(queries, step):
             own = start if block[0] == block[1] else None
             far, near = _search_chunk(pair, chunk, data, step, own)
-            distances[start : start + len(chunk)] = far
+            at = queries.numbers(slice(start, start + len(chunk)))
+            distances[at] = far
             if rows is not None and near is not None:
-                rows[start : start + len(chunk)] = near
+                rows[at] = data.numbers(near)
         found[block] = distances, rows
     return found
 
 
 def _rows_within(limit: int, samples: Iterable[ChunkedRows], n_neighbors: int) -> int:
     """Rows of a chunk."""
-    dtypes = set()
-    for rows in samples:
-        d = rows.shape[1]
-        here = isinstance(rows.source, np.ndarray) and rows.source.flags.c_contiguous
-        dtypes.add(rows.source.dtype if here else None)
-    as_they_are = len(dtypes) == 1 and dtypes <= {np.dtype("f4"), np.dtype("f8")}
+    as_they_are = all(map(_as_they_are, samples))
+    d = max(rows.shape[1] for rows in samples)
     each = d * (_OF_SEARCH + (0 if as_they_are else _OF_COPIES))
     return max(1, limit // (each + n_neighbors * _OF_NEIGHBOR + _OF_ROW))
+
+
+def _as_they_are(rows: ChunkedRows) -> bool:
+    """Whether parts are read without a copy."""
+    source = rows.source
+    here = isinstance(source, np.ndarray) and source.flags.c_contiguous
+    alike = bool(source.dtype == rows.dtype) and rows.rows is None
+    return here and alike and rows.change is None
 
 
 def _search_chunk(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from kldiv._duplicates import row_ids
-from kldiv._order import of_rows
+from kldiv._duplicates import row_hashes, row_ids
+from kldiv._order import in_parts, of_rows
 from kldiv._typing import FloatArray, Floats, Mask, Rows
 
 # A column is looked at closely if a value repeats among this many rows.
@@ -128,8 +129,8 @@ def _look(X: FloatArray, Y: FloatArray, certain: Mask, *, once: bool) -> Split:
     repeating = _repeating(X, Y) & ~certain
     if once and repeating.any():
         X, Y = np.unique(X, axis=0), np.unique(Y, axis=0)
-    for column in np.flatnonzero(repeating).tolist():
-        counted = _Counted.of(_values(X, column), _values(Y, column))
+    for column, *values in _values_of(X, Y, np.flatnonzero(repeating)):
+        counted = _Counted.of(*values)
         if counted.codes():
             discrete[column] = True
         elif masses := counted.point_masses():
@@ -145,10 +146,31 @@ def _repeating(X: FloatArray, Y: FloatArray) -> Mask:
     return np.asarray((ordered[1:] == ordered[:-1]).any(axis=0))
 
 
+def _values_of(X: Any, Y: Any, columns: Rows) -> Iterator[tuple[int, Any, Any]]:
+    """Some columns, and what `_counted` says of each in both samples.
+
+    Of rows that are read in parts several columns are read together.
+    """
+    if isinstance(X, np.ndarray):
+        for column in columns.tolist():
+            yield column, _values(X, column), _values(Y, column)
+        return
+    step = max(1, min(X.columns_at_a_time, Y.columns_at_a_time) // 2)
+    for first in range(0, columns.size, step):
+        some = columns[first : first + step]
+        for column, x, y in zip(some.tolist(), X[:, some].T, Y[:, some].T, strict=True):
+            yield column, _counted(x), _counted(y)
+
+
 @of_rows
 def _values(sample: FloatArray, column: int) -> tuple[FloatArray, Rows]:
     """Values of a column, ascending, and how many rows have them."""
-    ascending = np.sort(sample[:, column])
+    return _counted(sample[:, column])
+
+
+def _counted(values: FloatArray) -> tuple[FloatArray, Rows]:
+    """Different values, ascending, and how many rows have them."""
+    ascending = np.sort(values)
     edges = np.flatnonzero(np.append(_is_new(ascending), True))
     return ascending[edges[:-1]], edges[1:] - edges[:-1]
 
@@ -207,13 +229,23 @@ class _Counted:
 
 def _some_vary(X: FloatArray, Y: FloatArray, split: Split) -> bool:
     """Whether something varies continuously in both samples."""
-    return not any(split.at_atoms(rows).all() for rows in (X, Y))
+    return not any(
+        all(split.at_atoms(part).all() for part in in_parts(rows)) for rows in (X, Y)
+    )
 
 
 def _well_filled(X: FloatArray, Y: FloatArray, split: Split) -> bool:
-    ids = row_ids(split.codes(X), split.codes(Y))
+    ids = row_ids(*(_codes_of(rows, split) for rows in (X, Y)))
     sizes = np.bincount(ids, minlength=ids.size)
     return bool((sizes[ids] >= _ROWS_OF_CELL).mean() >= _ROWS_IN_CELLS)
+
+
+def _codes_of(rows: Any, split: Split) -> Any:
+    """What is discrete of each row; a hash of it where rows are read in parts."""
+    if isinstance(rows, np.ndarray):
+        return split.codes(rows)
+    hashes = [row_hashes(split.codes(part)) for part in in_parts(rows)]
+    return np.concatenate(hashes)[:, np.newaxis]
 
 
 def unique_rows(codes: Floats) -> tuple[Floats, Rows, Rows]:

@@ -17,7 +17,7 @@ from kldiv._estimation._samples import pvalue_of
 from kldiv._estimation._unseen import measured_unseen, unseen_ratio
 from kldiv._neighbors import check_algorithm
 from kldiv._order import kept_in_mind
-from kldiv._preparation import PreparedPair, prepare
+from kldiv._preparation import PreparedPair, prepare, prepare_stored
 from kldiv._ratio._corrections import (
     CORRECTIONS,
     estimate_log_ratio,
@@ -103,6 +103,9 @@ def prepared_pair(
     *,
     robust: bool = False,
 ) -> PreparedPair:
+    finite = options.entry.is_finite(options.order)
+    if options.memory_limit is not None:
+        return prepare_stored(X, Y, options.n_neighbors, finite=finite)
     if isinstance(options.metric, str):  # a user's need not be homogeneous
         X, Y, _ = brought_into_range(X, Y)
     pair = prepare(
@@ -112,7 +115,7 @@ def prepared_pair(
         duplicates=options.duplicates,
         metric=options.metric,
         random_state=options.random_state,
-        finite=options.entry.is_finite(options.order),
+        finite=finite,
         robust=robust,
         any_basis=options.only_distances,
     )

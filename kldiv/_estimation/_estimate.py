@@ -12,6 +12,7 @@ from kldiv._estimation._continuous import at_given_rows, estimate_continuous
 from kldiv._estimation._mixed import estimate_mixed
 from kldiv._estimation._options import Options
 from kldiv._estimation._samples import compare_samples
+from kldiv._estimation._stored import in_parts, refuse_discrete, refuse_unlimited
 from kldiv._estimation._timing import say_how_long
 from kldiv._results._results import DivergenceResult
 from kldiv._typing import FloatArray, Rows
@@ -29,6 +30,9 @@ def estimate(
     weights: Weights | None = None,
 ) -> DivergenceResult:
     """Divergence of two checked samples; the caller warns of the notes."""
+    if options.memory_limit is not None:
+        refuse_unlimited(options.memory_limit, weights, n_permutations)
+        X, Y = in_parts(X, Y, options.memory_limit)
     wanted: dict[str, Any] = {
         "confidence_level": confidence_level,
         "n_permutations": n_permutations,
@@ -89,6 +93,8 @@ def _in_nats(
     # repeated rows that the user takes for copies are no point masses
     once = options.duplicates in ("drop", "expand")
     split = split_columns(X, Y, asked, once=once)
+    if options.memory_limit is not None:
+        refuse_discrete(split, asked.names)
     if split is None:
         return estimate_continuous(X, Y, options, **wanted)
     if options.exclusion_window:

@@ -12,7 +12,7 @@ from kldiv._backends import BACKENDS
 from kldiv._backends._exclusion import check_in_memory
 from kldiv._divergences import DIVERGENCES, Divergence, of_generator
 from kldiv._estimation._categories import check_discrete
-from kldiv._neighbors import check_metric
+from kldiv._neighbors import check_memory_limit, check_metric
 from kldiv._preparation import DUPLICATE_POLICIES
 from kldiv._ratio._coordinates import SCALES
 from kldiv._ratio._corrections import CORRECTIONS
@@ -32,6 +32,16 @@ from kldiv._validation import (
 
 # Corrections that look at neighbours only, so that some rows can be left out.
 _APART = (None, "common")
+# What estimates from rows that are read in parts.
+_WITHIN_LIMIT: dict[str, tuple[Any, ...]] = {
+    "correction": (None,),
+    "metric": ("euclidean",),
+    "duplicates": ("raise",),
+    "scale": ("auto", None),
+    "algorithm": ("auto", "chunks"),
+    "exclusion_window": (0,),
+    "verbose": (0,),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class Options:
     base: float | None = None
     verbose: int = 0
     exclusion_window: int = 0
+    memory_limit: int | None = None
 
     def __post_init__(self) -> None:
         # narrow numbers of NumPy overflow where they are multiplied
@@ -74,6 +85,7 @@ class Options:
         self._check_metric_suits()
         self._check_base_suits()
         self._check_window_suits()
+        self._check_limit_suits()
         check_n_jobs(self.n_jobs)
         check_seed(self.random_state)
         check_verbose(self.verbose)
@@ -122,6 +134,27 @@ class Options:
                 f"exclusion_window={window}. Use duplicates='drop' or 'dither'."
             )
 
+    def _check_limit_suits(self) -> None:
+        """Raise ValueError for options that need all rows in memory."""
+        limit = check_memory_limit(self.memory_limit)
+        if limit is None:
+            return
+        if self.entry.needs == "samples":
+            raise ValueError(
+                f"memory_limit={limit}: divergence={self.name!r} averages the "
+                "distances of all pairs of rows, which are held in memory. Use a "
+                "divergence of density ratios, or leave out memory_limit."
+            )
+        for name, able in _WITHIN_LIMIT.items():
+            given = getattr(self, name)
+            if given not in able:
+                raise ValueError(
+                    f"memory_limit={limit} reads rows in parts, and {name}="
+                    f"{metric_name(given) if name == 'metric' else given!r} needs all "
+                    f"of them in memory. Choose {name}="
+                    f"{' or '.join(map(repr, able))}, or leave out memory_limit."
+                )
+
     def _check_base_suits(self) -> None:
         """Raise ValueError if the divergence is no logarithm that could have a base."""
         check_base(self.base)
@@ -164,6 +197,11 @@ class Options:
         return "common" if linear else None
 
     @property
+    def _zeros_are_rounding(self) -> bool:
+        """Whether balls of no extent can be grown until they have some."""
+        return isinstance(self.metric, str) and self.memory_limit is None
+
+    @property
     def entry(self) -> Divergence:
         """The divergence that was asked for."""
         if callable(self.divergence):
@@ -186,7 +224,7 @@ class Options:
             self.algorithm,
             self.metric,
             n_threads(self.n_jobs),
-            zeros=self.duplicates == "expand" or isinstance(self.metric, str),
+            zeros=self.duplicates == "expand" or self._zeros_are_rounding,
             exclusion_window=self.exclusion_window,
         )
 

@@ -48,9 +48,8 @@ def apart_notes(ratio: LogRatio) -> tuple[Note, ...]:
     assert first.xy_indices is not None
     met, inverse = np.unique(first.xy_indices[:, 0], return_inverse=True)
     k = min(neighbors.n_neighbors + 1, len(ratio.Y))  # the first one is the row itself
-    queries = np.ascontiguousarray(ratio.Y[met])
     around = search(
-        queries,
+        ratio.Y[met],
         ratio.Y,
         k,
         blocks=("xy",),

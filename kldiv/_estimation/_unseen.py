@@ -28,7 +28,8 @@ def unseen_ratio(pair: PreparedPair, options: Options) -> LogRatio | None:
     entry = options.entry
     # rows left out depend on those that follow them
     known = pair.weights is not None or options.exclusion_window
-    if known or entry.terms is None or not entry.is_finite(options.order):
+    finite = entry.is_finite(options.order)
+    if known or options.correction is None or entry.terms is None or not finite:
         return None
     found = estimate_log_ratio(pair, options.correction, options.settings, unseen=True)
     known = all(np.isfinite(one).all() for _, one in found.unseen)

@@ -15,15 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kldiv._order._once import of_rows
+from kldiv._order._parts import NUMBERS_AT_A_TIME, in_columns
 from kldiv._typing import FloatArray, Floats, Mask, Rows
 
 _Words = NDArray[np.uint64]
 
 # Multipliers of the 64-bit finaliser "splitmix64" (Steele, Lea and Flood 2014).
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-# A few columns at a time, so that ranks need no second copy of wide samples, and a few
-# rows at a time, in the cache.
-_NUMBERS_AT_A_TIME = 1 << 16
 
 
 def in_order(
@@ -54,7 +52,7 @@ def taken(sample: FloatArray, order: Rows, columns: Rows) -> FloatArray:
     if columns.size == sample.shape[1]:
         return sample[order]
     found = np.empty((order.size, columns.size), dtype=sample.dtype)
-    step = max(1, _NUMBERS_AT_A_TIME // sample.shape[1])
+    step = max(1, NUMBERS_AT_A_TIME // sample.shape[1])
     for first in range(0, order.size, step):
         rows = sample[order[first : first + step]]
         # modes other than "clip" write to a second array first
@@ -102,12 +100,11 @@ def next_row_correlation(sample: FloatArray, lag: int = 1) -> float:
 def quartiles(sample: FloatArray) -> Floats:
     """Both quartiles of each column, shape (2, d)."""
     found = np.empty((2, sample.shape[1]))
-    step = max(1, _NUMBERS_AT_A_TIME // len(sample))
-    for first in range(0, sample.shape[1], step):
+    for which, part in in_columns(sample):
         # so that differences are finite whatever the samples hold
-        columns = np.ascontiguousarray(sample[:, first : first + step].T) / 4
+        columns = np.ascontiguousarray(part.T) / 4
         columns.sort(axis=1)  # which is faster than to look for the quartiles
-        found[:, first : first + step] = np.quantile(
+        found[:, which] = np.quantile(
             columns, [0.25, 0.75], axis=1, overwrite_input=True
         )
     return 4 * found
@@ -146,10 +143,9 @@ def _second_keys(sample: FloatArray, known: _Words) -> _Words:
 def _ranks_of(sample: FloatArray) -> Iterator[tuple[_Words, Floats]]:
     """Of some columns at a time, shape (some, n): how many values each value exceeds,
     and its rank from the mean rank, which equal values share."""
-    n, d = sample.shape
-    step = max(1, _NUMBERS_AT_A_TIME // n)
-    for first in range(0, d, step):
-        columns = np.ascontiguousarray(sample[:, first : first + step].T)
+    n = len(sample)
+    for _, part in in_columns(sample):
+        columns = np.ascontiguousarray(part.T)
         order, ascending = _sorted(columns)
         starts, lengths = equal_runs(ascending)
         places = (order + n * np.arange(len(columns))[:, np.newaxis]).ravel()
@@ -212,7 +208,7 @@ def column_order(X: FloatArray, Y: FloatArray) -> Rows:
     rng = np.random.default_rng(0)
     products = np.zeros(X.shape[1])
     squares = np.zeros(X.shape[1])
-    step = max(1, _NUMBERS_AT_A_TIME // X.shape[1])
+    step = max(1, NUMBERS_AT_A_TIME // X.shape[1])
     for sample in (X, Y):
         mean = sample.mean(axis=0, dtype=np.float64)
         numbers = rng.normal(size=len(sample))

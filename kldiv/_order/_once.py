@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
+
 from kldiv._typing import FloatArray
 
 P = ParamSpec("P")
@@ -31,8 +33,10 @@ _kept: dict[_Key, _Facts] = {}
 _counting = threading.Lock()
 
 
-def _key(rows: FloatArray) -> _Key:
+def _key(rows: Any) -> _Key:
     """Where the numbers are: views of all of them are the same sample."""
+    if not isinstance(rows, np.ndarray):  # read in parts
+        return id(rows), rows.shape, (), ""
     return rows.__array_interface__["data"][0], rows.shape, rows.strides, rows.dtype.str
 
 

@@ -59,7 +59,8 @@ class PreparedPair:
     Attributes
     ----------
     X, Y : ndarray of shape (n, d) and (m, d), float32 or float64
-        C-contiguous, of one dtype, in the plane that holds the rows.
+        C-contiguous, of one dtype, in the plane that holds the rows. Samples that are
+        read in parts for what only searches them.
     dimension : int
         Of that plane; below d only where the metric needs every column in its place.
     n_duplicates : int
@@ -163,7 +164,7 @@ def prepare(
     discrete = _looks_discrete(X, Y, counts)
     if counts.total and duplicates == "raise":
         refuse_duplicates(counts, discrete=discrete)
-    notes = _duplicate_notes(counts, discrete, duplicates, keep_x, keep_y)
+    notes = duplicate_notes(counts, discrete, duplicates, keep_x, keep_y)
     if counts.total and duplicates == "drop":
         _check_left(int(keep_x.sum()), int(keep_y.sum()), n_neighbors, counts)
         X, Y, order = _left(X, Y, order, (keep_x, keep_y), metric)
@@ -280,7 +281,7 @@ def same_sample_note(n_rows: int) -> Note:
     )
 
 
-def _duplicate_notes(
+def duplicate_notes(
     counts: DuplicateCounts, discrete: str, duplicates: str, keep_x: Mask, keep_y: Mask
 ) -> tuple[Note, ...]:
     """What repeated rows and values say against an estimate."""

@@ -2,78 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kldiv._duplicates import count_duplicates, refuse_duplicates, row_hashes
-from kldiv._preparation._pair import same_sample_note, singular_notes
+from kldiv._duplicates import (
+    count_duplicates,
+    discrete_columns,
+    refuse_duplicates,
+    row_hashes,
+)
+from kldiv._order import row_order
+from kldiv._preparation._pair import (
+    PreparedPair,
+    duplicate_notes,
+    same_sample_note,
+    singular_notes,
+)
 from kldiv._ranges import Moments, Stored, moments_of, span_of_stored
-from kldiv._typing import FloatArray, Mask, Rows
-from kldiv._warnings import Note
+from kldiv._typing import FloatArray, Mask
+from kldiv._validation import check_sizes
 
 
-class Source(Protocol):
-    """Rows that are read and checked in ranges."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def read(self, start: int, stop: int) -> FloatArray:
-        """Rows from `start` up to `stop`."""
-        ...
-
-
-@dataclass(frozen=True)
-class PreparedStore:
-    """Two samples of which nothing needs to be found out any more.
-
-    Attributes
-    ----------
-    samples : tuple of Stored
-        Rows in the plane that holds them, brought there as they are read.
-    dimension : int
-        Of that plane.
-    same_sample : bool
-        Whether both held the same rows: then there is nothing to estimate.
-    notes : tuple of Note
-        What stands against an estimate.
-    """
-
-    samples: tuple[Stored, Stored]
-    dimension: int
-    same_sample: bool
-    notes: tuple[Note, ...]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Some columns of a source, as numbers of one kind."""
-
-    source: Source
-    columns: Rows
-    dtype: Any
-
-    def __len__(self) -> int:
-        return len(self.source)
+class Source(Stored, Protocol):
+    """Rows that are read and checked in parts."""
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return len(self), self.columns.size
+    def step(self) -> int:
+        """Rows that may be held at a time."""
+        ...
 
-    def __getitem__(self, rows: slice, /) -> FloatArray:
-        start, stop, _ = rows.indices(len(self))
-        found = self.source.read(start, stop)
-        if self.columns.size < found.shape[1]:
-            found = found.take(self.columns, axis=1)
-        return found.astype(self.dtype, copy=False)
+    def parts(self) -> Iterator[FloatArray]:
+        """All rows, some at a time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -85,43 +50,52 @@ class _Seen:
     varies: Mask
 
 
-def prepare_stored(
-    X: Source, Y: Source, dtype: Any, step: int, *, finite: bool
-) -> PreparedStore:
-    """Prepare two samples, so many rows of which are read at a time.
+def prepare_stored(X: Any, Y: Any, n_neighbors: int, *, finite: bool) -> PreparedPair:
+    """Prepare two samples that are read in parts for estimators that search them.
+
+    `finite` says that the divergence is finite whatever the distributions are.
+
+    Returns
+    -------
+    PreparedPair
+        Its X and Y are read in parts, in the order of `prepare`.
 
     Raises
     ------
     ValueError
         For rows that repeat, and for values whose squares are no finite numbers.
     """
-    whole = np.arange(X.shape[1])
-    given = _Columns(X, whole, dtype), _Columns(Y, whole, dtype)
-    first = given[0][:1]
-    seen = [_seen(one, first, step) for one in given]
+    first = X[:1]
+    seen = [_seen(one, first) for one in (X, Y)]
     hashes: list[Any] = [one.hashes[:, np.newaxis] for one in seen]
-    counts, _, _ = count_duplicates(*hashes)
+    counts, *stays = count_duplicates(*hashes)
+    order = row_order(X), row_order(Y)
+    d = X.shape[1]
     if counts.same_sample:
-        return PreparedStore(given, whole.size, True, (same_sample_note(len(X)),))
+        note = same_sample_note(len(X))
+        return PreparedPair(X, Y, d, counts.total, True, None, (note,), order)
+    discrete = discrete_columns(X, Y)
     if counts.total:
-        refuse_duplicates(counts)
+        refuse_duplicates(counts, discrete=discrete)
+    notes = duplicate_notes(counts, discrete, "raise", *stays)
+    check_sizes(n_neighbors, len(X), len(Y))
     columns = np.flatnonzero(seen[0].varies | seen[1].varies)
-    span = span_of_stored(
-        (_Columns(X, columns, dtype), _Columns(Y, columns, dtype)),
-        (seen[0].moments.of_columns(columns), seen[1].moments.of_columns(columns)),
-        step,
-    )
+    samples = X, Y
+    if columns.size < d:
+        taken = partial(np.take, indices=columns, axis=1)
+        samples = tuple(one.changed(taken, columns.size, one.dtype) for one in samples)
+    moments = seen[0].moments.of_columns(columns), seen[1].moments.of_columns(columns)
+    span = span_of_stored(samples, moments, min(one.step for one in samples))
     d = span.samples[0].shape[1]
-    notes = singular_notes(span.flat, d, finite=finite)
-    return PreparedStore((span.samples[0], span.samples[1]), d, False, notes)
+    notes += singular_notes(span.flat, d, finite=finite)
+    x, y = (one[places] for one, places in zip(span.samples, order, strict=True))
+    return PreparedPair(x, y, d, 0, False, None, notes, order)
 
 
-def _seen(rows: Stored, first: FloatArray, step: int) -> _Seen:
-    hashes = np.empty(len(rows), dtype=np.uint64)
-    varies, moments = np.zeros(rows.shape[1], dtype=bool), None
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        hashes[start : start + step] = row_hashes(part)
+def _seen(rows: Source, first: FloatArray) -> _Seen:
+    hashes, varies, moments = [], np.zeros(rows.shape[1], dtype=bool), None
+    for part in rows.parts():
+        hashes.append(row_hashes(part))
         varies |= (part != first).any(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
             found = moments_of(part)
@@ -132,4 +106,4 @@ def _seen(rows: Stored, first: FloatArray, step: int) -> _Seen:
             "the samples hold values whose squares are no finite numbers. With "
             "memory_limit, bring them to a smaller unit first."
         )
-    return _Seen(hashes, moments, varies)
+    return _Seen(np.concatenate(hashes), moments, varies)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kldiv._ranges._moments import Change, Moments, Sample
 from kldiv._ranges._planes import (
@@ -39,6 +39,12 @@ class Stored(Protocol):
 
     def __getitem__(self, rows: slice, /) -> FloatArray: ...
 
+    def changed(
+        self, change: Callable[[FloatArray], FloatArray], width: int, dtype: Any = ...
+    ) -> Stored:
+        """What becomes of the rows as they are read, and its columns."""
+        ...
+
 
 @dataclass(frozen=True)
 class StoredSpan:
@@ -46,37 +52,14 @@ class StoredSpan:
 
     Attributes
     ----------
-    samples : tuple of Stored
+    samples : tuple of Stored or ndarray
         The samples: as given, or brought into the plane as they are read.
     flat : (str, int) or None
         A sample that lies on a plane without the other, and its dimension.
     """
 
-    samples: Sequence[Stored]
+    samples: Sequence[Any]
     flat: tuple[str, int] | None
-
-
-@dataclass(frozen=True)
-class _InPlane:
-    """Rows that are brought into a plane as they are read."""
-
-    rows: Stored
-    centre: Floats
-    size: Floats
-    change: Change
-    width: int
-    dtype = np.dtype(np.float64)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return len(self), self.width
-
-    def __getitem__(self, rows: slice, /) -> NDArray[np.float64]:
-        return self.change((self.rows[rows] - self.centre) / self.size)
 
 
 def span_of_stored(
@@ -92,25 +75,27 @@ def span_of_stored(
         span = span_of(X, Y, any_basis=True)
         return StoredSpan((span.X, span.Y), span.flat)
     together = moments[0] + moments[1]
-    size = together.sizes()
-    least = rounding(samples[0], samples[1], together.mean, size)
+    centre, size = together.mean, together.sizes()
+    least = rounding(samples[0], samples[1], centre, size)
     values, vectors = np.linalg.eigh(together.scaled(size))
     if not is_surely_full(values):
-        scaled = [Scaled(one, together.mean, size, step) for one in samples]
+        scaled = [Scaled(one, centre, size, step) for one in samples]
         change = into_plane(scaled, values, vectors, least, any_basis=True)
         if change is not None:
-            width = change(np.zeros((1, d))).shape[1]
+            d = change(np.zeros((1, d))).shape[1]
             moments = (
-                moments[0].changed(change, together.mean, size),
-                moments[1].changed(change, together.mean, size),
+                moments[0].changed(change, centre, size),
+                moments[1].changed(change, centre, size),
             )
-            samples = (
-                _InPlane(samples[0], together.mean, size, change, width),
-                _InPlane(samples[1], together.mean, size, change, width),
-            )
-            d, size = width, np.ones(width)
+            of_rows = partial(_changed, change, centre, size)
+            samples = samples[0].changed(of_rows, d), samples[1].changed(of_rows, d)
+            size = np.ones(d)
     ranks = (
         rank_of(rows, one, size, least, step)
         for rows, one in zip(samples, moments, strict=True)
     )
     return StoredSpan(samples, flat_sample(ranks, d))
+
+
+def _changed(change: Change, centre: Floats, size: Floats, rows: FloatArray) -> Floats:
+    return change((rows - centre) / size)

@@ -127,6 +127,11 @@ def refuse_zeros(neighbors: NeighborDistances) -> None:
     """Raise ValueError if a metric says that different rows are at distance zero."""
     for block in ("xx", "xy"):
         rows = np.flatnonzero(neighbors.block(block)[:, -1] == 0)
+        if rows.size and neighbors.metric == "euclidean":
+            raise ValueError(
+                "different rows are at distance zero, because their differences are "
+                "too small to be squared. Bring the samples to a larger unit."
+            )
         if rows.size:
             raise ValueError(
                 f"metric={neighbors.metric!r} is zero between different rows: row "

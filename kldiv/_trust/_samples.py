@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kldiv._order import next_row_correlation, quartiles
+from kldiv._order import extremes, in_parts, next_row_correlation, quartiles
 from kldiv._trust._outcome import Outcome
 from kldiv._typing import FloatArray
 
@@ -76,8 +76,9 @@ def beyond_support(outcome: Outcome) -> tuple[str, str] | None:
     if len(Y) < _ROWS_FOR_EDGES:
         return None
     least = max(_ROWS_BEYOND, _BEYOND * len(X))
-    low, high = Y.min(axis=0), Y.max(axis=0)
-    above, below = (high < X).sum(axis=0), (low > X).sum(axis=0)
+    low, high = extremes(Y)
+    above = np.sum([(high < part).sum(axis=0) for part in in_parts(X)], axis=0)
+    below = np.sum([(low > part).sum(axis=0) for part in in_parts(X)], axis=0)
     for column in np.flatnonzero(np.maximum(above, below) >= least):
         for sign, beyond in ((1.0, above[column]), (-1.0, below[column])):
             y = np.sort(sign * Y[:, column])

@@ -25,6 +25,7 @@ from kldiv._validation._magnitudes import (
     columns_near_one,
     restored,
 )
+from kldiv._validation._objects import is_sparse
 from kldiv._validation._parameters import (
     check_base,
     check_choice,
@@ -80,6 +81,7 @@ __all__ = [
     "column_names",
     "columns_near_one",
     "generator_of",
+    "is_sparse",
     "joined_weights",
     "metric_name",
     "n_threads",
