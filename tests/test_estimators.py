@@ -16,7 +16,6 @@ from kldiv import KNNDivergence, divergence, estimate_divergence, kl_divergence
 from tests import reference
 from tests.tolerances import LOGARITHMS, OTHER_ORDER
 
-
 WITHIN_LIMIT = KNNDivergence(correction=None, memory_limit=1 << 20)
 
 

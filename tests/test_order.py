@@ -187,7 +187,7 @@ def test_a_constant_column_leaves_the_order_of_rows(rng):
 def test_wide_samples_are_looked_at_in_parts(rng, monkeypatch):
     X = rng.integers(0, 3, (50, 40)).astype(float)
     whole = row_order(X)
-    monkeypatch.setattr("kldiv._order._by_contents._NUMBERS_AT_A_TIME", 150)
+    monkeypatch.setattr("kldiv._order._parts.NUMBERS_AT_A_TIME", 150)
     np.testing.assert_array_equal(row_order(X), whole)
 
 

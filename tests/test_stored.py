@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kldiv import (
+    DiscreteDataWarning,
     KNNDivergence,
     SingularSampleWarning,
     TrustWarning,
@@ -143,12 +144,83 @@ def test_what_needs_all_rows_is_refused(option, wrong, rng):
     assert "leave out memory_limit" in str(caught.value)
 
 
-def test_weights_and_small_limits_are_refused(rng):
+def test_weights_permutations_and_small_limits_are_refused(rng):
     X = rng.normal(size=(40, 2))
+    with pytest.raises(ValueError, match="Use n_permutations=0"):
+        estimate_divergence(
+            X, X + 1, correction=None, memory_limit=LIMIT, n_permutations=9
+        )
     with pytest.raises(ValueError, match="rows that count alike"):
         published(X, X + 1, memory_limit=LIMIT, sample_weight=np.ones(40))
     with pytest.raises(ValueError, match="memory_limit"):
         published(X, X + 1, memory_limit=1000)
+
+
+AWKWARD = {
+    "another scale": lambda x, y: (x * 300 + 1e4, y),
+    "beyond the support": lambda x, y: (x / 8 + 0.9, np.abs(np.sin(9 * y))),
+    "dependent rows": lambda x, y: (np.sort(x, axis=0), y),
+    "apart": lambda x, y: (x + 90, y),
+    "low coverage": lambda x, y: (x + 6, y),
+    "coarse": lambda x, y: (np.c_[x, np.round(x[:, 0])], np.c_[y, np.round(y[:, 0])]),
+    "same ranks": lambda x, y: (np.r_[x, x[:, ::-1]], y),
+}
+
+
+@pytest.mark.parametrize("kind", AWKWARD)
+def test_notes_are_those_of_arrays(kind, rng):
+    X, Y = AWKWARD[kind](rng.normal(size=(250, 3)), rng.normal(size=(220, 3)))
+    options = {"discrete": None, "correction": None, "confidence_level": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = estimate_divergence(X, Y, **options)
+    assert expected.notes or kind == "same ranks"
+    found = within(Store(X), Store(Y), 15_000, discrete=None)
+    same_results(found, expected)
+    told = [note.category for note in expected.notes]
+    assert [note.category for note in found.notes] == told
+
+
+def test_codes_are_found_wherever_they_are(rng):
+    codes = np.r_[rng.normal(size=9), np.arange(391) % 3], np.arange(300) % 3
+    X, Y = (np.c_[rng.normal(size=(one.size, 2)), one] for one in codes)
+    with pytest.raises(ValueError, match=r"column 2: .* Choose discrete=None"):
+        within(Store(X), Store(Y), 2000)  # parts of 13 rows
+    named = np.c_[rng.normal(size=(50, 2))], np.c_[rng.normal(size=(60, 2))]
+    with pytest.raises(ValueError, match="column 1: "):
+        within(*map(Store, named), 2000, discrete=[1])
+
+
+def test_whole_numbers_of_images_stay_continuous(rng):
+    X, Y = (rng.integers(0, 4, (one, 30)).astype(float) for one in (90, 80))
+    found = within(Store(X), Store(Y), 20_000, level=0.95)
+    with pytest.warns(DiscreteDataWarning):
+        same_results(found, estimate_divergence(X, Y, correction=None))
+
+
+def test_the_estimator_leaves_rows_where_they_are(tmp_path, rng):
+    X, Y = rng.normal(0.5, 1, (300, 6)), rng.normal(size=(200, 6))
+    np.save(tmp_path / "Y.npy", Y.reshape(200, 2, 3))
+    mapped, stored = np.load(tmp_path / "Y.npy", mmap_mode="r"), Store(X)
+    expected = KNNDivergence(correction=None).fit(Y)
+    estimator = KNNDivergence(correction=None, memory_limit=LIMIT).fit(mapped)
+    assert estimator.reference_ is mapped
+    assert estimator.n_features_in_ == 6
+    found = estimator.estimate(stored, confidence_level=0.9)
+    same_results(found, expected.estimate(X, confidence_level=0.9))
+    assert estimator.score(X) == pytest.approx(expected.score(X), rel=OTHER_ORDER)
+    in_window = estimator.window(90).update(X[:90]).score()
+    assert in_window == pytest.approx(expected.score(X[:90]), rel=OTHER_ORDER)
+    with pytest.raises(ValueError, match="Give fit all of them"):
+        estimator.partial_fit(Y)
+    with pytest.raises(ValueError, match="rows that count alike"):
+        estimator.score(X, sample_weight=np.ones(300))
+    with pytest.raises(ValueError, match="rows that count alike"):
+        estimator.fit(mapped, sample_weight=np.ones(200))
+    with pytest.raises(ValueError, match="Choose correction=None"):
+        KNNDivergence(memory_limit=LIMIT).fit(mapped)
+    again = estimator.fit(Y).partial_fit(Y + 0.1)
+    assert len(again.reference_) == 400
 
 
 def test_what_is_wrong_with_stored_rows_is_told(rng):

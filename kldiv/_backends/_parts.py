@@ -137,6 +137,10 @@ class ChunkedRows:
         return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
     def _columns(self, columns: Any) -> FloatArray:
+        here = isinstance(self.source, np.ndarray) and self.source.ndim == 2
+        if here and self.change is None and isinstance(columns, slice):
+            some = replace(self, source=self.source[:, columns])
+            return some.read(0, len(self))  # the others need not be read
         shape = np.empty(self.shape[1])[columns].shape
         found, first = np.empty((len(self), *shape), dtype=self.dtype), 0
         for part in self.parts():

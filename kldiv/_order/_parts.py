@@ -23,7 +23,7 @@ def in_parts(sample: Any) -> Iterator[FloatArray]:
 
 
 def in_columns(
-    sample: Any, numbers: int = NUMBERS_AT_A_TIME
+    sample: Any, numbers: int | None = None
 ) -> Iterator[tuple[slice, FloatArray]]:
     """Some columns at a time of about so many numbers, and which they are.
 
@@ -31,7 +31,7 @@ def in_columns(
     """
     n, d = sample.shape
     most = getattr(sample, "columns_at_a_time", d)
-    step = max(1, numbers // n)
+    step = max(1, (numbers or NUMBERS_AT_A_TIME) // n)
     for start in range(0, d, most):
         some = sample[:, start : start + most]
         for first in range(0, some.shape[1], step):
