@@ -15,6 +15,7 @@ from torch import nn
 
 from kldiv_attack import make_attacker
 from kldiv_attack.attackers import ATTACKERS, _cgan_training, _pairs, _wasserstein
+from kldiv_attack.attackers._pairs import distil
 from kldiv_attack.attackers._updates import recalibrate
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.victim import QueryBudgetExceeded, Victim
@@ -57,6 +58,15 @@ def make(attacker):
         return make_attacker(attacker, **small(attacker, **changes))
 
     return _make
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """Surrogates and averages that are worse, as no promise here is about them."""
+    monkeypatch.setattr(_pairs, "LEAST_STEPS", 10)
+    monkeypatch.setattr(_cgan_training, "distil", partial(distil, epochs=1))
+    for module in (_cgan_training, _wasserstein):
+        monkeypatch.setattr(module, "recalibrate", partial(recalibrate, batches=1))
 
 
 class Whole:
@@ -180,11 +190,8 @@ COLOUR = [
 
 
 @pytest.fixture
-def make_quick(make, attacker, monkeypatch):
+def make_quick(make, attacker):
     """Without steps and parts that say nothing about the size of images."""
-    monkeypatch.setattr(_pairs, "LEAST_STEPS", 10)
-    for module in (_cgan_training, _wasserstein):
-        monkeypatch.setattr(module, "recalibrate", partial(recalibrate, batches=1))
     cheap = {"candidates": 1} if attacker == "cgan" else {}
     if attacker == "label_only":
         cheap = {"gan": {"consistency": None, "candidates": 1}}

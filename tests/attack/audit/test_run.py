@@ -75,7 +75,7 @@ def test_repeats_of_discrete_rows_are_no_leak(run, rng):
 
 
 def test_images_and_a_torch_victim(tmp_path):
-    train, aux = three_digits("train"), three_digits("test")
+    train, aux = three_digits("train", 300), three_digits("test", 200)
     victim = train_victim(train, epochs=8, batch_size=32)
     report = kldiv_attack.audit(victim, train, aux, tmp_path / "o", device="cpu")
     assert list(report.verdicts) == list(train.class_names)
