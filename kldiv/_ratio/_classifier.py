@@ -20,7 +20,8 @@ from scipy.special import expit, logit, ndtri
 from kldiv._typing import Floats, Mask, Rows
 
 _REACH, _N_SPLINES = 2.6, 10
-_PENALTIES, _HALF_STEP = (1000.0, 100.0, 10.0, 1.0, 0.1), np.sqrt(10.0)
+# Penalties, from the one that is tried first.
+_SMALLER, _LARGER, _HALF_STEP = (10.0, 1.0, 0.1), (10.0, 100.0, 1000.0), np.sqrt(10.0)
 # With many columns each gets fewer bends, the smoothest, so that the fit stays cheap.
 _MOST_FEATURES = 600
 # Products of two columns up to this many columns; their number grows with the square.
@@ -47,15 +48,16 @@ class Classifier:
         The same with each row left out.
     penalty : float
         Weight of the squared coefficients.
-    features, inverse, residuals : ndarray
-        Features of all rows, the inverse Hessian, and label minus probability at the
-        rows that were fitted, zero elsewhere.
+    features, coefficients, inverse, residuals : ndarray
+        Features of all rows, what they are multiplied with, the inverse Hessian, and
+        label minus probability at the rows that were fitted, zero elsewhere.
     """
 
     logits: Floats
     held_out: Floats
     penalty: float
     features: Floats
+    coefficients: Floats
     inverse: Floats
     residuals: Floats
 
@@ -67,9 +69,9 @@ class Classifier:
 
     def relabelled(self, of_x: Mask) -> Classifier:
         """The same classifier fitted to other labels of the rows."""
-        fitted, start = _rows_to_fit(of_x), np.zeros(self.features.shape[1])
+        fitted = _rows_to_fit(of_x)
         seen = self.features[fitted], of_x[fitted]
-        found = fit_logistic(*seen, self.penalty, start)
+        found = fit_logistic(*seen, self.penalty, self.coefficients)
         return _describe(self.features, of_x, fitted, self.penalty, found)
 
     def effects(self, weights: Floats) -> Floats:
@@ -101,36 +103,34 @@ def fit_classifier(X: Floats, Y: Floats) -> Classifier:
     Z = np.concatenate(pooled_scores(X, Y))
     of_x = np.arange(len(Z)) < len(X)
     fitted = _rows_to_fit(of_x)
-    best: tuple[float, Classifier] | None = None
-    for features in _feature_sets(Z):
-        found = _best_penalty(features, of_x, fitted)
-        if best is None or found[0] < best[0]:
-            best = found
-    assert best is not None
-    return best[1]
+    found = [_fit_best(features, of_x, fitted) for features in _feature_sets(Z)]
+    return min(found, key=lambda one: one[0])[1]
 
 
-def _best_penalty(
-    features: Floats, of_x: Mask, fitted: Rows
-) -> tuple[float, Classifier]:
-    """Held-out log loss and classifier of the best penalty: of the coarse steps, then
-    of the half steps on both sides of it."""
+def _fit_best(features: Floats, of_x: Mask, fitted: Rows) -> tuple[float, Classifier]:
+    """Held-out log loss and classifier of the best penalty: downhill over the coarse
+    steps from the middle one, then the half steps on both sides of it."""
     seen, n = (features[fitted], of_x[fitted]), int(of_x.sum())
-    starts: dict[float, Floats] = {}
     tried: dict[float, tuple[float, Classifier]] = {}
 
-    def attempt(penalty: float, start: Floats) -> None:
-        starts[penalty] = fit_logistic(*seen, penalty, start)
-        one = _describe(features, of_x, fitted, penalty, starts[penalty])
+    def loss_at(penalty: float, start: Floats) -> float:
+        found = fit_logistic(*seen, penalty, start)
+        one = _describe(features, of_x, fitted, penalty, found)
         tried[penalty] = float(log_loss(one.held_out, n).mean()), one
+        return tried[penalty][0]
 
-    start = np.zeros(features.shape[1])
-    for penalty in _PENALTIES:
-        attempt(penalty, start)
-        start = starts[penalty]
-    best = min(tried, key=lambda penalty: tried[penalty][0])
+    best = _SMALLER[0]
+    least = loss_at(best, np.zeros(features.shape[1]))
+    for further in (_SMALLER[1:], _LARGER[1:]):
+        for penalty in further:
+            loss = loss_at(penalty, tried[best][1].coefficients)
+            if loss >= least:
+                break
+            best, least = penalty, loss
+        if best != _SMALLER[0]:
+            break
     for half in (best * _HALF_STEP, best / _HALF_STEP):
-        attempt(half, starts[best])
+        loss_at(half, tried[best][1].coefficients)
     return min(tried.values(), key=lambda one: one[0])
 
 
@@ -203,25 +203,26 @@ def fit_logistic(features: Floats, of_x: Mask, penalty: float, start: Floats) ->
     weights = np.full(features.shape[1], penalty)
     weights[0] = _RIDGE
 
-    def cost(coefficients: Floats) -> float:
-        logits = features @ coefficients
+    def cost(coefficients: Floats, logits: Floats) -> float:
         likelihood = np.logaddexp(0, np.where(of_x, -logits, logits)).sum()
         return float(likelihood + 0.5 * weights @ coefficients**2)
 
-    coefficients, current = start, cost(start)
+    coefficients, logits = start, features @ start
+    current = cost(coefficients, logits)
     for _ in range(_NEWTON_STEPS):
-        shares = expit(features @ coefficients)
+        shares = expit(logits)
         gradient = features.T @ (of_x - shares) - weights * coefficients
         step = np.linalg.solve(_hessian(features, shares, weights), gradient)
+        moves = features @ step
         for _ in range(_HALVINGS):
-            tried = cost(coefficients + step)
+            tried = cost(coefficients + step, logits + moves)
             if tried <= current:
                 break
-            step = step / 2
+            step, moves = step / 2, moves / 2
         else:
             break
         gained, current = current - tried, tried
-        coefficients = coefficients + step
+        coefficients, logits = coefficients + step, logits + moves
         if gained < _CONVERGED * (1 + abs(current)):
             break
     return coefficients
@@ -274,6 +275,7 @@ def _describe(
         held_out - odds,
         penalty,
         features,
+        coefficients,
         inverse,
         residuals,
     )
