@@ -137,3 +137,19 @@ def test_many_columns_have_fewer_bends(rng):
     found = fit_classifier(X, Y)
     assert found.features.shape[1] < 2 * 300 + 12
     assert found.held_out[:300].mean() > 0.2
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 1.5, 5.0])
+def test_downhill_ends_where_the_held_out_loss_is_least(shift, rng):
+    X, Y = shifted(rng, 200, 150, shift=shift)
+    found, of_x, rows = fit_classifier(X, Y), np.arange(350) < 200, np.arange(350)
+    losses = {}
+    for penalty in 10.0 ** np.arange(-1.5, 4, 0.5):
+        start = np.zeros(found.features.shape[1])
+        fitted = _classifier.fit_logistic(found.features, of_x, penalty, start)
+        one = _classifier._describe(found.features, of_x, rows, penalty, fitted)
+        losses[penalty] = log_loss(one.held_out, 200).mean()
+    least = min(losses.values())
+    found_loss = log_loss(found.held_out, 200).mean()
+    assert found_loss <= least + 1e-3
+    assert max(losses.values()) > least + 1e-2
