@@ -1,10 +1,14 @@
 """Small victims and data whose exposure is known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from kldiv import KNNDivergence
 from kldiv_attack import audit
+from kldiv_attack.audit import one_law, scoring
 
 
 def cloud(rng, n, shift=0.0, d=3):
@@ -63,3 +67,12 @@ def module(tmp_path, monkeypatch):
         return name
 
     return write
+
+
+@pytest.fixture
+def plain_scores(monkeypatch):
+    """Without a search for the best correction, where a test is about no number."""
+    for module in (one_law, scoring):
+        monkeypatch.setattr(
+            module, "KNNDivergence", partial(KNNDivergence, correction=None)
+        )

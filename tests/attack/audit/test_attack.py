@@ -9,6 +9,7 @@ from kldiv_attack.__main__ import main
 from kldiv_attack._run_folder import RunRecorder
 from tests.attack.conftest import three_digits
 
+pytestmark = pytest.mark.usefixtures("plain_scores")
 QUICK = {"steps": 12, "surrogate_steps": 10, "n_generated": 20, "min_responses": 1}
 
 

@@ -15,6 +15,7 @@ from kldiv_attack import AuditReport
 from kldiv_attack.__main__ import main
 from tests.attack.audit.conftest import cloud
 
+pytestmark = pytest.mark.usefixtures("plain_scores")
 MODULE = """
 import numpy as np
 def near(rows):

@@ -49,6 +49,7 @@ def test_a_leaky_model_is_called_so(run, train, public):
     assert "1 has training rows in the auxiliary data (1)" in report.sentence
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_images_that_were_trained_on_are_found_among_public_ones(tmp_path):
     train = load_dataset("digits", part="train")
     public = load_dataset("glyphs", split="digits", n_per_class=20).images
@@ -74,6 +75,7 @@ def test_repeats_of_discrete_rows_are_no_leak(run, rng):
     assert "leaked" not in report.verdicts.values()
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_images_and_a_torch_victim(tmp_path):
     train, aux = three_digits("train", 300), three_digits("test", 200)
     victim = train_victim(train, epochs=8, batch_size=32)
@@ -104,6 +106,7 @@ def test_mixed_columns(run, rng):
     assert report.extras[0].header[2:] == ["age", "town"]
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_answers_alone_give_the_scores_of_the_model(run, model, public, tmp_path):
     full = run()
     np.save(tmp_path / "answers.npy", model.predict_proba(public))
@@ -116,6 +119,7 @@ def test_answers_alone_give_the_scores_of_the_model(run, model, public, tmp_path
         run(str(tmp_path / "answers.npy"), folder=tmp_path / "short")
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_several_auxiliary_samples_are_scored_apart(run, public):
     far = cloud(np.random.default_rng(5), 240, shift=3.0)[0]
     report = run(aux=[far, public])
@@ -123,6 +127,7 @@ def test_several_auxiliary_samples_are_scored_apart(run, public):
     assert set(report.verdicts.values()) == {"exposed"}  # the worst of both
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_a_class_without_answers_is_not_evaluable_with_a_reason(run):
     def never_two(rows):
         return np.where(rows[:, 0] > rows[:, 1], 0, 1)
@@ -154,6 +159,7 @@ def test_a_floor_far_from_zero_is_told_in_every_form(run, monkeypatch):
         assert f"Floor (class 1). {says[0].upper()}{says[1:]}" in " ".join(text.split())
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_a_class_that_cannot_be_scored_does_not_take_the_others_along(run, train):
     X, y = train[0].copy(), train[1]
     X[y == 2] = 1.0  # all rows of a class are one row
@@ -168,6 +174,7 @@ def test_a_class_that_cannot_be_scored_does_not_take_the_others_along(run, train
     assert None not in table.columns["kl"][:2]
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_two_hundred_classes(run, rng):
     y = np.arange(2400) % 200
     rows = rng.normal(size=(2400, 2)) * 0.3 + np.stack([y % 20, y // 20], 1)
@@ -202,6 +209,7 @@ def test_a_wrapper_that_changes_labels_has_an_interval(run):
     assert change.accuracy < change.accuracy_before
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_classes_called_by_numbers_and_answered_by_positions(run, train):
     def positions(rows):
         return rows.argmax(1)
@@ -221,23 +229,27 @@ def test_classes_called_by_numbers_and_answered_by_positions(run, train):
     assert found[0].victims == found[1].victims
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_noise_of_any_strength(run, recwarn):
     (change,) = run(defences=["noise:1e308"]).differences
     assert change.changed > 0.5
     assert not recwarn
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_defences_are_a_list(run):
     with pytest.raises(TypeError, match=r"expected a list; give \['label_only'\]"):
         run(defences="label_only")
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_rejection_counts_refusals(run):
     (change,) = run(defences=["rejection:0.99"]).differences
     assert 0 < change.refused < 1
     assert change.accuracy < change.accuracy_before
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_several_victims_are_compared_with_the_first(run, model, train):
     other = LogisticRegression(C=1e-4).fit(*train)
     report = run({"plain": model, "flat": other}, defences=["label_only"])
@@ -268,6 +280,7 @@ class Unsteady:
         return self.model.predict_proba(rows)
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_an_interrupted_audit_goes_on_where_it_stopped(run, model, train, tmp_path):
     aux = cloud(np.random.default_rng(9), 3 * BATCH)[0]
     whole = run(aux=aux, folder=tmp_path / "whole")
@@ -283,6 +296,7 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(run, model, train, tmp_pa
     assert report.tables[0].columns == whole.tables[0].columns
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_resume_refuses_another_audit(run, public):
     run()
     with pytest.raises(RunError, match="another samples"):
@@ -292,6 +306,7 @@ def test_resume_refuses_another_audit(run, public):
     assert run(aux=public[:200]).tables  # a finished audit may be replaced
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_resume_refuses_another_file_of_the_same_name(run, model, public, tmp_path):
     table = tmp_path / "answers.npy"
     np.save(table, model.predict_proba(public))
@@ -302,6 +317,7 @@ def test_resume_refuses_another_file_of_the_same_name(run, model, public, tmp_pa
         run({"m": str(table)}, resume=True)
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_a_folder_in_use_is_called_so(run, tmp_path, model):
     def victim(rows):
         if len(rows) > 2:  # asked once the folder is ours
@@ -314,6 +330,7 @@ def test_a_folder_in_use_is_called_so(run, tmp_path, model):
     assert run(model).tables
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_a_full_disk_names_the_file(run, tmp_path, monkeypatch):
     whole = run()
     real = os.replace
@@ -331,6 +348,7 @@ def test_a_full_disk_names_the_file(run, tmp_path, monkeypatch):
     assert run(resume=True).tables == whole.tables
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_strange_folders_are_left_alone(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
@@ -342,6 +360,7 @@ def test_strange_folders_are_left_alone(run, tmp_path):
         run(folder=tmp_path / "file" / "out")
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_the_report_survives_its_file(run, unseen, tmp_path):
     report = run(
         defences=["noise:0.5", "rejection:0.9"],
@@ -366,12 +385,14 @@ def test_the_report_survives_its_file(run, unseen, tmp_path):
         ({"tables": [{}]}, "damaged"),
     ],
 )
+@pytest.mark.usefixtures("plain_scores")
 def test_reports_of_other_kinds_are_refused(run, change, message):
     content = json.loads(run().to_json()) | change
     with pytest.raises(ValueError, match=message):
         AuditReport.from_json(json.dumps(content))
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_no_private_row_is_shown_unless_asked_for(run, train):
     text = run().to_html() + run().to_markdown() + run().to_json()
     for value in train[0][:, 0]:
@@ -380,6 +401,7 @@ def test_no_private_row_is_shown_unless_asked_for(run, train):
     assert "shows private data" in run(show_private=True).to_html()
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_a_budget_limits_the_rows_that_are_asked_about(run, model, train):
     victim = Unsteady(model, 10**9)
     report = run({"m": victim}, budget=100)
@@ -463,11 +485,13 @@ def test_types_that_are_refused(run, options, message):
         ({" ": Untouched()}, "' ' is no name"),
     ],
 )
+@pytest.mark.usefixtures("plain_scores")
 def test_victims_without_a_name(run, victims, message):
     with pytest.raises(ValueError, match=message):
         run(victims)
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_a_label_that_no_file_can_hold(run, train):
     names = np.array(["a", "\ud800", "b"], dtype=object)[train[1]]
     with pytest.raises(ValueError, match="is no text that a file can hold"):
@@ -487,6 +511,7 @@ def test_what_is_no_stored_report(source, error, message):
         AuditReport.from_json(source)
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_another_scale_is_noticed_before_anything_is_asked(run, public):
     for aux in (public * 255, public / 40, public + 500):
         with pytest.raises(ValueError, match="on another scale"):
@@ -512,6 +537,7 @@ def test_too_little_to_audit(run, rows, labels, message):
         run(Untouched(), np.ones((3, 2)), train=(rows, labels))
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_a_victim_of_another_shape_is_refused_at_once(run, model):
     wide = np.random.default_rng(0).normal(size=(20, 5)), np.arange(20) % 3
     with pytest.raises(VictimError, match=r"ValueError for rows of shape \(2, 5\)"):
@@ -527,6 +553,7 @@ def test_victims_of_one_name_are_refused(run, model):
         run(Named())
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_a_class_of_one_row_is_not_evaluable(run, train):
     keep = np.flatnonzero((train[1] != 2) | (np.arange(300) == 2))
     table = run(train=(train[0][keep], train[1][keep])).tables[0]
@@ -543,6 +570,7 @@ def test_held_out_rows_that_were_trained_on_are_told(run, train, unseen):
     assert "7 of 247 held-out rows are training rows" in report.remarks[0]
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_columns_of_later_versions_are_shown(train):
     names = ["0", "1", "2"]
     report = PerClassReport(
@@ -595,6 +623,7 @@ def test_a_victim_of_two_classes_may_err(run, train):
 
 
 @pytest.mark.parametrize("unit", [2.0**1000, 2.0**-1000])
+@pytest.mark.usefixtures("plain_scores")
 def test_the_unit_of_a_table_does_not_matter(run, train, public, unit):
     def victim(rows):
         return rows.argmax(1)
