@@ -153,6 +153,7 @@ def test_the_report_in_a_browser(page, tmp_path, width, dark):
     assert [float(value) for value in down["values"]] == values[::-1]
 
 
+@pytest.mark.usefixtures("plain_scores")
 def test_pictures_have_texts(tmp_path):
     train = load_dataset("digits", part="train")
     report = audit(
