@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +61,10 @@ def row_ids_exact(rows: FloatArray) -> Rows:
     return np.asarray(first[inverse.reshape(-1)], dtype=np.intp)
 
 
-def row_hashes(rows: FloatArray) -> NDArray[np.uint64]:
+def row_hashes(rows: Any) -> NDArray[np.uint64]:
     """64-bit hash per row: random odd multiples of its words, summed modulo 2**64."""
+    if not isinstance(rows, np.ndarray):  # read in parts
+        return np.concatenate([row_hashes(part) for part in rows.parts()])
     n, d = rows.shape
     word = np.uint32 if rows.dtype == np.float32 else np.uint64
     multipliers = np.random.default_rng(0x6B6C646976).integers(

@@ -384,7 +384,7 @@ def estimate_divergence(
     x, y, asked = (
         checked_samples(X, Y, discrete)
         if memory_limit is None
-        else stored_samples(X, Y, discrete, memory_limit)
+        else stored_samples(X, Y, discrete, memory_limit=memory_limit)
     )
     result = settings._estimate_checked(
         x,

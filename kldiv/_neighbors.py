@@ -26,6 +26,7 @@ from kldiv._typing import BlockArrays, FloatArray, Floats, Rows, UserMetric
 from kldiv._validation import (
     check_choice,
     check_integer,
+    check_memory_limit,
     check_n_jobs,
     check_pair,
     check_sizes,
@@ -35,7 +36,6 @@ from kldiv._validation import (
 )
 
 BLOCKS = ("xx", "xy", "yy", "yx")
-_LEAST_MEMORY = 1 << 20
 _LIMITED = ("torch", "chunks")  # searches that keep to a memory_limit
 
 
@@ -259,13 +259,6 @@ def of_samples(
         f"memory_limit={memory_limit}: algorithm={algorithm!r} does not bound its "
         f"memory. These do: {able}."
     )
-
-
-def check_memory_limit(memory_limit: Any) -> int | None:
-    """Raise unless `memory_limit` is None or a number of bytes that can be met."""
-    if memory_limit is None:
-        return None
-    return check_integer(memory_limit, "memory_limit", _LEAST_MEMORY)
 
 
 def check_metric(metric: Any) -> None:

@@ -33,7 +33,9 @@ def published(X, Y, **options):
 
 def within(X, Y, limit, *, level=None, **options):
     """An estimate within a limit that may be below the least one that users have."""
-    x, y, asked = stored_samples(X, Y, options.get("discrete", "auto"), limit)
+    x, y, asked = stored_samples(
+        X, Y, options.get("discrete", "auto"), memory_limit=limit
+    )
     options = Options(correction=None, memory_limit=limit, **options)
     return estimate(x, y, options, asked, confidence_level=level)
 

@@ -72,7 +72,7 @@ def half_jobs(pair: LabelledPair, final: KNNDivergence) -> list[Job]:
         if too_few(halved - halved // 2, halved // 2, *needs_of(final)):
             continue
         rows = of_class[row_order(pair.train[of_class])[:_MOST_ROWS]]
-        first, second = rows[::2], rows[1::2]
+        first, second = np.sort(rows[::2]), np.sort(rows[1::2])
         weights = pair.weights
         if weights is not None:
             weights = Weights(weights.of_x, weights.of_x).taken(first, second)
@@ -99,8 +99,11 @@ def score_job(
         estimator.set_params(base=None)  # terms are added up in nats
         if beside_others:  # classes are the parallel level
             estimator.set_params(n_jobs=None)
+        if isinstance(train, np.ndarray):  # others are checked as they are read
+            train, aux = check_pair(train, aux)
         result: DivergenceResult = estimator._estimate_checked(
-            *check_pair(train, aux),
+            train,
+            aux,
             asked,
             confidence_level=confidence_level,
             weights=weights,

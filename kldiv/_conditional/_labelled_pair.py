@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.frozen import FrozenEstimator
 
+from kldiv._conditional._in_parts import (
+    ask_in_parts,
+    fit_in_parts,
+    shared_rows,
+    with_features,
+)
 from kldiv._conditional._transformer import takes_any_unit
 from kldiv._duplicates import count_duplicates, hash_order, row_ids, row_keys
 from kldiv._errors._differences import Keys
 from kldiv._estimation._categories import checked_samples
 from kldiv._estimation._columns import Asked, renamed
+from kldiv._estimation._stored import refuse_unlimited, stored_samples
 from kldiv._typing import FloatArray, Floats, Rows
 from kldiv._validation import (
     PROBABILITY_TOLERANCE,
@@ -30,9 +39,9 @@ from kldiv._validation import (
 class LabelledPair:
     """Checked training and auxiliary rows with labels, flattened to features."""
 
-    train: FloatArray
+    train: Any  # as rows that are read in parts, else as arrays
     train_labels: NDArray[Any]
-    aux: FloatArray
+    aux: Any
     aux_labels: NDArray[Any]
     classes: NDArray[Any]
     asked: Asked
@@ -44,12 +53,19 @@ class LabelledPair:
     # whether training rows came with more than one axis
     images: bool = False
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether rows are read in parts."""
+        return not isinstance(self.train, np.ndarray)
+
     def weighted(self, of_train: Any, of_aux: Any) -> LabelledPair:
         """The pair with weights, without the rows whose weight is zero."""
         n = len(self.train)
         weights = Weights.of(of_train, of_aux, n, len(self.aux))
         if weights is None:
             return self
+        if self.in_parts:
+            refuse_unlimited(self.train.limit, weights, 0)
         x, y = np.flatnonzero(weights.of_x), np.flatnonzero(weights.of_y)
         answers = self.train_answers, self.aux_answers
         return replace(
@@ -110,6 +126,8 @@ class LabelledPair:
         distinct row is transformed once: a matrix product can round equal rows
         differently.
         """
+        if self.in_parts:
+            return self._transformed_in_parts(transformer)
         counts, _, _ = count_duplicates(self.train, self.aux)
         if transformer is None:
             return self, counts.shared
@@ -122,7 +140,8 @@ class LabelledPair:
         # last digits of sums and products hang on positions
         order = hash_order(train), hash_order(aux)
         train, aux = train[order[0]], aux[order[1]]
-        transformer.fit(train)
+        if not isinstance(transformer, FrozenEstimator):
+            transformer.fit(train)
         rows, n = np.concatenate([train, aux]), len(train)
         if counts.total:
             distinct, inverse = np.unique(row_ids(rows), return_inverse=True)
@@ -134,6 +153,16 @@ class LabelledPair:
         )
         as_given = train[np.argsort(order[0])], aux[np.argsort(order[1])]
         return self._with_features(*as_given), counts.shared
+
+    def _transformed_in_parts(self, transformer: Any) -> tuple[LabelledPair, int]:
+        """`transformed` for rows that are read in parts, as they are read."""
+        labels = self.train_labels, self.aux_labels
+        shared = shared_rows(self.train, self.aux, labels, self.classes)
+        if transformer is None:
+            return self, shared
+        fit_in_parts(transformer, self.train)
+        train, aux = (with_features(transformer, s) for s in (self.train, self.aux))
+        return self._with_features(train, aux), shared
 
     def _with_features(self, train: FloatArray, aux: FloatArray) -> LabelledPair:
         """The pair with these features, and after them the columns of codes."""
@@ -154,9 +183,18 @@ class LabelledPair:
 
 
 def labelled_pair(
-    train: Any, aux: Any, victim: Any, *, soft: bool, discrete: Any = "auto"
+    train: Any,
+    aux: Any,
+    victim: Any,
+    *,
+    soft: bool,
+    discrete: Any = "auto",
+    memory_limit: int | None = None,
 ) -> LabelledPair:
-    """Training and auxiliary rows with labels, and with probabilities if `soft`."""
+    """Training and auxiliary rows with labels, and with probabilities if `soft`.
+
+    The rows are read in parts where there is a `memory_limit`.
+    """
     train, train_answers = _without_answers(train)
     train_rows, train_labels = _unpack(train, "train")
     if train_labels is None:
@@ -166,13 +204,18 @@ def labelled_pair(
     aux_rows, responses = _unpack(aux, "aux", labelled=victim is None)
     for pair, name in (((train_rows, train_labels), "train"), (aux, "aux")):
         _refuse_swapped(pair, name)
-    X, Y, asked = checked_samples(train_rows, aux_rows, discrete, ("train", "aux"))
+    names, read = ("train", "aux"), checked_samples
+    if memory_limit is not None:
+        read = partial(stored_samples, memory_limit=memory_limit)
+    X, Y, asked = read(train_rows, aux_rows, discrete, names=names)
     labels = check_labels(train_labels, "train", len(X))
     classes = np.unique(labels)
     if responses is None:
-        responses = _ask_victim(victim, aux_rows, classes)
+        asked_of = aux_rows if memory_limit is None else Y
+        responses = _ask_victim(victim, asked_of, classes)
     aux_labels = _aux_labels(responses, len(Y), classes)
-    images = np.ndim(train_rows) > 2
+    shape = getattr(train_rows, "shape", None)
+    images = (np.ndim(train_rows) if shape is None else len(shape)) > 2
     pair = LabelledPair(X, labels, Y, aux_labels, classes, asked, images=images)
     if not soft:
         return pair
@@ -250,8 +293,11 @@ def _ask_victim(victim: Any, rows: ArrayLike, classes: NDArray[Any]) -> Any:
                 "before."
             )
         ask = victim
-    own = rows.copy() if hasattr(rows, "copy") else rows  # some write into batches
-    answers = ask(own)
+    if isinstance(rows, np.ndarray) or not hasattr(rows, "parts"):
+        own = rows.copy() if hasattr(rows, "copy") else rows  # some write into batches
+        answers = ask(own)
+    else:
+        answers = ask_in_parts(ask, rows)
     if isinstance(answers, list | tuple):
         answers = as_array(answers, "the victim's answer")
     return _in_order(answers, victim, classes)

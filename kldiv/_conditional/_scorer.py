@@ -88,6 +88,14 @@ class ConditionalKLScorer(BaseEstimator):
         Adds what the estimator says of two halves of the training rows of each class,
         at most 2000, whose divergence is 0, and notes those far from zero. Costs one
         more estimate for each class, unless given as :meth:`score_halves` gives them.
+    memory_limit : int, optional
+        Bytes of rows, and of what is made of them, that are held at a time; classes
+        that are scored at a time share them. Rows of both samples are then read in
+        parts, from memory maps, arrays of zarr and dask collections; labels, and a few
+        numbers for each row, are in memory. Only for hard conditioning and a
+        ``KNNDivergence(correction=None)``. Components are fitted by moments;
+        transformers that need all rows are refused. See the user guide, "How far does
+        it go".
 
     Attributes
     ----------
@@ -140,6 +148,7 @@ class ConditionalKLScorer(BaseEstimator):
         verbose: int = 0,
         confidence_level: float | None = None,
         floors: bool | Mapping[Any, float] = True,
+        memory_limit: int | None = None,
     ) -> None:
         self.estimator = estimator
         self.transformer = transformer
@@ -151,6 +160,7 @@ class ConditionalKLScorer(BaseEstimator):
         self.verbose = verbose
         self.confidence_level = confidence_level
         self.floors = floors
+        self.memory_limit = memory_limit
 
     @classmethod
     def from_paper(cls, **parameters: Any) -> ConditionalKLScorer:
@@ -219,9 +229,8 @@ class ConditionalKLScorer(BaseEstimator):
         started = time.perf_counter()
         final = checked_estimator(self)
         soft = self.conditioning == "soft"
-        pair = labelled_pair(
-            train, aux, self.victim, soft=soft, discrete=self._discrete(final)
-        ).weighted(sample_weight, reference_weight)
+        pair = self._pair_of(train, aux, final, self.victim)
+        pair = pair.weighted(sample_weight, reference_weight)
         given_floors(self.floors, pair.classes.tolist())
         self._keep_features(pair)
         features, settings = self._transformed(pair, final)
@@ -262,9 +271,7 @@ class ConditionalKLScorer(BaseEstimator):
             classes that are too small to be halved.
         """
         final = checked_estimator(self)
-        pair = labelled_pair(
-            train, train, None, soft=False, discrete=self._discrete(final)
-        )
+        pair = self._pair_of(train, train, final, soft=False)
         transformer, _ = self._new_transformer(pair, final)
         return self._halves(pair.transformed(transformer)[0], final)
 
@@ -294,6 +301,14 @@ class ConditionalKLScorer(BaseEstimator):
         """
         check_is_fitted(self)
         return self.report_
+
+    def _pair_of(
+        self, train: Any, aux: Any, final: KNNDivergence, victim: Any = None, **how: Any
+    ) -> LabelledPair:
+        how = {"soft": self.conditioning == "soft", **how}
+        limit = None if self.memory_limit is None else final.memory_limit
+        how |= {"discrete": self._discrete(final), "memory_limit": limit}
+        return labelled_pair(train, aux, victim, **how)
 
     def _keep_features(self, pair: LabelledPair) -> None:
         """Remember the classes, how many features there were, and their names."""
@@ -333,7 +348,12 @@ class ConditionalKLScorer(BaseEstimator):
 
     def _halves(self, pair: LabelledPair, final: KNNDivergence) -> dict[Any, float]:
         n_jobs = n_workers(self.n_jobs)
-        return floors_of(self.estimator, final, pair, n_jobs, self.verbose)
+        used = self._estimator_of_classes(final)
+        return floors_of(used, final, pair, n_jobs, self.verbose)
+
+    def _estimator_of_classes(self, final: KNNDivergence) -> Any:
+        """The estimator; `final` where it has the limit of memory."""
+        return self.estimator if self.memory_limit is None else final
 
     def _score(
         self, pair: LabelledPair, final: KNNDivergence, of_all: tuple[Note, ...]
@@ -349,7 +369,8 @@ class ConditionalKLScorer(BaseEstimator):
             confidence_level=self.confidence_level,
             beside_others=n_jobs > 1,
         )
-        asked = [(self.estimator, job, pair.asked) for job in jobs]
+        estimator = self._estimator_of_classes(final)
+        asked = [(estimator, job, pair.asked) for job in jobs]
         with kept_in_mind(pair.aux):  # which soft scores compare every class with
             results = in_workers(score, asked, n_jobs, self.verbose, "classes scored")
         given = given_floors(self.floors)

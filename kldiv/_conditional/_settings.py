@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from kldiv._conditional._jobs import given_floors
 from kldiv._estimators import KNNDivergence
+from kldiv._threads import n_workers
 from kldiv._validation import (
     check_choice,
     check_level,
+    check_memory_limit,
     check_n_jobs,
     check_seed,
     check_verbose,
@@ -20,6 +23,26 @@ _CHOICES = {
     "conditioning": ("hard", "soft"),
     "on_unscored": ("nan", "raise"),
 }
+
+
+def _within_limit(scorer: Any, final: KNNDivergence) -> KNNDivergence:
+    """The estimator for rows that are read in parts.
+
+    Classes that are scored at a time share the limit.
+    """
+    limit = check_memory_limit(scorer.memory_limit, n_workers(scorer.n_jobs))
+    for name, given, able in (
+        ("conditioning", scorer.conditioning == "soft", "'hard'"),
+        ("estimator", isinstance(scorer.estimator, Pipeline), "a KNNDivergence"),
+    ):
+        if given:
+            raise ValueError(
+                f"memory_limit={scorer.memory_limit} reads rows in parts, and {name}="
+                f"{getattr(scorer, name)!r} needs all of a class in memory. Choose "
+                f"{name}={able}, or leave out memory_limit."
+            )
+    found: KNNDivergence = clone(final).set_params(memory_limit=limit)
+    return found
 
 
 def checked_estimator(scorer: Any) -> KNNDivergence:
@@ -38,6 +61,8 @@ def checked_estimator(scorer: Any) -> KNNDivergence:
             "estimator must be a KNNDivergence or a Pipeline that ends in one; got "
             f"{estimator!r}."
         )
+    if scorer.memory_limit is not None:
+        final = _within_limit(scorer, final)
     final._check_parameters()
     if final.exclusion_window:
         raise ValueError(

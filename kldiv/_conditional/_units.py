@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kldiv._order import quartiles
-from kldiv._typing import FloatArray, Floats
+from kldiv._order import extremes, in_columns, quartiles
+from kldiv._typing import FloatArray, Floats, Mask
 from kldiv._warnings import Note, TrustWarning
 
 # Columns share a unit if their ranges are within this factor; pixels if at least this
@@ -22,7 +22,7 @@ _NUMBERS_AT_A_TIME = 1 << 18
 
 def share_a_unit(rows: FloatArray) -> bool:
     """Whether the columns of a sample look as if they were measured in one unit."""
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    low, high = extremes(rows)
     # a quarter of the ranges, of which no sum of two passes the largest number
     ranges = high.astype(np.float64) / 4 - low.astype(np.float64) / 4
     ranges, low = ranges[ranges > 0], low[ranges > 0]
@@ -39,7 +39,8 @@ def scale_notes(
 ) -> tuple[Note, ...]:
     """That the samples are on different scales, if they are."""
     if images:
-        boxes = [(float(rows.min()), float(rows.max())) for rows in (train, aux)]
+        ends = [extremes(rows) for rows in (train, aux)]
+        boxes = [(float(low.min()), float(high.max())) for low, high in ends]
         sizes = [max(-low, high) for low, high in boxes]
         signs = [
             low < -_NEGATIVE * size for (low, _), size in zip(boxes, sizes, strict=True)
@@ -49,13 +50,13 @@ def scale_notes(
         spans = [f"from {low:.3g} to {high:.3g}" for low, high in boxes]
     else:
         sizes_of = [_quartile_sizes(rows) for rows in (train, aux)]
-        known = (sizes_of[0] > 0).all(axis=0) & (sizes_of[1] > 0).all(axis=0)
+        known = np.all([(of > 0).all(axis=0) for of in sizes_of], axis=0)
         logs = [np.log(found[:, known]) for found in sizes_of]
         times = np.median(logs[0] - logs[1], axis=1) if known.any() else np.zeros(2)
         # a class or two far away from all others move one of the quartiles only
         if max(times.min(), -times.max()) <= np.log(_SCALES):
             return ()
-        spans = [_middle_of(rows[:, known]) for rows in (train, aux)]
+        spans = [_middle_of(rows, known) for rows in (train, aux)]
     text = (
         f"the auxiliary rows are on another scale than the training rows: the training "
         f"values run {spans[0]}, the auxiliary ones {spans[1]}, so that every class "
@@ -74,18 +75,17 @@ def _times(one: float, other: float) -> float:
 def _quartile_sizes(rows: FloatArray) -> Floats:
     """Quartiles of the sizes of values that are not 0, by column; 0 without any."""
     found, last = np.empty((2, rows.shape[1])), len(rows) - 1
-    step = max(1, _NUMBERS_AT_A_TIME // len(rows))
-    for first in range(0, rows.shape[1], step):
-        sizes = np.abs(rows[:, first : first + step].T)
+    for columns, part in in_columns(rows, _NUMBERS_AT_A_TIME):
+        sizes = np.abs(part.T)
         sizes.sort(axis=1)
         zeros = (sizes == 0).sum(axis=1)
         ranks = np.stack([zeros + (last - zeros) * share // 4 for share in (1, 3)])
-        columns = slice(first, first + step)
         found[:, columns] = np.take_along_axis(sizes, ranks.T, axis=1).T
     return found
 
 
-def _middle_of(rows: Floats | FloatArray) -> str:
-    """The middle half of a typical column, in words."""
-    low, high = 4 * np.quantile(quartiles(rows) / 4, 0.5, axis=1)  # as `quartiles` does
+def _middle_of(rows: FloatArray, known: Mask) -> str:
+    """The middle half of a typical one of some columns, in words."""
+    found = quartiles(rows)[:, known]
+    low, high = 4 * np.quantile(found / 4, 0.5, axis=1)  # as `quartiles` does
     return f"mostly from {low:.3g} to {high:.3g}"

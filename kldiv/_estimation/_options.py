@@ -12,7 +12,7 @@ from kldiv._backends import BACKENDS
 from kldiv._backends._exclusion import check_in_memory
 from kldiv._divergences import DIVERGENCES, Divergence, of_generator
 from kldiv._estimation._categories import check_discrete
-from kldiv._neighbors import check_memory_limit, check_metric
+from kldiv._neighbors import check_metric
 from kldiv._preparation import DUPLICATE_POLICIES
 from kldiv._ratio._coordinates import SCALES
 from kldiv._ratio._corrections import CORRECTIONS
@@ -22,6 +22,7 @@ from kldiv._validation import (
     check_base,
     check_choice,
     check_integer,
+    check_memory_limit,
     check_n_jobs,
     check_order,
     check_seed,

@@ -8,7 +8,7 @@ import numpy as np
 
 from kldiv._backends import check_chunked, is_stored
 from kldiv._estimation._categories import asked_of
-from kldiv._estimation._columns import Asked
+from kldiv._estimation._columns import Asked, Split
 from kldiv._validation import column_names
 
 _SHOWN = 10
@@ -18,6 +18,7 @@ def stored_samples(
     X: Any,
     Y: Any,
     discrete: Any,
+    *,
     memory_limit: int,
     names: tuple[str, str] = ("X", "Y"),
 ) -> tuple[Any, Any, Asked]:
@@ -36,7 +37,10 @@ def stored_samples(
     """
     called = column_names(X)
     x, y = check_chunked(X, Y, memory_limit, names)
-    return x, y, asked_of(discrete, x.shape[1], called)
+    asked = asked_of(discrete, x.shape[1], called)
+    if asked.discrete.any():
+        refuse_discrete(Split(asked.discrete, {}), asked.names)
+    return x, y, asked
 
 
 def stays_where_it_is(sample: Any, memory_limit: int | None) -> bool:

@@ -22,6 +22,7 @@ _GENERATORS = (
     np.random.SeedSequence,
     np.random.RandomState,
 )
+LEAST_MEMORY = 1 << 20
 _PROCESS = os.getpid()  # in which the package was imported
 
 
@@ -34,6 +35,19 @@ def check_integer(value: Any, name: str, least: int = 1) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}; got {value}.")
     return int(value)
+
+
+def check_memory_limit(memory_limit: Any, sharing: int = 1) -> int | None:
+    """The bytes that each of those `sharing` them may hold; None without a limit."""
+    if memory_limit is None:
+        return None
+    limit = check_integer(memory_limit, "memory_limit", LEAST_MEMORY)
+    if limit < sharing * LEAST_MEMORY:
+        raise ValueError(
+            f"memory_limit={limit} is shared by {sharing} jobs, and each needs at "
+            f"least {LEAST_MEMORY}. Raise it, or lower n_jobs."
+        )
+    return limit // sharing
 
 
 def check_n_jobs(n_jobs: Any) -> int | None:
