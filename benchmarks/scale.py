@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py memory      # 60,000 x 784 with memory_limit
     python benchmarks/scale.py memory --divergence   # the published estimator on them
+    python benchmarks/scale.py memory --scorer --limits 10 50   # scores of ten classes
     python benchmarks/scale.py overhead    # dask threads against arrays in memory
     python benchmarks/scale.py processes   # 1,000,000 x 10 on one and on two workers
     python benchmarks/scale.py kills       # workers killed at random moments
@@ -80,7 +81,10 @@ def memory(options: argparse.Namespace) -> None:
     """Peak memory beyond inputs and answer, for arrays and for memory maps."""
     with TemporaryDirectory() as folder:
         for name, seed in (("X", 1), ("Y", 2)):
-            np.save(Path(folder, name), images(options.rows, options.columns, seed))
+            rows = images(options.rows, options.columns, seed)
+            rows += options.scorer and name == "Y"  # scores away from zero
+            np.save(Path(folder, name), rows)
+            del rows
         print(f"{options.rows:,} x {options.columns} float32, one thread")
         print("inputs | memory_limit, MB | peak beyond inputs and answer, MB | seconds")
         for how in ("array", "map"):
@@ -89,29 +93,60 @@ def memory(options: argparse.Namespace) -> None:
                     continue
                 words = [sys.executable, __file__, "one", folder, how, str(limit or 0)]
                 words += ["--divergence"] * options.divergence
+                words += ["--scorer"] * options.scorer
                 # Freed memory goes back at once, and is not hidden in what is kept.
                 env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
                 subprocess.run(words, check=True, env=env)
+        if options.scorer:
+            side_by_side(Path(folder))
+
+
+def side_by_side(folder: Path) -> None:
+    """Scores of all classes, however rows were read, and how far they are apart."""
+    found = {path.stem: np.load(path) for path in sorted(folder.glob("scores*.npy"))}
+    print(" | ".join(["class", *(name.partition(" ")[2] for name in found)]))
+    for label, row in enumerate(zip(*found.values(), strict=True)):
+        print(" | ".join([str(label), *(f"{value:.15g}" for value in row)]))
+    scores = np.array(list(found.values()))
+    apart = np.ptp(scores, axis=0) / np.abs(scores).min(axis=0)
+    print(f"largest relative difference: {apart.max():.1e}")
+
+
+def scored(X: np.ndarray, Y: np.ndarray, limit: int | None) -> np.ndarray:
+    """Scores of ten classes whose rows are everywhere in the samples."""
+    estimator = kldiv.KNNDivergence(correction=None)
+    scorer = kldiv.ConditionalKLScorer(estimator, memory_limit=limit)
+    labels = (np.arange(len(rows)) * 7 % 10 for rows in (X, Y))
+    return scorer.fit(*zip((X, Y), labels, strict=True)).score_per_class()
 
 
 def one(options: argparse.Namespace) -> None:
-    """One search or divergence in a process of its own."""
+    """One search, divergence or score in a process of its own."""
     mode = "r" if options.how == "map" else None
     X, Y = (np.load(Path(options.folder, f"{n}.npy"), mmap_mode=mode) for n in "XY")
     small = np.zeros((50, X.shape[1]), np.float32)
     kldiv.neighbor_distances(small, small)  # what is loaded once is not counted
+    rows = images(900, X.shape[1], 3)
     if options.divergence:
-        rows = images(900, X.shape[1], 3)
         kldiv.kl_divergence(rows[::2], rows[1::2], correction=None)
+    if options.scorer:
+        scored(rows[::2], rows[1::2], None)
     before, limit = status("RssAnon"), options.limit * MB or None
     watch = Peak()
     watch.start()
-    call = partial(kldiv.neighbor_distances, X, Y, memory_limit=limit)
+    call: Callable[[], Any] = partial(
+        kldiv.neighbor_distances, X, Y, memory_limit=limit
+    )
+    if options.scorer:
+        name = f"scores {options.how} {options.limit or 'no limit'}"
+        path = Path(options.folder, name)
+        call = lambda: np.save(path, scored(X, Y, limit))  # noqa: E731
     if options.divergence:
         wanted = {"correction": None, "discrete": None, "duplicates": "raise"}
         call = partial(kldiv.kl_divergence, X, Y, memory_limit=limit, **wanted)
     took = seconds(call)
-    beyond = watch.stop() - before - 2 * len(X) * 5 * 8 / MB
+    answer = 0 if options.scorer else 2 * len(X) * 5 * 8
+    beyond = watch.stop() - before - answer / MB
     print(f"{options.how} | {options.limit or 'none'} | {beyond:.0f} | {took:.1f}")
 
 
@@ -286,6 +321,7 @@ def main() -> None:
     bounded = command(memory, 60_000, 784)
     bounded.add_argument("--limits", type=int, nargs="+", default=[100])
     bounded.add_argument("--divergence", action="store_true")
+    bounded.add_argument("--scorer", action="store_true")
     command(overhead, 6_000, 784).add_argument("--repeats", type=int, default=5)
     command(processes, 1_000_000, 10).add_argument(
         "--workers", type=int, nargs="+", default=[1, 2]
@@ -308,6 +344,7 @@ def main() -> None:
     single.add_argument("how", choices=("array", "map"))
     single.add_argument("limit", type=int)
     single.add_argument("--divergence", action="store_true")
+    single.add_argument("--scorer", action="store_true")
     options = parser.parse_args()
     options.run(options)
 

@@ -261,8 +261,11 @@ def refuse_duplicates(
     counts: DuplicateCounts,
     names: tuple[str, str] = ("X", "Y"),
     discrete: str = "",
+    *,
+    in_parts: bool = False,
 ) -> None:
     """Raise ValueError that names the counts and the ways out."""
+    limit = " These choices need all rows in memory: no memory_limit then."
     leak = (
         f" Rows in both samples mean that members of {names[0]} are in {names[1]} "
         "(leaked training data): their distance is zero and the density assumption "
@@ -283,5 +286,5 @@ def refuse_duplicates(
         f"data without ties.{leak}{advice} If rows were copied, remove them, or choose "
         f"duplicates='drop' (keep first occurrences, remove shared rows from "
         f"{names[1]}) or duplicates='expand' (grow n_neighbors per row to the first "
-        "positive distance)."
+        f"positive distance).{limit if in_parts else ''}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -87,26 +88,24 @@ def shared_rows(
     train: Any,
     aux: Any,
     labels: tuple[NDArray[Any], NDArray[Any]],
-    classes: NDArray[Any],
+    classes: Sequence[Any],
 ) -> int:
     """Rows that both samples share.
 
     Raises
     ------
     ValueError
-        For a class with rows that repeat: their features need not be equal to the last
-        digit.
+        If features are made of a class with rows that repeat: they need not be equal to
+        the last digit.
     """
     hashes: list[Any] = [row_hashes(rows)[:, np.newaxis] for rows in (train, aux)]
     counts, _, _ = count_duplicates(*hashes)
-    for label in classes.tolist() if counts.total else ():
+    for label in classes if counts.total else ():
         some = [one[of == label] for one, of in zip(hashes, labels, strict=True)]
-        if not all(map(len, some)):
-            continue
         of_class, _, _ = count_duplicates(*some)
-        if of_class.total and not of_class.same_sample:
+        if of_class.total:
             try:
-                refuse_duplicates(of_class)
+                refuse_duplicates(of_class, in_parts=True)
             except ValueError as error:
                 raise ValueError(f"class {label}: {error}") from error
     return counts.shared

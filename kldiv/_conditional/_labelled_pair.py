@@ -156,8 +156,11 @@ class LabelledPair:
 
     def _transformed_in_parts(self, transformer: Any) -> tuple[LabelledPair, int]:
         """`transformed` for rows that are read in parts, as they are read."""
+        # rows of one source are read alike, and so are their features
+        alike = transformer is None or self.aux is self.train
+        classes = () if alike else self.classes.tolist()
         labels = self.train_labels, self.aux_labels
-        shared = shared_rows(self.train, self.aux, labels, self.classes)
+        shared = shared_rows(self.train, self.aux, labels, classes)
         if transformer is None:
             return self, shared
         fit_in_parts(transformer, self.train)
@@ -208,6 +211,8 @@ def labelled_pair(
     if memory_limit is not None:
         read = partial(stored_samples, memory_limit=memory_limit)
     X, Y, asked = read(train_rows, aux_rows, discrete, names=names)
+    if memory_limit is not None and aux_rows is train_rows:
+        Y = X
     labels = check_labels(train_labels, "train", len(X))
     classes = np.unique(labels)
     if responses is None:

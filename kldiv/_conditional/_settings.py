@@ -31,15 +31,19 @@ def _within_limit(scorer: Any, final: KNNDivergence) -> KNNDivergence:
     Classes that are scored at a time share the limit.
     """
     limit = check_memory_limit(scorer.memory_limit, n_workers(scorer.n_jobs))
-    for name, given, able in (
-        ("conditioning", scorer.conditioning == "soft", "'hard'"),
-        ("estimator", isinstance(scorer.estimator, Pipeline), "a KNNDivergence"),
+    for unable, told, able in (
+        (scorer.conditioning == "soft", "conditioning='soft'", "conditioning='hard'"),
+        (
+            isinstance(scorer.estimator, Pipeline),
+            "a pipeline as estimator",
+            "a KNNDivergence, and a transformer for all classes",
+        ),
     ):
-        if given:
+        if unable:
             raise ValueError(
-                f"memory_limit={scorer.memory_limit} reads rows in parts, and {name}="
-                f"{getattr(scorer, name)!r} needs all of a class in memory. Choose "
-                f"{name}={able}, or leave out memory_limit."
+                f"memory_limit={scorer.memory_limit} reads rows in parts, and {told} "
+                f"needs all rows of a class in memory. Choose {able}, or leave out "
+                "memory_limit."
             )
     found: KNNDivergence = clone(final).set_params(memory_limit=limit)
     return found

@@ -76,7 +76,7 @@ def prepare_stored(X: Any, Y: Any, n_neighbors: int, *, finite: bool) -> Prepare
         return PreparedPair(X, Y, d, counts.total, True, None, (note,), order)
     discrete = discrete_columns(X, Y)
     if counts.total:
-        refuse_duplicates(counts, discrete=discrete)
+        refuse_duplicates(counts, discrete=discrete, in_parts=True)
     notes = duplicate_notes(counts, discrete, "raise", *stays)
     check_sizes(n_neighbors, len(X), len(Y))
     columns = np.flatnonzero(seen[0].varies | seen[1].varies)
