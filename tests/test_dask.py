@@ -132,6 +132,14 @@ def test_data_frames_keep_their_names(rng):
         neighbor_distances(chunked[0], chunked[1][["b", "a"]])
 
 
+def test_a_limit_of_memory_counts_for_collections(rng):
+    X, Y = rng.normal(size=(120, 2)), rng.normal(size=(100, 2))
+    chunked = da.from_array(X, chunks=(50, -1)), da.from_array(Y, chunks=(40, -1))
+    found = neighbor_distances(*chunked, memory_limit=1 << 20)
+    assert found.algorithm == "chunks"
+    np.testing.assert_allclose(found.xy, neighbor_distances(X, Y).xy, rtol=1e-12)
+
+
 def test_scorers_and_tests_take_collections(rng):
     X, Y = rng.normal(size=(120, 2)), rng.normal(size=(100, 2))
     labels = np.arange(120) % 2, np.arange(100) % 2

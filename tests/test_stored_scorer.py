@@ -143,8 +143,8 @@ def test_stores(kind, tmp_path, rng):
             stored.append((array, zarr.array(labels)))
         elif kind == "dask":
             dask = pytest.importorskip("dask.array")
-            rows = dask.from_array(rows, chunks=(71, 6))
-            stored.append((rows, dask.from_array(labels, chunks=50)))
+            chunked = dask.from_array(rows, chunks=(71, 6))
+            stored.append((chunked, dask.from_array(labels, chunks=50)))
         else:
             pytest.importorskip("pyarrow")
             frames = pytest.importorskip("dask.dataframe")
