@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -207,12 +206,7 @@ def labelled_pair(
     aux_rows, responses = _unpack(aux, "aux", labelled=victim is None)
     for pair, name in (((train_rows, train_labels), "train"), (aux, "aux")):
         _refuse_swapped(pair, name)
-    names, read = ("train", "aux"), checked_samples
-    if memory_limit is not None:
-        read = partial(stored_samples, memory_limit=memory_limit)
-    X, Y, asked = read(train_rows, aux_rows, discrete, names=names)
-    if memory_limit is not None and aux_rows is train_rows:
-        Y = X
+    X, Y, asked = _read(train_rows, aux_rows, discrete, memory_limit)
     labels = check_labels(train_labels, "train", len(X))
     classes = np.unique(labels)
     if responses is None:
@@ -231,6 +225,19 @@ def labelled_pair(
         train_answers=_soft_answers(train_answers, "train", len(X), classes),
         aux_answers=_soft_answers(responses, "aux", len(Y), classes),
     )
+
+
+def _read(
+    train: Any, aux: Any, discrete: Any, memory_limit: int | None
+) -> tuple[Any, Any, Asked]:
+    """Checked rows, or such as are read and checked in parts."""
+    names = "train", "aux"
+    if memory_limit is None:
+        return checked_samples(train, aux, discrete, names)
+    X, Y, asked = stored_samples(
+        train, aux, discrete, memory_limit=memory_limit, names=names
+    )
+    return X, X if aux is train else Y, asked
 
 
 def too_few(n: int, m: int, n_neighbors: int, fewest: int = 1) -> str:
