@@ -51,3 +51,17 @@ def test_normalise_accounts_for_its_slopes(rng):
     gaussian = stats.norm(0, 1).entropy() * 2
     assert entropy + slopes[0] == pytest.approx(gaussian, abs=0.05)
     assert abs(stats.skew(shaped.X[:, 0])) < 0.3 < stats.skew(X[:, 0])
+
+
+def test_no_shape_makes_the_values_of_a_sample_equal():
+    """A variance that rounding takes away is no gain, and a constant says nothing."""
+    far = np.column_stack([np.full(36, 1e8), np.linspace(-2, 2, 36) ** 3])
+    near = np.column_stack([[1.0, 1.8, -0.7, 0.05, 0.2], np.zeros(5)])
+    plain = _coordinates.coordinates(far, near, "standard")
+    for shape in _coordinates.SHAPES:
+        chosen = _coordinates.choose_shape((plain.X, plain.Y), shape)
+        for sample in (plain.X, plain.Y):
+            mapped = shape.transform(sample, chosen)
+            assert (np.ptp(mapped, axis=0) > 0).sum() == 1
+        alone = _coordinates.choose_shape((plain.X,), shape)
+        assert chosen[1] == alone[1]

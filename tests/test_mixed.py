@@ -335,6 +335,15 @@ def test_repeated_rows_are_still_refused(rng):
     assert estimate_divergence(X, Y, duplicates="drop").n == 299
 
 
+def test_drop_that_leaves_nothing_is_refused(rng):
+    Y = np.column_stack([rng.normal(size=25), rng.integers(0, 2, 25)])
+    for X in (Y, np.concatenate([Y, Y + np.array([9, 0])])):
+        with pytest.raises(
+            ValueError, match=r"leaves \d+ rows of X and 0 of Y with val"
+        ):
+            estimate_divergence(X, Y, duplicates="drop")
+
+
 @pytest.mark.filterwarnings("ignore:.*takes them as weight:UserWarning")
 @pytest.mark.parametrize(("duplicates", "n"), [("drop", 81), ("expand", 90)])
 def test_rows_taken_for_copies_are_no_point_mass(duplicates, n, rng):

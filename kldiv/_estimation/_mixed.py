@@ -126,9 +126,20 @@ def _distinct(
     if counts.total and duplicates == "raise":
         refuse_duplicates(counts)
     if counts.total and duplicates == "drop":
+        _check_left(counts, int(keep_x.sum()), int(keep_y.sum()))
         all_x = np.delete(all_x, rows_x[~keep_x])
         all_y = np.delete(all_y, rows_y[~keep_y])
     return counts, (all_x, all_y)
+
+
+def _check_left(counts: DuplicateCounts, n: int, m: int) -> None:
+    """Raise ValueError if ``duplicates="drop"`` leaves nothing to compare."""
+    if not (n and m):
+        raise ValueError(
+            f"{counts.describe()}; duplicates='drop' leaves {n} rows of X and {m} of Y "
+            "with values in the continuous columns. Bring independent rows; for "
+            "rounded values choose duplicates='dither'."
+        )
 
 
 def _prepared(

@@ -30,6 +30,8 @@ _CLEAR_GAIN, _CLEAR_GAIN_PER_ROW = 10.0, 0.01
 
 # Variance of a standardised column below which it is constant.
 _NO_VARIANCE = 1e-100
+# Range of a column, beside its largest number, that rounding alone may leave.
+_ROUNDED = 1e-12
 
 Transform = Callable[[Floats, float | Floats], Floats]
 
@@ -195,12 +197,17 @@ def choose_shape(samples: Sequence[Floats], shape: Shape) -> Floats:
         sample[::step, columns] for sample, step in zip(samples, steps, strict=True)
     ]
 
+    varied = [_varies(sample) for sample in samples]
+
     def likelihood(parameter: float | Floats) -> Floats:
         total = np.zeros(columns.size)
-        for sample, step in zip(samples, steps, strict=True):
-            variance = shape.transform(sample, parameter).var(axis=0) + 1e-300
+        for sample, step, counts in zip(samples, steps, varied, strict=True):
+            mapped = shape.transform(sample, parameter)
+            stays = _varies(mapped)  # else rounding has made values equal
+            variance = np.where(stays, mapped.var(axis=0), 1.0)
             gained = shape.log_slope(sample, parameter).sum(axis=0)
-            total += step * (gained - 0.5 * len(sample) * np.log(variance))
+            gained -= 0.5 * len(sample) * np.log(variance)
+            total += np.where(counts, step * np.where(stays, gained, -np.inf), 0.0)
         return total
 
     table = np.array([likelihood(parameter) for parameter in grid[::_COARSE]])
@@ -215,6 +222,11 @@ def choose_shape(samples: Sequence[Floats], shape: Shape) -> Floats:
     clear = gain > np.maximum(_CLEAR_GAIN, _CLEAR_GAIN_PER_ROW * n_rows)
     parameters[columns] = np.where(clear, grid[chosen], shape.neutral)
     return parameters
+
+
+def _varies(X: Floats) -> Mask:
+    """Columns whose values differ by more than rounding."""
+    return np.ptp(X, axis=0) > _ROUNDED * np.abs(X).max(axis=0)
 
 
 def _looks_unusual(X: Floats) -> Mask:
