@@ -11,6 +11,7 @@ import numpy as np
 from kldiv._divergences import Divergence, Mean, Means
 from kldiv._errors._dependence import of_dependent_rows, spread_of_blocks
 from kldiv._errors._standard_errors import Effects, Spread, effects_of
+from kldiv._estimation._gaps import rows_in_gaps
 from kldiv._estimation._options import Options
 from kldiv._estimation._overlap import apart_notes, coverage_of
 from kldiv._estimation._samples import pvalue_of
@@ -145,15 +146,22 @@ def _measure(
     first = ratios[0]
     facts = search_facts(first, entry) | ratio_facts(first)
     facts["log_ratio"] = first.values
-    infinite = any(note.category is SingularSampleWarning for note in pair.notes)
-    if not (infinite or entry.is_finite(options.order)):
+    if not (_infinite(pair) or entry.is_finite(options.order)):
         facts["notes"] = pair.notes + apart_notes(first)
+        if options.looks_for_gaps:
+            threads = options.settings.threads
+            facts["doubts"]["in gaps"] = rows_in_gaps(pair, threads)
     functional, _ = formula_of([first], options, pair.weights)
     facts["value"] = value = functional(*(ratio.values for ratio in ratios))
     known = partial(effects_of, ratios, functional)
     window = options.exclusion_window
     error = _error(pair, known, value, confidence_level, window)
     return facts | (without_interval(error) if entry.plug_in else error)
+
+
+def _infinite(pair: PreparedPair) -> bool:
+    """Whether a note of the preparation says so already."""
+    return any(note.category is SingularSampleWarning for note in pair.notes)
 
 
 def _error(

@@ -178,6 +178,15 @@ class Options:
         return not published and self.metric == "euclidean"
 
     @property
+    def looks_for_gaps(self) -> bool:
+        """Whether rows of X are looked for that lie in gaps of Y.
+
+        That is work beside a search of neighbours only, and little beside a fit. Rows
+        that follow each other closely have gaps between them.
+        """
+        return self.robust and not self.exclusion_window and self.memory_limit is None
+
+    @property
     def only_distances(self) -> bool:
         """Whether only distances between rows count, in whatever coordinates.
 

@@ -76,7 +76,7 @@ NOTES: dict[str, Check] = {
     ),
     "beyond the support": Check(
         "rows of X beyond an edge at which the rows of Y lie densely",
-        "2 % of the rows of X, and at least 10: do not use",
+        "2 % of those of X, at least 10: do not use; 1 % in gaps of Y: caution",
         beyond_support,
     ),
     "dependent rows": Check(

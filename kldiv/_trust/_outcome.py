@@ -22,8 +22,9 @@ class Outcome:
     candidates : sequence of (str, float, float)
         Name, weight and value of each estimate that was averaged.
     doubts : mapping of str to object
-        "held", "misfit", "proven" and "claimed" of the `LogRatio`, and as "restless"
-        what is missed of weights that follow the place.
+        "held", "misfit", "proven" and "claimed" of the `LogRatio`, as "restless" what
+        is missed of weights that follow the place, and as "in gaps" how many rows of X
+        lie in gaps of Y.
     facts : mapping of str to object
         Fields of the result so far.
     level_asked : bool

@@ -13,7 +13,7 @@ _OTHER_SCALE = 100.0
 # The outermost tenth of the rows spans this share of what the three tenths before it
 # span where a density ends at an edge: 1/3 for a uniform one, 1.7 for a Gaussian.
 _SHARP, _ROWS_FOR_EDGES = 0.55, 200
-_BEYOND, _ROWS_BEYOND = 0.02, 10
+_BEYOND, _IN_GAPS, _ROWS_BEYOND = 0.02, 0.01, 10
 _CORRELATED, _VERY_CORRELATED, _SURE, _SURE_IN_SERIES = 0.2, 0.5, 5.0, 3.0
 
 
@@ -70,25 +70,48 @@ def other_scale(outcome: Outcome) -> tuple[str, str] | None:
 
 def beyond_support(outcome: Outcome) -> tuple[str, str] | None:
     """Rows of X beyond a sharp edge of Y, where the truth is infinite."""
-    if not outcome.unbounded:
+    if not outcome.unbounded or len(outcome.Y) < _ROWS_FOR_EDGES:
         return None
     X, Y = outcome.X, outcome.Y
-    if len(Y) < _ROWS_FOR_EDGES:
-        return None
     least = max(_ROWS_BEYOND, _BEYOND * len(X))
     low, high = extremes(Y)
     above = np.sum([(high < part).sum(axis=0) for part in in_parts(X)], axis=0)
     below = np.sum([(low > part).sum(axis=0) for part in in_parts(X)], axis=0)
     for column in np.flatnonzero(np.maximum(above, below) >= least):
         for sign, beyond in ((1.0, above[column]), (-1.0, below[column])):
-            y = np.sort(sign * Y[:, column])
-            if beyond >= least and _sharp(y):
+            if beyond < least:
+                continue
+            y, x = np.sort(sign * Y[:, column]), sign * X[:, column]
+            surely = int((x > _end(y)).sum())
+            if surely >= least and _sharp(y):
                 return "do not use", (
-                    f"{beyond} rows of X lie beyond the edge at which Y ends in column "
+                    f"{surely} rows of X lie beyond the edge at which Y ends in column "
                     f"{column} ({sign * y[-1]:.3g}): where Y has no rows at all the "
                     "divergence is infinite, and the value only says that it is large."
                 )
-    return None
+    return _in_gaps(outcome)
+
+
+def _in_gaps(outcome: Outcome) -> tuple[str, str] | None:
+    """Rows of X where Y has a hole, or beyond an edge across the columns."""
+    n, beyond = len(outcome.X), outcome.doubts.get("in gaps", 0)
+    if beyond < max(_ROWS_BEYOND, _IN_GAPS * n):
+        return None
+    severity = "do not use" if beyond >= _BEYOND * n else "caution"
+    return severity, (
+        f"{beyond} of {n} rows of X lie where Y has no rows, past edges at which it "
+        "lies densely: where Y has no rows at all the divergence is infinite, and the "
+        "value only says that it is large."
+    )
+
+
+def _end(y: FloatArray) -> float:
+    """How far the distribution of ascending values may reach beyond the largest one.
+
+    As far again as the outermost rows lie apart: the edge itself is in no sample.
+    """
+    with np.errstate(over="ignore"):
+        return float(2 * y[-1] - y[-1 - _ROWS_BEYOND])
 
 
 def _sharp(y: FloatArray) -> bool:
