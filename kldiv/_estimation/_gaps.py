@@ -11,7 +11,7 @@ from kldiv._neighbors import search
 from kldiv._order import quartiles
 from kldiv._preparation import PreparedPair
 from kldiv._ratio._coordinates import coordinates
-from kldiv._typing import Floats, Rows
+from kldiv._typing import Floats, Mask, Rows
 
 # In more columns every sample has gaps; fewer rows of Y show no edges.
 _MOST_COLUMNS, _FEWEST_ROWS = 3, 200
@@ -21,8 +21,9 @@ _NEAR, _VOLUMES = 10, 2.0
 # At an edge half of a ball is empty, so that two radii further in it holds twice as
 # many rows. Gaussian tails hold five times as many, heavy tails more.
 _INWARD, _DENSER = 2.0, 3.0
-# An edge is met in many places; few rows that lie far out are none.
-_PLACES = 5
+# An edge is met in many places, a gap on a line on both sides; few rows that lie far
+# out are none.
+_PLACES, _PLACES_ON_A_LINE = 5, 2
 
 
 def rows_in_gaps(pair: PreparedPair, threads: int = 1) -> int:
@@ -40,14 +41,17 @@ def rows_in_gaps(pair: PreparedPair, threads: int = 1) -> int:
     met, of_met = np.unique(row, return_inverse=True)
     radius = _radii(Y[met], Y, _NEAR + 1, threads)[of_met]
     inside = (gap**d >= _VOLUMES * radius**d) & (radius > 0)
+    if d == 1:  # the ends are looked at column by column
+        first, last = Y.min(), Y.max()
+        inside &= ((first < X) & (last > X))[:, 0]
     places = np.unique(row[inside]).size
-    if places < (_PLACES if d > 1 else 1):
+    if places < (_PLACES if d > 1 else _PLACES_ON_A_LINE):
         return 0
     return int(inside.sum()) if _edge(X, Y, inside, row, radius, threads) else 0
 
 
 def _edge(
-    X: Floats, Y: Floats, inside: Rows, row: Rows, radius: Floats, threads: int
+    X: Floats, Y: Floats, inside: Mask, row: Rows, radius: Floats, threads: int
 ) -> bool:
     """Whether Y lies as densely where gaps begin as further in."""
     start, radius = Y[row[inside]], radius[inside]
