@@ -37,7 +37,8 @@ def rows_in_gaps(pair: PreparedPair, threads: int = 1) -> int:
     X, Y = common.X / width, common.Y / width
     nearest = search(X, Y, 1, blocks=("xy",), threads=threads, return_indices=True)
     assert nearest.xy_indices is not None
-    gap, row = nearest.block("xy")[:, 0], nearest.xy_indices[:, 0]
+    gap = nearest.block("xy")[:, 0]
+    row = nearest.xy_indices[:, 0].astype(np.intp)
     met, of_met = np.unique(row, return_inverse=True)
     radius = _radii(Y[met], Y, _NEAR + 1, threads)[of_met]
     inside = (gap**d >= _VOLUMES * radius**d) & (radius > 0)
