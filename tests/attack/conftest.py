@@ -3,6 +3,7 @@
 import copy
 import inspect
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import torch
 
 from kldiv_attack import LabelledImages, load_dataset
 from kldiv_attack._classifier_training import train_judge, train_victim
-from kldiv_attack.attackers import ATTACKERS
+from kldiv_attack.attackers import ATTACKERS, _cgan_training, _pairs, _wasserstein
+from kldiv_attack.attackers._pairs import distil
+from kldiv_attack.attackers._updates import recalibrate
 from kldiv_attack.victim import Victim
 
 # Few steps of a small attacker: enough to walk the whole path, not to succeed.
@@ -87,6 +90,15 @@ class MemoryRecorder:
         step, tensors, extra = self.snapshot
         self.numbers = {k: v for k, v in self.numbers.items() if k <= step}
         return step, copy.deepcopy(tensors), json.loads(extra)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Surrogates and averages that are worse, where a test is not about them."""
+    monkeypatch.setattr(_pairs, "LEAST_STEPS", 10)
+    monkeypatch.setattr(_cgan_training, "distil", partial(distil, epochs=1))
+    for module in (_cgan_training, _wasserstein):
+        monkeypatch.setattr(module, "recalibrate", partial(recalibrate, batches=1))
 
 
 @pytest.fixture(scope="session")

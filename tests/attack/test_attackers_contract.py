@@ -6,7 +6,6 @@ import inspect
 import json
 import sys
 import weakref
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,12 +13,12 @@ import torch
 from torch import nn
 
 from kldiv_attack import make_attacker
-from kldiv_attack.attackers import ATTACKERS, _cgan_training, _pairs, _wasserstein
-from kldiv_attack.attackers._pairs import distil
-from kldiv_attack.attackers._updates import recalibrate
+from kldiv_attack.attackers import ATTACKERS
 from kldiv_attack.datasets import LabelledImages
 from kldiv_attack.victim import QueryBudgetExceeded, Victim
 from tests.attack.conftest import MemoryRecorder, digest, small
+
+pytestmark = pytest.mark.usefixtures("brief")
 
 
 def having(condition):
@@ -58,15 +57,6 @@ def make(attacker):
         return make_attacker(attacker, **small(attacker, **changes))
 
     return _make
-
-
-@pytest.fixture(autouse=True)
-def brief(monkeypatch):
-    """Surrogates and averages that are worse, as no promise here is about them."""
-    monkeypatch.setattr(_pairs, "LEAST_STEPS", 10)
-    monkeypatch.setattr(_cgan_training, "distil", partial(distil, epochs=1))
-    for module in (_cgan_training, _wasserstein):
-        monkeypatch.setattr(module, "recalibrate", partial(recalibrate, batches=1))
 
 
 class Whole:

@@ -19,6 +19,8 @@ from kldiv_attack.datasets import LabelledImages, load_dataset
 from kldiv_attack.experiment import run_experiment
 from tests.attack.conftest import QUICK_VICTIM, STEPS
 
+pytestmark = pytest.mark.usefixtures("brief")
+
 
 @pytest.fixture
 def start(quick, quick_models, tmp_path):

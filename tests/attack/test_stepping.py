@@ -23,6 +23,8 @@ from kldiv_attack.attackers._updates import frozen_copy
 from kldiv_attack.networks import VictimNetwork, seeded
 from tests.attack.conftest import MemoryRecorder, digest, small
 
+pytestmark = pytest.mark.usefixtures("brief")
+
 CPU = torch.device("cpu")
 GANS = ["cgan", "preimage_gan", "gmi"]
 LOSSES = {"cgan": 3, "preimage_gan": 3, "gmi": 2}
