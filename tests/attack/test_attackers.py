@@ -54,6 +54,7 @@ def plain():
     return {}
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize(("loss", "changes"), TRAINED)
 def test_every_option_trains(plain, victim, public, loss, changes):
     """Each option changes the result, and a resumed run still repeats it."""
