@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py memory      # 60,000 x 784 with memory_limit
     python benchmarks/scale.py memory --divergence   # the published estimator on them
+    python benchmarks/scale.py memory --interval     # with a standard error
     python benchmarks/scale.py memory --scorer --limits 10 50   # scores of ten classes
     python benchmarks/scale.py overhead    # dask threads against arrays in memory
     python benchmarks/scale.py processes   # 1,000,000 x 10 on one and on two workers
@@ -33,6 +34,8 @@ import numpy as np
 import kldiv
 
 MB = 1 << 20
+# What memory is measured of, instead of a search.
+KINDS = ("divergence", "interval", "scorer")
 
 
 class Peak(threading.Thread):
@@ -82,7 +85,7 @@ def memory(options: argparse.Namespace) -> None:
     with TemporaryDirectory() as folder:
         for name, seed in (("X", 1), ("Y", 2)):
             rows = images(options.rows, options.columns, seed)
-            rows += options.scorer and name == "Y"  # scores away from zero
+            rows += options.scorer and name == "Y"  # auxiliary rows from elsewhere
             np.save(Path(folder, name), rows)
             del rows
         print(f"{options.rows:,} x {options.columns} float32, one thread")
@@ -92,8 +95,8 @@ def memory(options: argparse.Namespace) -> None:
                 if how == "map" and limit is None:
                     continue
                 words = [sys.executable, __file__, "one", folder, how, str(limit or 0)]
-                words += ["--divergence"] * options.divergence
-                words += ["--scorer"] * options.scorer
+                for kind in KINDS:
+                    words += [f"--{kind}"] * getattr(options, kind)
                 # Freed memory goes back at once, and is not hidden in what is kept.
                 env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
                 subprocess.run(words, check=True, env=env)
@@ -127,8 +130,8 @@ def one(options: argparse.Namespace) -> None:
     small = np.zeros((50, X.shape[1]), np.float32)
     kldiv.neighbor_distances(small, small)  # what is loaded once is not counted
     rows = images(900, X.shape[1], 3)
-    if options.divergence:
-        kldiv.kl_divergence(rows[::2], rows[1::2], correction=None)
+    if options.divergence or options.interval:
+        kldiv.estimate_divergence(rows[::2], rows[1::2], correction=None)
     if options.scorer:
         scored(rows[::2], rows[1::2], None)
     before, limit = status("RssAnon"), options.limit * MB or None
@@ -141,9 +144,10 @@ def one(options: argparse.Namespace) -> None:
         name = f"scores {options.how} {options.limit or 'no limit'}"
         path = Path(options.folder, name)
         call = lambda: np.save(path, scored(X, Y, limit))  # noqa: E731
-    if options.divergence:
-        wanted = {"correction": None, "discrete": None, "duplicates": "raise"}
-        call = partial(kldiv.kl_divergence, X, Y, memory_limit=limit, **wanted)
+    if options.divergence or options.interval:
+        wanted = {"correction": None, "discrete": None, "memory_limit": limit}
+        wanted["confidence_level"] = 0.95 if options.interval else None
+        call = partial(kldiv.estimate_divergence, X, Y, **wanted)
     took = seconds(call)
     answer = 0 if options.scorer else 2 * len(X) * 5 * 8
     beyond = watch.stop() - before - answer / MB
@@ -320,8 +324,8 @@ def main() -> None:
 
     bounded = command(memory, 60_000, 784)
     bounded.add_argument("--limits", type=int, nargs="+", default=[100])
-    bounded.add_argument("--divergence", action="store_true")
-    bounded.add_argument("--scorer", action="store_true")
+    for kind in KINDS:
+        bounded.add_argument(f"--{kind}", action="store_true")
     command(overhead, 6_000, 784).add_argument("--repeats", type=int, default=5)
     command(processes, 1_000_000, 10).add_argument(
         "--workers", type=int, nargs="+", default=[1, 2]
@@ -343,8 +347,8 @@ def main() -> None:
     single.add_argument("folder")
     single.add_argument("how", choices=("array", "map"))
     single.add_argument("limit", type=int)
-    single.add_argument("--divergence", action="store_true")
-    single.add_argument("--scorer", action="store_true")
+    for kind in KINDS:
+        single.add_argument(f"--{kind}", action="store_true")
     options = parser.parse_args()
     options.run(options)
 
