@@ -25,7 +25,6 @@ from kldiv._estimation._stored import (
     refuse_unlimited,
     stays_where_it_is,
     stored_samples,
-    width_of,
 )
 from kldiv._neighbors import of_samples
 from kldiv._results._results import DivergenceResult
@@ -541,7 +540,8 @@ class KNNDivergence(BaseEstimator):
         assert self.memory_limit is not None
         refuse_unlimited(self.memory_limit, sample_weight, 0)
         self.reference_, self.reference_weight_ = X, None
-        self.n_features_in_ = width_of(X)
+        rows, *_ = stored_samples(X, X, self.discrete, memory_limit=self.memory_limit)
+        self.n_features_in_ = rows.shape[1]
         self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
         if (names := column_names(X)) is not None:
             self.feature_names_in_ = np.array(names, dtype=object)

@@ -225,6 +225,27 @@ def test_the_estimator_leaves_rows_where_they_are(tmp_path, rng):
     assert len(again.reference_) == 400
 
 
+def test_stores_without_rows_of_numbers_are_refused_by_fit(rng):
+    estimator = KNNDivergence(correction=None, memory_limit=LIMIT)
+    with pytest.raises(ValueError, match="no rows"):
+        estimator.fit(Store(np.ones((0, 3))))
+    with pytest.raises(TypeError, match="complex"):
+        estimator.fit(Store(np.ones((9, 3)) * 1j))
+    dask = pytest.importorskip("dask")
+    with pytest.raises(TypeError, match="X is a delayed object"):
+        estimator.fit(dask.delayed(np.ones)((30, 4)))
+    chunked = pytest.importorskip("dask.array").from_array(np.ones((8, 4)), chunks=2)
+    with pytest.raises(ValueError, match="chunks along columns"):
+        estimator.fit(chunked)
+
+
+def test_vectors_and_other_numbers(rng):
+    for make in (np.ravel, lambda rows: np.rint(rows * 1e6).astype(int)):
+        X, Y = make(rng.normal(size=(90, 1))), make(rng.normal(size=(80, 1)))
+        found = published(Store(X), Store(Y), memory_limit=LIMIT)
+        assert found == pytest.approx(published(X, Y), rel=OTHER_ORDER)
+
+
 def test_what_is_wrong_with_stored_rows_is_told(rng):
     X, Y = rng.normal(size=(90, 2)), rng.normal(size=(80, 2))
     leaked = Y.copy()

@@ -35,9 +35,8 @@ def stored_samples(
     names : pair of str
         What messages call the samples.
     """
-    called = column_names(X)
     x, y = check_chunked(X, Y, memory_limit, names)
-    asked = asked_of(discrete, x.shape[1], called)
+    asked = asked_of(discrete, x.shape[1], column_names(X))
     if asked.discrete.any():
         refuse_discrete(Split(asked.discrete, {}), asked.names)
     return x, y, asked
@@ -46,11 +45,6 @@ def stored_samples(
 def stays_where_it_is(sample: Any, memory_limit: int | None) -> bool:
     """Whether rows are left to be read in parts."""
     return memory_limit is not None and is_stored(sample)
-
-
-def width_of(sample: Any) -> int:
-    """Columns of rows that are read in parts."""
-    return int(np.prod(sample.shape[1:]))
 
 
 def in_parts(X: Any, Y: Any, memory_limit: int) -> tuple[Any, Any]:
