@@ -225,7 +225,7 @@ def test_the_estimator_leaves_rows_where_they_are(tmp_path, rng):
     assert len(again.reference_) == 400
 
 
-def test_stores_without_rows_of_numbers_are_refused_by_fit(rng):
+def test_stores_without_rows_of_numbers_are_refused_by_fit():
     estimator = KNNDivergence(correction=None, memory_limit=LIMIT)
     with pytest.raises(ValueError, match="no rows"):
         estimator.fit(Store(np.ones((0, 3))))
