@@ -23,6 +23,7 @@ from kldiv._duplicates import (
 )
 from kldiv._far_rows import RANGES, far_rows
 from kldiv._order import in_order, of_rows, row_order, taken
+from kldiv._preparation._flat import singular_notes
 from kldiv._ranges import (
     Moments,
     Sample,
@@ -37,7 +38,6 @@ from kldiv._warnings import (
     DiscreteDataWarning,
     Note,
     SameSampleWarning,
-    SingularSampleWarning,
     TrustWarning,
 )
 
@@ -178,7 +178,7 @@ def prepare(
     samples = (X, Y) if euclidean else informative_columns(X, Y)
     span = span_of(*_known(samples, whole[:2], given, columns), any_basis=any_basis)
     d, X, Y = span.X.shape[1], *((span.X, span.Y) if euclidean else (X, Y))
-    notes += singular_notes(span.flat, d, finite=finite)
+    notes += singular_notes(span.X, span.Y, span.flat, finite=finite)
     return PreparedPair(X, Y, d, counts.total, False, ids, notes, order)
 
 
@@ -304,27 +304,6 @@ def duplicate_notes(
         )
         return (Note(text, DiscreteDataWarning),)
     return ()
-
-
-def singular_notes(
-    flat: tuple[str, int] | None, dimension: int, *, finite: bool
-) -> tuple[Note, ...]:
-    """Whether one sample lies on a plane that does not hold the other."""
-    if flat is None:
-        return ()
-    name, rank = flat
-    consequence = (
-        "the divergence has its largest value, which the estimate may not reach"
-        if finite
-        else "the divergence is infinite, and the estimate only says that it is large"
-    )
-    text = (
-        f"the rows of {name} vary in {rank} of {dimension} dimensions only "
-        f"(constant or dependent columns), those of {'Y' if name == 'X' else 'X'} "
-        f"also in others: between such distributions {consequence}. Leave out the "
-        "columns that vary in one sample only."
-    )
-    return (Note(text, SingularSampleWarning),)
 
 
 def _check_distinct(X: FloatArray, Y: FloatArray) -> None:

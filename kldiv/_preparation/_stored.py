@@ -17,11 +17,11 @@ from kldiv._duplicates import (
     row_hashes,
 )
 from kldiv._order import row_order
+from kldiv._preparation._flat import singular_notes
 from kldiv._preparation._pair import (
     PreparedPair,
     duplicate_notes,
     same_sample_note,
-    singular_notes,
 )
 from kldiv._ranges import Moments, Stored, moments_of, span_of_stored
 from kldiv._typing import FloatArray, Mask
@@ -87,7 +87,7 @@ def prepare_stored(X: Any, Y: Any, n_neighbors: int, *, finite: bool) -> Prepare
     moments = seen[0].moments.of_columns(columns), seen[1].moments.of_columns(columns)
     span = span_of_stored(samples, moments, min(one.step for one in samples))
     d = span.samples[0].shape[1]
-    notes += singular_notes(span.flat, d, finite=finite)
+    notes += singular_notes(*span.samples, span.flat, finite=finite)
     x, y = (one[places] for one, places in zip(span.samples, order, strict=True))
     return PreparedPair(x, y, d, 0, False, None, notes, order)
 
