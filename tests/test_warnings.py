@@ -32,6 +32,7 @@ def test_every_warning_has_its_class(category, samples):
         result = estimate_divergence(X, Y)
     (note,) = warned(result)
     assert note.category is category
+    assert all(note.name for note in result.notes)
     assert issubclass(category, kldiv.DivergenceWarning)
     assert [str(warning.message) for warning in caught] == [note]
     assert caught[0].filename == __file__

@@ -171,4 +171,4 @@ def point_mass_note(group: Group, of_x: bool) -> Note:
         "are not: between such distributions the divergence is infinite, and the "
         "value leaves out the difference."
     )
-    return Note(text, SingularSampleWarning)
+    return Note(text, SingularSampleWarning, name="point mass")

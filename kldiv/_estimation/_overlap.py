@@ -67,4 +67,4 @@ def apart_notes(ratio: LogRatio) -> tuple[Note, ...]:
         "estimate is an extrapolation that only says that it is large. Use it to rank, "
         "not as a measurement, or compare features in which the samples overlap."
     )
-    return (Note(text, SamplesApartWarning),)
+    return (Note(text, SamplesApartWarning, name="samples apart"),)

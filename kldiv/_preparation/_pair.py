@@ -278,6 +278,7 @@ def same_sample_note(n_rows: int) -> Note:
         "distributions are equal and the divergence is exactly 0; nothing was "
         "estimated. Compare with an independent sample.",
         SameSampleWarning,
+        name="same sample",
     )
 
 
@@ -293,7 +294,7 @@ def duplicate_notes(
             "cell, which leaves the divergence as it is)."
         )
         text = text.format(n=int(keep_x.sum()), m=int(keep_y.sum()))
-        return (Note(text, DiscreteDataWarning),)
+        return (Note(text, DiscreteDataWarning, name="discrete values"),)
     repeated = counts.total > _FEW_TIES * (keep_x.size + keep_y.size)
     if duplicates == "expand" and repeated:
         text = (
@@ -302,7 +303,7 @@ def duplicate_notes(
             "estimate is rough. If rows were copied or leaked, choose "
             "duplicates='drop'."
         )
-        return (Note(text, DiscreteDataWarning),)
+        return (Note(text, DiscreteDataWarning, name="repeated rows"),)
     return ()
 
 

@@ -147,7 +147,7 @@ def _with_notes(report: PerClassReport, notes: Sequence[Any]) -> ClassScore:
     """The report with the trust that its notes leave, in the words of an audit."""
     found, worst = {}, _TRUST[0]
     for note in notes:
-        found[note.name or "rows"] = _in_words(note)
+        found[note.name] = _in_words(note)
         severity = "caution" if note.name == _ORDER_ONLY else note.severity
         worst = max(worst, severity, key=_TRUST.index)
     if notes:

@@ -57,6 +57,14 @@ def test_a_floor_far_from_zero_is_noted(rng):
     )
 
 
+def test_notes_on_the_samples_do_not_take_each_others_place(rng):
+    train, aux = rng.integers(0, 12, (2, 200, 6)).astype(float)
+    train[:, 0], aux[:, 0] = 0, rng.integers(1, 12, 200)
+    found = table(train, aux).notes["0"]
+    assert "look discrete" in found["discrete values"]
+    assert "the divergence is infinite" in found["flat sample"]
+
+
 @pytest.mark.parametrize(
     ("low", "coverage", "pvalue", "word"),
     [
