@@ -86,9 +86,9 @@ def prepare_stored(X: Any, Y: Any, n_neighbors: int, *, finite: bool) -> Prepare
         samples = tuple(one.changed(taken, columns.size, one.dtype) for one in samples)
     moments = seen[0].moments.of_columns(columns), seen[1].moments.of_columns(columns)
     span = span_of_stored(samples, moments, min(one.step for one in samples))
-    d = span.samples[0].shape[1]
-    notes += singular_notes(*span.samples, span.flat, finite=finite)
-    x, y = (one[places] for one, places in zip(span.samples, order, strict=True))
+    x, y = span.samples
+    notes += singular_notes(x, y, span.flat, finite=finite)
+    x, y, d = x[order[0]], y[order[1]], x.shape[1]
     return PreparedPair(x, y, d, 0, False, None, notes, order)
 
 
