@@ -188,7 +188,10 @@ def test_settings_of_dask_stay_as_they_are():
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == dask.config.get("distributed.comm.timeouts.connect")
+    untouched = {}  # by the cluster of other tests
+    dask.config.refresh(config=untouched)
+    expected = dask.config.get("distributed.comm.timeouts.connect", config=untouched)
+    assert done.stdout.strip() == expected
 
 
 @pytest.fixture(scope="module")

@@ -178,6 +178,8 @@ def hear_sigint():
 def results(folder):
     found = json.loads((folder / "results.json").read_text())
     del found["seconds"]
+    for report in found["indicators"].values():
+        report["settings"].pop("seconds", None)
     return found
 
 
