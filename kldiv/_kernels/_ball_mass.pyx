@@ -74,8 +74,8 @@ def mixture_balls(
     mass of the ball around it.
 
     projections[i, c, j] is the coordinate of row i along eigenvector j of component c,
-    shifts[c, j] that of the component's mean. All are zero from j = d on, as eigenvalues
-    are: lanes that are filled cost less than a remainder. Overwrites projections.
+    shifts[c, j] that of the component's mean. From j = d on all are zero, eigenvalues
+    too: lanes that are filled cost less than a remainder. Overwrites projections.
     """
     cdef const ball_table *table = ball_table_of(level())
     cdef Py_ssize_t i, n = projections.shape[0]
