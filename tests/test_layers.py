@@ -107,3 +107,13 @@ def test_turned_columns_end_to_end(rng):
     X, Y = peaks(rng, 1000, 10) @ Q, 1.6 * rng.normal(size=(500, 10))
     found = estimate_divergence(X, Y)
     assert found.value == pytest.approx(4.62, rel=0.12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_column_that_varies_in_few_rows_is_not_turned(seed):
+    rng = np.random.default_rng(seed)
+    X = peaks(rng, 400, 3) @ turn(rng, 3)
+    unseen = np.flatnonzero(np.random.default_rng(0).permutation(400) % 2)[:5]
+    X[:, 2] = 0
+    X[unseen, 2] = rng.normal(size=5)
+    assert "Turned" not in names(X)

@@ -72,6 +72,15 @@ def test_a_bounded_divergence_has_no_infinite_truth(rng):
     assert "beyond the support" not in names_of(result)
 
 
+@pytest.mark.parametrize(
+    "divergence", ["hellinger", "jensen-shannon", "total-variation", "tsallis", "chi2"]
+)
+def test_nats_that_are_proven_are_no_other_unit(divergence):
+    X, Y = gaussians(0, 1000, 600)
+    result = estimate_divergence(1.5 + X, Y, divergence=divergence)
+    assert not names_of(result) & {"more is proven", "less is proven"}
+
+
 def test_rows_that_depend_on_the_row_before(rng):
     X, Y = gaussians(0)
     walk = np.cumsum(X, axis=0)

@@ -31,6 +31,9 @@ from kldiv._typing import FloatArray, Floats, Rows
 from kldiv._validation import Weights, brought_into_range, metric_name, one_blas_thread
 from kldiv._warnings import Note, SingularSampleWarning
 
+# What rows unseen prove and claim of a divergence that is a mean of log ratios.
+_OF_MEANS = ("proven", "claimed")
+
 
 def estimate_continuous(
     X: FloatArray,
@@ -270,12 +273,15 @@ def outcome_notes(
 ) -> tuple[Note, ...]:
     """What is found to stand against a result; takes some of the facts out."""
     weights, values = facts.get("weights", {}), facts.pop("values", [])
+    doubts = facts.pop("doubts", {})
+    if not options.entry.linear:  # what is proven are means of log ratios
+        doubts = {one: doubts[one] for one in doubts if one not in _OF_MEANS}
     outcome = Outcome(
         X,
         Y,
         dimension,
         list(zip(weights, weights.values(), values, strict=True)),
-        facts.pop("doubts", {}),
+        doubts,
         facts,
         level_asked,
         not options.entry.is_finite(options.order),

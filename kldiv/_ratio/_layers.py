@@ -267,9 +267,11 @@ def _fit_turned_columns(X: Floats) -> tuple[Turned, Marginals]:
 
 
 def _gain_elsewhere(X: Floats) -> float:
-    """What turning gains in rows that were not fitted."""
+    """What turning gains in rows that were not fitted; nothing if they cannot be."""
     half = np.random.default_rng(0).permutation(len(X)) % 2 == 0
     seen, others = X[half], X[~half]
+    if not _full(seen):  # a column that varies in few rows
+        return -np.inf
     reached = []
     for maps in ([fit_marginals(seen)], _fit_turned_columns(seen)):
         layers = Layers(maps)
