@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kldiv import DivergenceWarning, SingularSampleWarning, estimate_divergence
-from kldiv._ranges import rows_off_plane
+from kldiv._preparation._leaving import rows_off_plane
 
 
 def with_column(rng, n, rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kldiv._ranges import rows_off_plane
+from kldiv._preparation._leaving import rows_off_plane
 from kldiv._warnings import Note, SingularSampleWarning
 
 # Rows that should leave the plane of a sample, if it left it as often as the other one:

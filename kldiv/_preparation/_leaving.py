@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
-from kldiv._ranges._moments import moments_of, rows_at_a_time
+from kldiv._order import extremes, in_parts
+from kldiv._ranges import moments_of, rows_at_a_time
 from kldiv._typing import FloatArray, Floats
 
 # Distance from a plane, columns in units of their spread, that is no rounding.
@@ -26,7 +27,7 @@ def rows_off_plane(flat: Any, other: Any, rank: int) -> int:
     Both samples are arrays or are read in parts, in coordinates whose columns they
     span together.
     """
-    (low, high), (least, most) = _ends(flat), _ends(other)
+    (low, high), (least, most) = extremes(flat), extremes(other)
     size = np.maximum(high, most) - np.minimum(low, least)
     size = np.where(size > 0, size, 1.0)
     still, missing = high - low <= _OFF * size, len(size) - rank
@@ -36,7 +37,7 @@ def rows_off_plane(flat: Any, other: Any, rank: int) -> int:
         across = np.zeros((len(size), _DIRECTIONS))
         across[still] = some
     else:
-        moments = reduce(add, (moments_of(part) for part in _parts(flat)))
+        moments = reduce(add, (moments_of(part) for part in in_parts(flat)))
         lowest = eigh(moments.scaled(size), subset_by_index=(0, missing - 1))[1]
         across = lowest @ some
     held, across = flat[:1], across / size[:, np.newaxis]
@@ -49,20 +50,6 @@ def rows_off_plane(flat: Any, other: Any, rank: int) -> int:
 def _distances(sample: Any, held: FloatArray, across: Floats) -> Iterator[Floats]:
     """How far rows are from a row on the plane in directions across it, the most."""
     step = rows_at_a_time(len(across))
-    for part in _parts(sample):
+    for part in in_parts(sample):
         for first in range(0, len(part), step):
             yield np.abs((part[first : first + step] - held) @ across).max(axis=1)
-
-
-def _ends(sample: Any) -> tuple[FloatArray, FloatArray]:
-    """Smallest and largest value of each column."""
-    found = [(part.min(axis=0), part.max(axis=0)) for part in _parts(sample)]
-    lows, highs = zip(*found, strict=True)
-    return np.min(lows, axis=0), np.max(highs, axis=0)
-
-
-def _parts(sample: Any) -> Iterator[FloatArray]:
-    if isinstance(sample, np.ndarray):
-        yield sample
-    else:
-        yield from sample.parts()
